@@ -1,0 +1,1 @@
+//! Carries effects out in the kernel.

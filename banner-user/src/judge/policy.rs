@@ -1,0 +1,69 @@
+//! What the judge goes by: jails and what is never banned. Made by `config`, checked there, never changed here.
+
+use std::{sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{event::FilterName, service::ServiceMask};
+
+/// Everything that an operator decides about judging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// In the order of the configuration; names are unique.
+    pub jails: Vec<Jail>,
+    /// Never banned, in any jail.
+    pub ignoreip: Vec<IpNet>,
+    /// The host's own addresses, gateways and resolvers are never banned either (they arrive as an input).
+    pub ignoreself: bool,
+    /// How much of an IPv6 address is one source: 64, or shorter where providers hand out more; at most 128.
+    pub ipv6_prefix: u8,
+    /// Bounds of the memory.
+    pub limits: Limits,
+}
+
+/// One jail: whose failures it counts, when it bans, and from what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jail {
+    /// As the operator named it.
+    pub name: Arc<str>,
+    /// It counts events of these filters alone.
+    pub filters: Vec<FilterName>,
+    /// Paths and globs whose lines it judges.
+    pub source: Vec<String>,
+    /// This many failures (of weight one) within `findtime` ban. At least 1.
+    pub maxretry: u16,
+    /// The length of the sliding window, over log time.
+    pub findtime: Duration,
+    /// How long a ban lasts.
+    pub bantime: BanTime,
+    /// What a banned source can no longer reach.
+    pub services: ServiceMask,
+    /// Never banned by this jail.
+    pub ignoreip: Vec<IpNet>,
+    /// Count in the kernel what would be dropped, and pass it.
+    pub observe: bool,
+}
+
+/// How long a ban lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BanTime {
+    /// From the ban on.
+    For(Duration),
+    /// Until an operator lifts it.
+    Permanent,
+}
+
+/// Bounds of the judge's memory; each says what gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sources with failures that are tracked; beyond, the one that failed longest ago is forgotten, and counted.
+    pub sources: usize,
+    /// Sources whose failures are kept for `why`; beyond, the oldest are forgotten.
+    pub evidence: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sources: 1_000_000, evidence: 10_000 }
+    }
+}

@@ -1,0 +1,24 @@
+//! banner in userland: from a line in a mail log to an entry in a BPF map.
+//!
+//! ```text
+//! source ──bytes──> detect ──Event────> judge ──Effect──> enforce ──> BPF maps ──> XDP
+//! file              line, filter        tally, jail,      kernel                   │
+//!                                       ignore, ledger             <─counters──────┘
+//! ```
+//!
+//! One direction, one owner per step, no step reaches around its neighbour. `detect` and `judge` hold the policy: they use no
+//! clock, no I/O, no async and no log macro, and are tested as tables. `source` and `enforce` touch the system. `daemon` is
+//! the one loop that joins them, `control` the socket that the command line talks to, `cli` what it prints.
+
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod detect;
+pub mod enforce;
+pub mod event;
+pub mod judge;
+pub mod service;
+pub mod source;
+
+pub mod cli;
+pub mod daemon;

@@ -1,0 +1,2 @@
+//! The binary `banner`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Bytes of whole lines, with their position. Knows nothing of mail.

@@ -1,0 +1,1 @@
+//! What the tests share: the object under test, frames, namespaces.
