@@ -123,8 +123,8 @@ pub struct TickClock {
     suspended: Duration,
 }
 
-/// The tick rates that Linux can be built with (`kernel/Kconfig.hz`, and the other architectures' Kconfig).
-const HERTZ: [u64; 9] = [24, 48, 100, 128, 250, 256, 300, 1000, 1024];
+/// The tick rates that Linux can be built with (`kernel/Kconfig.hz`; only Alpha and MIPS have others).
+const HERTZ: [u64; 4] = [100, 250, 300, 1000];
 
 impl TickClock {
     /// From two samples, at least 50 ms apart, and the time that the machine has been suspended since boot.
