@@ -163,7 +163,12 @@ impl Pins {
     pub fn remove(&self) -> Result<(), PinsError> {
         // Links first: no program is left that looks at maps which are no longer kept up.
         remove_tree(&self.links())?;
-        remove_tree(&self.root)
+        remove_tree(&self.root)?;
+        // The directory above may hold another version's pins, or be the operator's own; an empty one goes too.
+        if let Some(parent) = self.root.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+        Ok(())
     }
 }
 
