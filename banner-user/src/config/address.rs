@@ -32,7 +32,7 @@ impl AddressError {
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
-            Self::HostName => "write its addresses: whoever controls the name could make himself unbannable",
+            Self::HostName => "write its addresses: whoever controls a name decides what it means",
             Self::Zone => "leave out `%` and what follows",
             Self::NetworkMask => "write its length: `10.0.0.0/8`",
             Self::PrefixLength => "at most `/32` in IPv4 and `/128` in IPv6",
@@ -48,11 +48,14 @@ impl AddressError {
 /// # Errors
 /// Where the text is neither.
 pub(super) fn parse(text: &str) -> Result<IpNet, AddressError> {
+    if text.split([' ', ',', '\t', '\n']).filter(|part| !part.is_empty()).count() > 1 {
+        return Err(AddressError::Several);
+    }
     let (address, length) = match text.split_once('/') {
         None => (text, None),
         Some((address, length)) => (address, Some(length)),
     };
-    let address: IpAddr = address.parse().map_err(|_| why_no_address(text, address))?;
+    let address: IpAddr = address.parse().map_err(|_| why_no_address(address))?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let length = length.map_or(Ok(longest), |length| parse_length(length, longest))?;
     Ok(match (address, mapped(address)) {
@@ -79,11 +82,8 @@ fn parse_length(text: &str, longest: u8) -> Result<u8, AddressError> {
     text.parse().ok().filter(|length| *length <= longest).ok_or(AddressError::PrefixLength)
 }
 
-fn why_no_address(text: &str, address: &str) -> AddressError {
-    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
-    if text.split([' ', ',', '\t', '\n']).filter(|part| !part.is_empty()).count() > 1 {
-        AddressError::Several
-    } else if address.split_once('%').is_some_and(|(before, _)| is_address(before)) {
+fn why_no_address(address: &str) -> AddressError {
+    if address.split_once('%').is_some_and(|(before, _)| before.parse::<IpAddr>().is_ok()) {
         AddressError::Zone
     } else if looks_like_a_name(address) {
         AddressError::HostName
@@ -125,6 +125,8 @@ mod tests {
             ("192.0.2.0/8/8", Err(AddressError::Unreadable)),
             ("2001:db8::g", Err(AddressError::Unreadable)),
             ("192.0.2.7 2001:db8::1", Err(AddressError::Several)),
+            ("127.0.0.0/8 ::1", Err(AddressError::Several)),
+            ("10.0.0.0/8,localhost", Err(AddressError::Several)),
             ("192.0.2.7,", Err(AddressError::Unreadable)),
             ("192.0.2.0/33", Err(AddressError::PrefixLength)),
             ("2001:db8::/129", Err(AddressError::PrefixLength)),

@@ -8,7 +8,7 @@ use super::{
     address,
     findings::Findings,
     problem::{Problem, Quoted},
-    read::{Item, Section, absolute},
+    read::{Item, JAIL, Section, absolute},
 };
 use crate::{
     event::FilterName,
@@ -55,7 +55,7 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
     if !is_name(name) {
         findings.error(at, Problem::Name(Quoted::new(name)));
     }
-    let mut table = Section::new(item.table(findings)?);
+    let mut table = Section::new(item.table(findings)?, JAIL);
 
     let enabled = table.take("enabled").and_then(|item| item.flag(findings));
     let filters = table.take("filter").map(|item| filters(item, known.filters, findings));
@@ -155,10 +155,10 @@ pub(super) fn prefixes(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<IpNet
             Err(error) => findings.error(element.at(), Problem::Address { value, error }),
             Ok(typed) => {
                 let prefix = typed.trunc();
-                if prefix != typed {
-                    findings.warn(Some(element.at()), Problem::HostBits { typed: value, covers: prefix.to_string() });
-                } else if prefix.prefix_len() == 0 {
+                if prefix.prefix_len() == 0 {
                     findings.warn(Some(element.at()), Problem::IgnoresAll(value));
+                } else if prefix != typed {
+                    findings.warn(Some(element.at()), Problem::HostBits { typed: value, covers: prefix.to_string() });
                 }
                 prefixes.push(prefix);
             }

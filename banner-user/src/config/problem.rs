@@ -27,7 +27,9 @@ pub enum Problem {
     #[error("{0} is set twice in this file")]
     SetTwice(Quoted),
     #[error("unknown key {key}")]
-    UnknownKey { key: Quoted, nearest: Option<&'static str>, known: Vec<&'static str> },
+    UnknownKey { key: Quoted, nearest: Option<&'static str>, known: &'static [&'static str] },
+    #[error("{key} does not belong here")]
+    MisplacedKey { key: Quoted, home: &'static str },
     #[error("{key} is {found}")]
     WrongType { key: Quoted, found: &'static str, expected: &'static str },
 
@@ -85,8 +87,13 @@ impl Problem {
             Self::NotText => "save the file as UTF-8".to_owned(),
             Self::Syntax(_) => String::new(),
             Self::MissingValue => "write it behind the `=`".to_owned(),
-            Self::Unquoted(text) => format!("write \"{}\"", text.0),
+            Self::Unquoted(text) => match text.0.as_str() {
+                "yes" | "on" => "write `true`".to_owned(),
+                "no" | "off" => "write `false`".to_owned(),
+                text => format!("write \"{text}\""),
+            },
             Self::SetTwice(_) => "remove one of the two".to_owned(),
+            Self::MisplacedKey { home, .. } => format!("it belongs {home}"),
             Self::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
             Self::UnknownKey { nearest: None, known, .. } => format!("known here: {}", known.join(", ")),
             Self::WrongType { expected, .. } => format!("expected {expected}"),

@@ -15,45 +15,82 @@ use crate::nearest::nearest;
 /// What fail2ban calls a key, and what it is called here.
 const SYNONYMS: [(&str, &str); 3] = [("logpath", "source"), ("port", "services"), ("dbfile", "state_dir")];
 
-/// A table whose keys are known. Whoever reads it takes every key once, and then calls [`Section::finish`].
+/// The keys that a table can have, and where the table is.
+#[derive(Debug)]
+pub(super) struct Keys {
+    home: &'static str,
+    pub(super) names: &'static [&'static str],
+}
+
+/// The keys outside of any table.
+pub(super) const ROOT: Keys = Keys {
+    home: "at the top of the file, above every `[table]`",
+    names: &[
+        "interface",
+        "attach",
+        "socket",
+        "state_dir",
+        "bpffs",
+        "time_zone",
+        "ignoreip",
+        "ignoreself",
+        "ipv6_prefix",
+        "limits",
+        "services",
+        "jail",
+    ],
+};
+
+/// The keys of `[limits]`.
+pub(super) const LIMITS: Keys =
+    Keys { home: "in `[limits]`", names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence"] };
+
+/// The keys of `[jail.NAME]`.
+pub(super) const JAIL: Keys = Keys {
+    home: "in a jail, such as `[jail.mail]`",
+    names: &["enabled", "filter", "source", "maxretry", "findtime", "bantime", "services", "ignoreip", "observe"],
+};
+
+/// A table that is read. Whoever reads it takes every key, and then calls [`Section::finish`].
 pub(super) struct Section<'t> {
     table: Table<'t>,
-    /// Every key that was asked for.
-    known: Vec<&'static str>,
+    keys: Keys,
 }
 
 impl<'t> Section<'t> {
-    pub(super) fn new(table: Table<'t>) -> Self {
-        Self { table, known: Vec::new() }
+    pub(super) fn new(table: Table<'t>, keys: Keys) -> Self {
+        Self { table, keys }
     }
 
     /// The value of a key, if it is set.
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Item<'t>> {
-        self.known.push(key);
+    pub(super) fn take(&mut self, key: &str) -> Option<Item<'t>> {
         self.table.0.remove_entry(key).map(|(key, entry)| Item { key, entry })
     }
 
-    /// The table below a key: where it is missing or no table, an empty one.
-    pub(super) fn table(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Section<'t> {
-        Section::new(self.take(key).and_then(|item| item.table(findings)).unwrap_or_default())
-    }
-
-    /// The items of a table whose keys are names that the operator gives, in the order in which they were written.
-    pub(super) fn into_items(self) -> Vec<Item<'t>> {
-        let mut items: Vec<_> = self.table.0.into_iter().map(|(key, entry)| Item { key, entry }).collect();
-        items.sort_by_key(Item::key_at);
-        items
-    }
-
-    /// Notes every key that nobody asked for.
+    /// Notes every key that nobody took.
     pub(super) fn finish(self, findings: &mut Findings<'_>) {
         for (key, entry) in &self.table.0 {
-            let synonym = SYNONYMS.iter().find(|(theirs, ours)| theirs == key && self.known.contains(ours));
-            let nearest = synonym.map(|(_, ours)| *ours).or_else(|| nearest(key, self.known.iter().copied()));
-            let key = Quoted::new(key);
-            findings.error(entry.key_at, Problem::UnknownKey { key, nearest, known: self.known.clone() });
+            let problem = unknown(key, &self.keys);
+            findings.error(entry.key_at, problem);
         }
     }
+}
+
+fn unknown(typed: &str, keys: &Keys) -> Problem {
+    let key = Quoted::new(typed);
+    if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
+        return Problem::MisplacedKey { key, home: other.home };
+    }
+    let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));
+    let nearest = synonym.map(|(_, ours)| *ours).or_else(|| nearest(typed, keys.names.iter().copied()));
+    Problem::UnknownKey { key, nearest, known: keys.names }
+}
+
+/// The items of a table whose keys are names that the operator gives, in the order in which they were written.
+pub(super) fn named(table: Table<'_>) -> Vec<Item<'_>> {
+    let mut items: Vec<_> = table.0.into_iter().map(|(key, entry)| Item { key, entry }).collect();
+    items.sort_by_key(Item::key_at);
+    items
 }
 
 /// A key with its value.
@@ -99,12 +136,9 @@ impl<'t> Item<'t> {
     }
 
     pub(super) fn table(self, findings: &mut Findings<'_>) -> Option<Table<'t>> {
-        if self.value().is_some() {
-            return self.wrong_type("a table, written with its name in brackets", findings);
-        }
-        match self.entry.content {
-            Content::Table(table) => Some(table),
-            Content::Value(_) => None,
+        match self {
+            Self { entry: Entry { content: Content::Table(table), .. }, .. } => Some(table),
+            other => other.wrong_type("a table, written with its name in brackets", findings),
         }
     }
 
@@ -195,7 +229,7 @@ impl<'t> Item<'t> {
             Some(DeValue::String(_)) => "a string",
             Some(DeValue::Integer(_)) => "a whole number",
             Some(DeValue::Float(_)) => "a number with a fraction",
-            Some(DeValue::Boolean(_)) => "`true` or `false`",
+            Some(DeValue::Boolean(_)) => "a boolean",
             Some(DeValue::Datetime(_)) => "a date or time",
             Some(DeValue::Array(_)) => "a list",
         };

@@ -10,7 +10,7 @@ use super::{
     findings::Findings,
     jail::{self, Known},
     problem::{Problem, Quoted},
-    read::{Item, Section},
+    read::{Item, LIMITS, ROOT, Section, named},
 };
 use crate::{
     judge::policy::{Jail, Limits, Policy},
@@ -26,7 +26,7 @@ const TRACKED_MAX: usize = 10_000_000;
 /// What the merged files mean.
 pub(super) fn read(root: Table<'_>, known_filters: &[&str], findings: &mut Findings<'_>) -> Config {
     let default = Config::default();
-    let mut root = Section::new(root);
+    let mut root = Section::new(root, ROOT);
     let interface = root.take("interface").map(|item| interfaces(item, findings));
     let attach = root.take("attach").and_then(|item| attach(&item, findings));
     let socket = root.take("socket").and_then(|item| socket(&item, findings));
@@ -36,10 +36,10 @@ pub(super) fn read(root: Table<'_>, known_filters: &[&str], findings: &mut Findi
     let ignoreip = root.take("ignoreip").map(|item| jail::prefixes(item, findings));
     let ignoreself = root.take("ignoreself").and_then(|item| item.flag(findings));
     let ipv6_prefix = root.take("ipv6_prefix").and_then(|item| item.number(48, 128, findings));
-    let (map_sizes, limits) = limits(root.table("limits", findings), findings);
-    let services = root.take("services").map_or(default.services, |item| services(item, findings));
+    let (map_sizes, limits) = limits(table(root.take("limits"), findings), findings);
+    let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
-    let jails = jails(root.table("jail", findings), &known, findings);
+    let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
         interface: interface.unwrap_or(default.interface),
@@ -59,6 +59,11 @@ pub(super) fn read(root: Table<'_>, known_filters: &[&str], findings: &mut Findi
         services,
         warnings: Vec::new(),
     }
+}
+
+/// The table below a key: where it is missing or no table, an empty one.
+fn table<'t>(item: Option<Item<'t>>, findings: &mut Findings<'_>) -> Table<'t> {
+    item.and_then(|item| item.table(findings)).unwrap_or_default()
 }
 
 fn interfaces(item: Item<'_>, findings: &mut Findings<'_>) -> Interfaces {
@@ -123,7 +128,8 @@ fn time_zone(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<TimeZone> {
     zone.ok()
 }
 
-fn limits(mut table: Section<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits) {
+fn limits(table: Table<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits) {
+    let mut table = Section::new(table, LIMITS);
     let MapSizes { bans_v4, bans_v6, prefixes } = Config::default().map_sizes;
     let mut entries =
         |key, default| table.take(key).and_then(|item| item.number(1, MapSizes::MAX, findings)).unwrap_or(default);
@@ -140,10 +146,10 @@ fn limits(mut table: Section<'_>, findings: &mut Findings<'_>) -> (MapSizes, Lim
     (map_sizes, limits)
 }
 
-fn services(item: Item<'_>, findings: &mut Findings<'_>) -> Services {
+fn services(table: Table<'_>, findings: &mut Findings<'_>) -> Services {
     let mut services = Services::default();
     let mut configured = BTreeMap::new();
-    for item in item.table(findings).map(|table| Section::new(table).into_items()).unwrap_or_default() {
+    for item in named(table) {
         let (name, at) = (item.key, item.key_at());
         if !jail::is_name(name) {
             findings.error(at, Problem::Name(Quoted::new(name)));
@@ -178,8 +184,8 @@ fn ports(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<u16> {
     ports
 }
 
-fn jails(table: Section<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Jail> {
-    let items = table.into_items();
+fn jails(table: Table<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Jail> {
+    let items = named(table);
     let mut jails = Vec::new();
     if !items.iter().any(|item| item.key == jail::DEFAULT) {
         jails.push(jail::default(jail::DEFAULT, known.services));
