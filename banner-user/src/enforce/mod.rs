@@ -1,1 +1,3 @@
 //! Carries effects out in the kernel.
+
+pub mod host;
