@@ -124,11 +124,14 @@ pub(super) fn decode(body: &[u8], links: &mut Vec<Link>) -> Result<(), DecodeErr
 /// rtnl_xdp_fill in net/core/rtnetlink.c reports each mode's program by itself (Linux 4.19), and once more by `IFLA_XDP_PROG_ID`
 /// where it is the only one.
 fn attached(attribute: &LinkXdp) -> Option<AttachedXdp> {
-    let (mode, program) = match *attribute {
-        LinkXdp::DrvProgId(program) => (XdpMode::Native, program),
-        LinkXdp::SkbProgId(program) => (XdpMode::Generic, program),
-        LinkXdp::HwProgId(program) => (XdpMode::Offload, program),
-        _ => return None,
+    let (mode, program) = if let LinkXdp::DrvProgId(program) = attribute {
+        (XdpMode::Native, *program)
+    } else if let LinkXdp::SkbProgId(program) = attribute {
+        (XdpMode::Generic, *program)
+    } else if let LinkXdp::HwProgId(program) = attribute {
+        (XdpMode::Offload, *program)
+    } else {
+        return None;
     };
     (program != 0).then_some(AttachedXdp { mode, program })
 }

@@ -12,6 +12,7 @@
 //! the calling thread is seen.
 
 mod address;
+mod fitness;
 mod foreign;
 mod link;
 mod netlink;
@@ -31,11 +32,12 @@ use nix::errno::Errno;
 use self::netlink::Connection;
 pub use self::{
     address::Address,
+    fitness::{Note, Remark, Unfit},
     foreign::{Foreign, foreign},
     link::{AttachedXdp, Link, LinkLayer, XdpMode},
     protected::{Protected, Role, protected},
     route::DefaultRoute,
-    select::{Interfaces, Note, SelectError, Selection, Unfit, select},
+    select::{Interfaces, SelectError, Selection, select},
     watch::Watch,
 };
 

@@ -51,13 +51,16 @@ pub(super) fn decode(body: &[u8], family: AddressFamily, routes: &mut Vec<Defaul
         }
         // The encapsulation only matters to RTA_ENCAP, which is not looked at.
         let context = (header.address_family, header.kind, RouteLwEnCapType::None);
-        match RouteAttribute::parse_with_param(&attribute, context)? {
-            RouteAttribute::Oif(index) => link = Some(index),
-            RouteAttribute::MultiPath(hops) => routes.extend(hops.iter().map(|hop| DefaultRoute {
+        let attribute = RouteAttribute::parse_with_param(&attribute, context)?;
+        if let RouteAttribute::Oif(index) = attribute {
+            link = Some(index);
+        } else if let RouteAttribute::MultiPath(hops) = &attribute {
+            routes.extend(hops.iter().map(|hop| DefaultRoute {
                 gateway: hop.attributes.iter().find_map(gateway_of),
                 link: hop.interface_index,
-            })),
-            other => gateway = gateway_of(&other).or(gateway),
+            }));
+        } else {
+            gateway = gateway_of(&attribute).or(gateway);
         }
     }
     routes.extend(link.map(|link| DefaultRoute { gateway, link }));
@@ -70,9 +73,13 @@ pub(super) fn is_default(body: &[u8]) -> Result<bool, DecodeError> {
 }
 
 fn gateway_of(attribute: &RouteAttribute) -> Option<IpAddr> {
-    match *attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(ip)) | RouteAttribute::Via(RouteVia::Inet(ip)) => Some(ip.into()),
-        RouteAttribute::Gateway(RouteAddress::Inet6(ip)) | RouteAttribute::Via(RouteVia::Inet6(ip)) => Some(ip.into()),
-        _ => None,
+    if let RouteAttribute::Gateway(RouteAddress::Inet(ip)) | RouteAttribute::Via(RouteVia::Inet(ip)) = attribute {
+        Some(IpAddr::from(*ip))
+    } else if let RouteAttribute::Gateway(RouteAddress::Inet6(ip)) | RouteAttribute::Via(RouteVia::Inet6(ip)) =
+        attribute
+    {
+        Some(IpAddr::from(*ip))
+    } else {
+        None
     }
 }

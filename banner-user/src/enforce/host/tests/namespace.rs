@@ -6,26 +6,7 @@ use netlink_sys::AsyncSocket;
 use nix::sched::{CloneFlags, unshare};
 use tokio::time::timeout;
 
-use super::*;
-
-/// A link as a network card's driver would make it.
-pub(super) fn link(index: u32, name: &str) -> Link {
-    Link {
-        index,
-        name: name.to_owned(),
-        alternative_names: Vec::new(),
-        kind: None,
-        layer: LinkLayer::Ethernet,
-        up: true,
-        mtu: 1500,
-        master: None,
-        xdp: Vec::new(),
-    }
-}
-
-pub(super) fn snapshot<const N: usize>(links: [Link; N]) -> Snapshot {
-    Snapshot { links: links.into(), ..Snapshot::default() }
-}
+use super::{super::*, link};
 
 /// Runs a test on a thread with a network namespace of its own; both go together.
 fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
