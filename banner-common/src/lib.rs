@@ -6,9 +6,9 @@
 //! No dependencies, no `std`, no logic: a reader of the kernel side has to know this file alone.
 
 #![no_std]
-#![expect(
-    unsafe_code,
-    reason = "Pod: the compiler cannot see that a repr(C) struct has no padding; the assertions below do"
+#![cfg_attr(
+    feature = "user",
+    expect(unsafe_code, reason = "Pod: only the assertions below see that the struct has no padding")
 )]
 
 /// The version of this interface, and so the directory below the configured bpffs directory: `v1`.
@@ -99,7 +99,9 @@ impl Reason {
 }
 
 /// The number of entries of `STATS`.
-pub const REASONS: u32 = Reason::ALL.len() as u32;
+pub const REASONS: u32 = 8;
+
+const _: () = assert!(Reason::ALL.len() == REASONS as usize);
 
 /// The index in `NETS_PRESENT` that says whether `NETS_V4` holds anything; the program skips the lookup while it is 0.
 pub const NETS_PRESENT_V4: u32 = 0;

@@ -5,7 +5,10 @@
 
 #![no_std]
 #![no_main]
-#![expect(internal_features, reason = "atomic_xadd is the only way to an atomic add for this target; AtomicU64 has no fetch_add")]
+#![expect(
+    internal_features,
+    reason = "atomic_xadd is the only way to an atomic add for this target; AtomicU64 has no fetch_add"
+)]
 #![feature(core_intrinsics)]
 
 mod maps;
@@ -24,10 +27,13 @@ use verdict::Verdict;
 /// The filter. `frags` lets it attach to interfaces with jumbo frames: without it a driver refuses an MTU above one page.
 #[xdp(frags)]
 pub fn banner(ctx: XdpContext) -> u32 {
-    match verdict::decide(&ctx) {
+    let action = match verdict::decide(&ctx) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
-    }
+    };
+    #[cfg(feature = "trace")]
+    aya_log_ebpf::info!(&ctx, "action {}", action);
+    action
 }
 
 /// Reads the two clocks that deadlines are converted between. Never attached: the daemon runs it with BPF_PROG_TEST_RUN, once

@@ -63,7 +63,7 @@ pub fn net_v4(address: *const KeyV4) -> Option<*mut Ban> {
         return None;
     }
     // SAFETY: as in `ban_v4`.
-    NETS_V4.get_ptr_mut(&Key::new(32, unsafe { *address }))
+    NETS_V4.get(Key::new(32, unsafe { *address })).map(value)
 }
 
 /// The entry of the longest prefix that holds this IPv6 address.
@@ -73,7 +73,13 @@ pub fn net_v6(address: *const [u8; 16]) -> Option<*mut Ban> {
         return None;
     }
     // SAFETY: as in `ban_v4`.
-    NETS_V6.get_ptr_mut(&Key::new(128, unsafe { *address }))
+    NETS_V6.get(Key::new(128, unsafe { *address })).map(value)
+}
+
+/// `LpmTrie` only hands out a shared reference; the counters behind it are written with atomic adds, as the hashes' are.
+#[inline(always)]
+fn value(ban: &Ban) -> *mut Ban {
+    core::ptr::from_ref(ban).cast_mut()
 }
 
 #[inline(always)]

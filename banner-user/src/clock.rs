@@ -110,9 +110,127 @@ impl fmt::Display for LogTime {
     }
 }
 
+/// How the kernel's ticks and the time since boot go together.
+///
+/// Jiffies are counted off the monotonic clock (`tick_do_update_jiffies64`, `kernel/time/tick-sched.c`), which stands still
+/// during a suspend while the time since boot goes on. So the two differ by a constant from one suspend to the next: one
+/// sample serves for all conversions, until [`TickClock::suspended`] says that a new one is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TickClock {
+    hertz: u64,
+    ticks: Ticks,
+    boot: BootTime,
+    suspended: Duration,
+}
+
+/// The tick rates that Linux can be built with (`kernel/Kconfig.hz`; only Alpha and MIPS have others).
+const HERTZ: [u64; 4] = [100, 250, 300, 1000];
+
+impl TickClock {
+    /// From two samples, at least 50 ms apart, and the time that the machine has been suspended since boot.
+    #[must_use]
+    pub fn new(earlier: (Ticks, BootTime), later: (Ticks, BootTime), suspended: Duration) -> Option<Self> {
+        let nanos = u64::try_from((later.1 - earlier.1).as_nanos()).ok().filter(|nanos| *nanos >= 50_000_000)?;
+        let measured = later.0.0.checked_sub(earlier.0.0)?.checked_mul(1_000_000_000)? / nanos;
+        let hertz = HERTZ.into_iter().min_by_key(|hertz| hertz.abs_diff(measured))?;
+        // A tick more or less in the interval, and no more: a sample that a suspend fell into is not used.
+        let tolerance = 2_000_000_000 / nanos;
+        (hertz.abs_diff(measured) <= tolerance).then_some(Self { hertz, ticks: later.0, boot: later.1, suspended })
+    }
+
+    /// Ticks in a second.
+    #[must_use]
+    pub fn hertz(&self) -> u64 {
+        self.hertz
+    }
+
+    /// How long the machine had been suspended since boot when this was sampled. When that has grown, it no longer holds.
+    #[must_use]
+    pub fn suspended(&self) -> Duration {
+        self.suspended
+    }
+
+    /// The first tick that is not before this time: a deadline in ticks never comes early.
+    #[must_use]
+    pub fn ticks_at(&self, boot: BootTime) -> Ticks {
+        let scaled = |nanos: u64| (u128::from(nanos) * u128::from(self.hertz)).div_ceil(1_000_000_000);
+        let ticks = |scaled: u128| u64::try_from(scaled).unwrap_or(u64::MAX);
+        if boot >= self.boot {
+            Ticks(self.ticks.0.saturating_add(ticks(scaled(boot.0 - self.boot.0))))
+        } else {
+            Ticks(self.ticks.0.saturating_sub(ticks(scaled(self.boot.0 - boot.0))))
+        }
+    }
+
+    /// The time since boot at which a tick falls.
+    #[must_use]
+    pub fn boot_at(&self, ticks: Ticks) -> BootTime {
+        let nanos =
+            |ticks: u64| u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(self.hertz)).unwrap_or(u64::MAX);
+        if ticks >= self.ticks {
+            BootTime(self.boot.0.saturating_add(nanos(ticks.0 - self.ticks.0)))
+        } else {
+            BootTime(self.boot.0.saturating_sub(nanos(self.ticks.0 - ticks.0)))
+        }
+    }
+}
+
+/// How long the machine has been suspended since boot.
+#[must_use]
+pub fn suspended() -> Duration {
+    let read = |clock| nix::time::clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    // Read in this order the difference is never negative, and too large by what passes between the calls at most.
+    let monotonic = read(nix::time::ClockId::CLOCK_MONOTONIC);
+    read(nix::time::ClockId::CLOCK_BOOTTIME).saturating_sub(monotonic)
+}
+
 fn rfc3339(micros: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match Timestamp::from_second(micros.div_euclid(1_000_000)) {
         Ok(timestamp) => write!(f, "{timestamp}"),
         Err(_) => f.write_str("-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn clock(hertz: u64) -> TickClock {
+        let start = 4_294_667_296;
+        let earlier = (Ticks(start), BootTime(1_000 * MILLISECOND));
+        let later = (Ticks(start + hertz / 10), BootTime(1_100 * MILLISECOND));
+        TickClock::new(earlier, later, Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn the_tick_rate_is_recognised() {
+        for hertz in [100, 250, 300, 1000] {
+            assert_eq!(clock(hertz).hertz(), hertz);
+        }
+        let start = (Ticks(0), BootTime(0));
+        let table = [
+            ((Ticks(26), BootTime(100 * MILLISECOND)), Some(250), "a tick more than the rate says"),
+            ((Ticks(26), BootTime(40 * MILLISECOND)), None, "too short an interval to tell"),
+            ((Ticks(10), BootTime(900 * MILLISECOND)), None, "a suspend in between"),
+        ];
+        for (later, expected, case) in table {
+            assert_eq!(TickClock::new(start, later, Duration::ZERO).map(|clock| clock.hertz()), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_in_ticks_is_never_early_and_at_most_a_tick_late() {
+        for hertz in [100, 250, 300, 1000] {
+            let clock = clock(hertz);
+            for nanos in [1_100 * MILLISECOND, 1_100 * MILLISECOND + 1, 1_234_567_890, 600_000 * MILLISECOND] {
+                let back = clock.boot_at(clock.ticks_at(BootTime(nanos)));
+                assert!(
+                    back.0 + 1 >= nanos && back.0 <= nanos + 1_000_000_000 / hertz,
+                    "{hertz} Hz, {nanos}: {back:?}"
+                );
+            }
+        }
     }
 }

@@ -1,0 +1,158 @@
+//! Decides about a packet.
+//!
+//! The common shape asks for the port first, because most packets are not for a guarded one, then for the source. Every other
+//! shape asks for the source first, and only a banned one has its headers walked; what may carry TCP to an unknown port is
+//! then dropped for it, and passed for everyone else. The clock is read once a ban is found, never before.
+
+use aya_ebpf::{
+    helpers::generated::{bpf_jiffies64, bpf_xdp_get_buff_len},
+    programs::XdpContext,
+};
+use banner_common::{Ban, FLAG_OBSERVE, Reason};
+
+use crate::{
+    maps,
+    packet::{Common, Odd, Source, Transport},
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Drop,
+}
+
+/// Any service: for a packet whose port is unknown.
+const ANY_SERVICE: u16 = u16::MAX;
+
+#[inline(always)]
+pub fn decide(ctx: &XdpContext) -> Verdict {
+    match Common::read(ctx) {
+        Common::Tcp { source, port } => common(ctx, source, port),
+        Common::NotTcp => Verdict::Pass,
+        Common::Odd => odd(ctx),
+    }
+}
+
+#[inline(always)]
+fn common(ctx: &XdpContext, source: Source, port: u16) -> Verdict {
+    let services = maps::services(port);
+    if services == 0 {
+        return Verdict::Pass;
+    }
+    carry_out(ctx, &find(source, services), Reason::DroppedBan, Reason::PassedClean)
+}
+
+#[inline(always)]
+fn odd(ctx: &XdpContext) -> Verdict {
+    let mut packet = Odd::EMPTY;
+    if !packet.read(ctx) {
+        return Verdict::Pass;
+    }
+    let source = packet.source();
+    let Found::Ban { .. } = find(source, ANY_SERVICE) else {
+        maps::count(Reason::PassedOdd);
+        return Verdict::Pass;
+    };
+    let (services, reason) = match packet.transport(ctx) {
+        Transport::Tcp { port } => (maps::services(port), Reason::DroppedOdd),
+        Transport::Unreadable => (ANY_SERVICE, Reason::DroppedUnreadable),
+        Transport::NotTcp => (0, Reason::DroppedOdd),
+    };
+    if services == 0 {
+        maps::count(Reason::PassedUnguarded);
+        return Verdict::Pass;
+    }
+    carry_out(ctx, &find(source, services), reason, Reason::PassedUnguarded)
+}
+
+/// What the maps say about a source.
+enum Found {
+    /// No entry.
+    Nothing,
+    /// An entry that has expired or is for other services.
+    Inapplicable,
+    /// A ban in force.
+    Ban { ban: *mut Ban, now: u64, observe: bool },
+}
+
+/// The ban in force for one of these services. An exact entry that does not apply, or only observes, leaves the word to the
+/// prefixes; a prefix that only observes does not take it from an exact entry.
+#[inline(always)]
+fn find(source: Source, services: u16) -> Found {
+    let exact = match source {
+        Source::V4(address) => maps::ban_v4(address),
+        Source::V6(address) => maps::ban_v6(Source::upper(address)),
+    };
+    let exact = applies(exact, services);
+    if let Found::Ban { observe: false, .. } = exact {
+        return exact;
+    }
+    let prefix = match source {
+        Source::V4(address) => maps::net_v4(address),
+        Source::V6(address) => maps::net_v6(address),
+    };
+    let prefix = applies(prefix, services);
+    match (&exact, &prefix) {
+        (Found::Nothing, _) | (_, Found::Ban { observe: false, .. }) => prefix,
+        (Found::Inapplicable, Found::Ban { .. }) => prefix,
+        _ => exact,
+    }
+}
+
+#[inline(always)]
+fn applies(ban: Option<*mut Ban>, services: u16) -> Found {
+    let Some(ban) = ban else { return Found::Nothing };
+    // SAFETY: a map value; the map never frees the memory of one (HASH is preallocated, LPM frees after a grace period).
+    let (deadline, guarded, flags) = unsafe { ((*ban).deadline, (*ban).services, (*ban).flags) };
+    if guarded & services == 0 {
+        return Found::Inapplicable;
+    }
+    // SAFETY: reads a kernel clock; the verifier makes it one load (since Linux 5.6).
+    let now = unsafe { bpf_jiffies64() };
+    if now >= deadline {
+        return Found::Inapplicable;
+    }
+    Found::Ban { ban, now, observe: flags & FLAG_OBSERVE != 0 }
+}
+
+/// Counts the packet, on the ban and by reason.
+#[inline(always)]
+fn carry_out(ctx: &XdpContext, found: &Found, dropped: Reason, clean: Reason) -> Verdict {
+    match *found {
+        Found::Nothing => {
+            maps::count(clean);
+            Verdict::Pass
+        }
+        Found::Inapplicable => {
+            maps::count(Reason::PassedBan);
+            Verdict::Pass
+        }
+        Found::Ban { ban, now, observe } => {
+            // SAFETY: as in `applies`; atomic, because this source's packets arrive on several CPUs.
+            unsafe {
+                add(&raw mut (*ban).packets, 1);
+                add(&raw mut (*ban).bytes, bpf_xdp_get_buff_len(ctx.ctx));
+                (&raw mut (*ban).last_seen).write_volatile(now);
+            }
+            if observe {
+                maps::count(Reason::Observed);
+                Verdict::Pass
+            } else {
+                maps::count(dropped);
+                Verdict::Drop
+            }
+        }
+    }
+}
+
+/// `lock *(u64 *) += r`.
+///
+/// # Safety
+/// `counter` points to a map value.
+#[inline(always)]
+unsafe fn add(counter: *mut u64, amount: u64) {
+    // SAFETY: the caller's.
+    unsafe {
+        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(counter, amount)
+    };
+}

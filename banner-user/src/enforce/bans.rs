@@ -1,0 +1,345 @@
+//! The four maps that hold bans, read and written entry by entry. They are the truth about what is dropped and how much.
+
+use std::{
+    collections::HashSet,
+    error::Error,
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
+
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key};
+use banner_common::{
+    Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, PERMANENT, Reason,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::pins::Pins;
+use crate::{
+    clock::{BootTime, TickClock, Ticks},
+    judge::effect::{Entry, Slot, Until},
+    service::ServiceMask,
+};
+
+/// The maps of bans, as opened from their pins.
+pub struct BanMaps {
+    v4: HashMap<MapData, KeyV4, Ban>,
+    v6: HashMap<MapData, KeyV6, Ban>,
+    nets_v4: LpmTrie<MapData, KeyV4, Ban>,
+    nets_v6: LpmTrie<MapData, [u8; 16], Ban>,
+    nets_present: Array<MapData, u32>,
+    stats: PerCpuArray<MapData, u64>,
+    /// The prefixes that have an entry of their own. A trie cannot tell: asked for a prefix that it does not have, it answers
+    /// with the entry of a wider one (`trie_lookup_elem`, `kernel/bpf/lpm_trie.c`).
+    nets: HashSet<IpNet>,
+}
+
+/// What one entry has dropped (or, observing, would have).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, Ethernet header included.
+    pub bytes: u64,
+    /// When the last packet came.
+    pub last_seen: Option<BootTime>,
+}
+
+/// Why an entry could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BanMapError {
+    /// The map has no room.
+    #[error("the map is full")]
+    Full,
+    /// There is no such map: nothing was loaded here, or `detach` took it off.
+    #[error("cannot open the pinned map {name}: {error}; is banner attached? (`banner run` pins it)")]
+    Open {
+        /// The map.
+        name: &'static str,
+        /// Why.
+        error: MapError,
+    },
+    /// The kernel refused.
+    #[error("the kernel refused to {operation}: {error}")]
+    Kernel {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        error: MapError,
+    },
+}
+
+impl BanMaps {
+    /// Opens the maps that are pinned.
+    ///
+    /// # Errors
+    /// [`BanMapError::Open`] where one is missing or not what it should be.
+    pub fn open(pins: &Pins) -> Result<Self, BanMapError> {
+        Self::open_in(&pins.maps())
+    }
+
+    /// Opens the maps that are pinned in this directory, which a migration is filling.
+    pub(super) fn open_in(directory: &Path) -> Result<Self, BanMapError> {
+        let mut maps = Self {
+            v4: HashMap::try_from(Map::HashMap(open(directory, "BANS_V4")?)).map_err(not_a_map("BANS_V4"))?,
+            v6: HashMap::try_from(Map::HashMap(open(directory, "BANS_V6")?)).map_err(not_a_map("BANS_V6"))?,
+            nets_v4: LpmTrie::try_from(Map::LpmTrie(open(directory, "NETS_V4")?)).map_err(not_a_map("NETS_V4"))?,
+            nets_v6: LpmTrie::try_from(Map::LpmTrie(open(directory, "NETS_V6")?)).map_err(not_a_map("NETS_V6"))?,
+            nets_present: Array::try_from(Map::Array(open(directory, "NETS_PRESENT")?))
+                .map_err(not_a_map("NETS_PRESENT"))?,
+            stats: PerCpuArray::try_from(Map::PerCpuArray(open(directory, "STATS")?)).map_err(not_a_map("STATS"))?,
+            nets: HashSet::new(),
+        };
+        for key in maps.nets_v4.keys() {
+            maps.nets.extend(net_v4(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V4));
+        }
+        for key in maps.nets_v6.keys() {
+            maps.nets.extend(net_v6(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V6));
+        }
+        Ok(maps)
+    }
+
+    /// Writes an entry. One that exists keeps its counters (but for packets that arrive in the same microsecond).
+    ///
+    /// # Errors
+    /// [`BanMapError::Full`] where the map has no room for another.
+    pub fn write(&mut self, entry: &Entry, ticks: &TickClock) -> Result<(), BanMapError> {
+        let former = self.read(entry.slot)?.unwrap_or_default();
+        self.put(entry, former, ticks)
+    }
+
+    fn put(&mut self, entry: &Entry, former: Ban, ticks: &TickClock) -> Result<(), BanMapError> {
+        let value = encode(entry, ticks, former);
+        match entry.slot {
+            Slot::V4(key) => self.v4.insert(key, value, 0),
+            Slot::V6(key) => self.v6.insert(key, value, 0),
+            Slot::NetV4(net) => {
+                self.set_present(NETS_PRESENT_V4, true)?;
+                self.nets_v4.insert(&key_v4(net), value, 0)
+            }
+            Slot::NetV6(net) => {
+                self.set_present(NETS_PRESENT_V6, true)?;
+                self.nets_v6.insert(&key_v6(net), value, 0)
+            }
+        }
+        .map_err(|error| refused("write a ban", error))?;
+        if let Slot::NetV4(_) | Slot::NetV6(_) = entry.slot {
+            self.nets.insert(entry.slot.prefix());
+        }
+        Ok(())
+    }
+
+    /// Writes an entry that comes from another map, with what it has counted there.
+    pub(super) fn restore(&mut self, entry: &Entry, counters: &Counters, ticks: &TickClock) -> Result<(), BanMapError> {
+        let former = Ban {
+            packets: counters.packets,
+            bytes: counters.bytes,
+            last_seen: counters.last_seen.map_or(0, |at| ticks.ticks_at(at).0),
+            ..Ban::default()
+        };
+        self.put(entry, former, ticks)
+    }
+
+    /// Removes an entry. False where there was none.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn remove(&mut self, slot: Slot) -> Result<bool, BanMapError> {
+        let removed = match slot {
+            Slot::V4(key) => self.v4.remove(&key),
+            Slot::V6(key) => self.v6.remove(&key),
+            Slot::NetV4(net) => self.nets_v4.remove(&key_v4(net)),
+            Slot::NetV6(net) => self.nets_v6.remove(&key_v6(net)),
+        };
+        match removed {
+            Ok(()) => self.forget_net(slot).map(|()| true),
+            Err(error) if is_missing(&error) => self.forget_net(slot).map(|()| false),
+            Err(error) => Err(refused("remove a ban", error)),
+        }
+    }
+
+    /// What an entry has dropped so far; None where there is none.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn counters(&self, slot: Slot, ticks: &TickClock) -> Result<Option<Counters>, BanMapError> {
+        Ok(self.read(slot)?.map(|ban| counters(&ban, ticks)))
+    }
+
+    /// Every entry of every map, in no order. Entries that come or go meanwhile may be missed.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn entries(&self, ticks: &TickClock) -> Result<Vec<(Entry, Counters)>, BanMapError> {
+        let mut entries = Vec::new();
+        let mut push = |slot, ban: &Ban| entries.push((decode(slot, ban, ticks), counters(ban, ticks)));
+        for found in self.v4.iter() {
+            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
+            push(Slot::V4(key), &ban);
+        }
+        for found in self.v6.iter() {
+            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
+            push(Slot::V6(key), &ban);
+        }
+        for found in self.nets_v4.iter() {
+            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
+            if let Some(net) = net_v4(&key) {
+                push(Slot::NetV4(net), &ban);
+            }
+        }
+        for found in self.nets_v6.iter() {
+            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
+            if let Some(net) = net_v6(&key) {
+                push(Slot::NetV6(net), &ban);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Packets by reason, all processors together.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn packets(&self, reason: Reason) -> Result<u64, BanMapError> {
+        let values = self.stats.get(&(reason as u32), 0).map_err(|error| refused("read the counters", error))?;
+        Ok(values.iter().sum())
+    }
+
+    fn read(&self, slot: Slot) -> Result<Option<Ban>, BanMapError> {
+        let found = match slot {
+            Slot::V4(key) => self.v4.get(&key, 0),
+            Slot::V6(key) => self.v6.get(&key, 0),
+            Slot::NetV4(_) | Slot::NetV6(_) if !self.nets.contains(&slot.prefix()) => return Ok(None),
+            Slot::NetV4(net) => self.nets_v4.get(&key_v4(net), 0),
+            Slot::NetV6(net) => self.nets_v6.get(&key_v6(net), 0),
+        };
+        match found {
+            Ok(ban) => Ok(Some(ban)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(refused("read a ban", error)),
+        }
+    }
+
+    fn forget_net(&mut self, slot: Slot) -> Result<(), BanMapError> {
+        let (ipv4, present) = match slot {
+            Slot::V4(_) | Slot::V6(_) => return Ok(()),
+            Slot::NetV4(_) => (true, NETS_PRESENT_V4),
+            Slot::NetV6(_) => (false, NETS_PRESENT_V6),
+        };
+        self.nets.remove(&slot.prefix());
+        if self.nets.iter().any(|net| net.addr().is_ipv4() == ipv4) { Ok(()) } else { self.set_present(present, false) }
+    }
+
+    fn set_present(&mut self, index: u32, present: bool) -> Result<(), BanMapError> {
+        self.nets_present.set(index, u32::from(present), 0).map_err(|error| refused("write a ban", error))
+    }
+}
+
+fn open(directory: &Path, name: &'static str) -> Result<MapData, BanMapError> {
+    MapData::from_pin(directory.join(name)).map_err(not_a_map(name))
+}
+
+fn not_a_map(name: &'static str) -> impl Fn(MapError) -> BanMapError {
+    move |error| BanMapError::Open { name, error }
+}
+
+fn refused(operation: &'static str, error: MapError) -> BanMapError {
+    // A hash says E2BIG (`htab_map_update_elem`), a trie ENOSPC (`trie_update_elem`).
+    match errno(&error) {
+        Some(libc::E2BIG | libc::ENOSPC) => BanMapError::Full,
+        _ => BanMapError::Kernel { operation, error },
+    }
+}
+
+fn is_missing(error: &MapError) -> bool {
+    matches!(error, MapError::KeyNotFound | MapError::ElementNotFound) || errno(error) == Some(libc::ENOENT)
+}
+
+fn errno(error: &MapError) -> Option<i32> {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.raw_os_error();
+        }
+        source = error.source();
+    }
+    None
+}
+
+fn key_v4(net: Ipv4Net) -> Key<KeyV4> {
+    Key::new(u32::from(net.prefix_len()), net.network().octets())
+}
+
+fn key_v6(net: Ipv6Net) -> Key<[u8; 16]> {
+    Key::new(u32::from(net.prefix_len()), net.network().octets())
+}
+
+fn net_v4(key: &Key<KeyV4>) -> Option<Ipv4Net> {
+    Ipv4Net::new(Ipv4Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()
+}
+
+fn net_v6(key: &Key<[u8; 16]>) -> Option<Ipv6Net> {
+    Ipv6Net::new(Ipv6Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()
+}
+
+fn encode(entry: &Entry, ticks: &TickClock, former: Ban) -> Ban {
+    let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+    Ban {
+        deadline: match entry.until {
+            Until::Boot(at) => ticks.ticks_at(at).0,
+            Until::Permanent => PERMANENT,
+        },
+        services: entry.services.0,
+        reserved: 0,
+        flags: flag(entry.observe, FLAG_OBSERVE)
+            | flag(entry.manual, FLAG_MANUAL)
+            | flag(entry.protected, FLAG_PROTECTED),
+        ..former
+    }
+}
+
+fn decode(slot: Slot, ban: &Ban, ticks: &TickClock) -> Entry {
+    Entry {
+        slot,
+        services: ServiceMask(ban.services),
+        until: match ban.deadline {
+            PERMANENT => Until::Permanent,
+            deadline => Until::Boot(ticks.boot_at(Ticks(deadline))),
+        },
+        observe: ban.flags & FLAG_OBSERVE != 0,
+        manual: ban.flags & FLAG_MANUAL != 0,
+        protected: ban.flags & FLAG_PROTECTED != 0,
+    }
+}
+
+fn counters(ban: &Ban, ticks: &TickClock) -> Counters {
+    Counters {
+        packets: ban.packets,
+        bytes: ban.bytes,
+        last_seen: (ban.last_seen != 0).then(|| ticks.boot_at(Ticks(ban.last_seen))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_survives_the_way_into_the_kernel_and_back() {
+        let at = |ticks: u64, millis: u64| (Ticks(ticks), BootTime(millis * 1_000_000));
+        let ticks = TickClock::new(at(0, 0), at(100, 100), std::time::Duration::ZERO).unwrap();
+        let slot = Slot::V4([192, 0, 2, 1]);
+        let services = ServiceMask(0b101);
+        for until in [Until::Permanent, Until::Boot(BootTime(600_000_000_000))] {
+            for bits in 0..8 {
+                let (observe, manual, protected) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
+                let entry = Entry { slot, services, until, observe, manual, protected };
+                let former = Ban { packets: 7, bytes: 420, last_seen: 50, ..Ban::default() };
+                let ban = encode(&entry, &ticks, former);
+                assert_eq!(decode(slot, &ban, &ticks), entry);
+                let last_seen = Some(BootTime(50_000_000));
+                assert_eq!(counters(&ban, &ticks), Counters { packets: 7, bytes: 420, last_seen }, "counters are kept");
+            }
+        }
+    }
+}

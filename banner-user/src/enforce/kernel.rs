@@ -1,0 +1,381 @@
+//! The program: loading it over the pinned maps, attaching it, and keeping both when the daemon goes.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
+    maps::{Array, Map, MapData, MapError, MapInfo, MapType},
+    pin::PinError,
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        links::{FdLink, LinkError, PinnedLink},
+        xdp::XdpLink,
+    },
+};
+use banner_common::Ban;
+
+use super::{
+    bans::{BanMapError, BanMaps},
+    pins::{Pins, PinsError},
+    ticks::{self, TickError},
+};
+use crate::{
+    clock::TickClock,
+    service::{ServiceMask, Services},
+};
+
+/// The compiled program, as it is committed: building banner needs no BPF toolchain.
+static OBJECT: &[u8] = include_bytes_aligned!("../../../banner-ebpf/banner.bpf.o");
+
+/// How many entries the maps have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapSizes {
+    /// Bans of IPv4 addresses; 113 bytes of kernel memory each, taken when the map is made.
+    pub bans_v4: u32,
+    /// Bans of IPv6 /64s; as much.
+    pub bans_v6: u32,
+    /// Bans of other prefixes, for each family; memory is taken as they come.
+    pub prefixes: u32,
+}
+
+/// In which of XDP's two ways the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver, before the kernel has made a packet of the frame.
+    Native,
+    /// In the stack, after: every driver can, and it costs several times as much.
+    Generic,
+}
+
+/// In which way to attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// Native, and generic where the driver cannot.
+    #[default]
+    Auto,
+    /// In this way or not at all.
+    In(Mode),
+}
+
+/// What attaching came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// A link of an earlier run was found; its program was replaced without a gap.
+    TakenOver,
+    /// A new link.
+    New(Mode),
+}
+
+/// Why the kernel does not enforce.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Nothing can be pinned.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The object could not be loaded.
+    #[error("the kernel did not take the program: {0}")]
+    Load(#[source] EbpfError),
+    /// The verifier or the loader refused a program.
+    #[error("the kernel did not take the program `{name}`: {error}")]
+    Program {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        error: ProgramError,
+    },
+    /// A pinned map is not what this version pins.
+    #[error("{} is not a map of banner's ({found}); something else was pinned there, remove it with `banner detach`", path.display())]
+    ForeignMap {
+        /// Where.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// A map operation failed.
+    #[error("cannot {operation}: {error}")]
+    Map {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        error: MapError,
+    },
+    /// The maps of bans.
+    #[error(transparent)]
+    Bans(#[from] BanMapError),
+    /// The clocks.
+    #[error(transparent)]
+    Ticks(#[from] TickError),
+    /// The program could not be attached.
+    #[error("cannot attach to interface {interface}: {error}")]
+    Attach {
+        /// The interface's index.
+        interface: u32,
+        /// Why.
+        error: ProgramError,
+    },
+    /// The kernel only offers an attachment that cannot be pinned.
+    #[error(
+        "interface {interface} takes no XDP program through a link, only in a way that cannot be pinned: it would outlive the daemon without being kept up. The driver refused with EINVAL (no native XDP, LRO or too many queues?); `attach = \"generic\"` works on every Ethernet interface"
+    )]
+    Unpinnable {
+        /// The interface's index.
+        interface: u32,
+    },
+    /// The pinned link of an earlier run cannot be opened.
+    #[error("cannot open the pinned attachment to interface {interface}: {error}; `banner detach` removes it")]
+    Link {
+        /// The interface's index.
+        interface: u32,
+        /// Why.
+        error: LinkError,
+    },
+    /// The link could not be pinned.
+    #[error("cannot pin the attachment at {}: {error}", path.display())]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: PinError,
+    },
+}
+
+impl KernelError {
+    /// The error number that the kernel answered with, where there is one.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
+            // io::Error is what carries the number; it stands at the end of the chain of each of these.
+            Self::Attach { error, .. } | Self::Program { error, .. } => Some(error),
+            Self::Load(error) => Some(error),
+            Self::Map { error, .. } => Some(error),
+            Self::Pin { error, .. } => Some(error),
+            Self::Link { error, .. } => Some(error),
+            Self::Pins(_) | Self::ForeignMap { .. } | Self::Bans(_) | Self::Ticks(_) | Self::Unpinnable { .. } => None,
+        };
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return error.raw_os_error();
+            }
+            source = error.source();
+        }
+        None
+    }
+}
+
+/// What a migration to maps of another size did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Migration {
+    /// Entries that are in the new maps.
+    pub kept: usize,
+    /// Entries that the new maps had no room for: those nearest their end.
+    pub dropped: usize,
+}
+
+/// The loaded program and the maps of bans.
+pub struct Kernel {
+    pins: Pins,
+    object: Ebpf,
+    ports: Array<MapData, u16>,
+    /// The bans.
+    pub bans: BanMaps,
+    /// How the deadlines in them are counted.
+    pub ticks: TickClock,
+}
+
+impl Kernel {
+    /// Loads the program over the pinned maps, which are made where there are none, and tells what became of their bans where
+    /// the configured sizes are others. A program that is attached already goes on unchanged.
+    ///
+    /// # Errors
+    /// Where the kernel refuses; what was attached before still is.
+    pub fn load(pins: &Pins, sizes: MapSizes) -> Result<(Self, Option<Migration>), KernelError> {
+        pins.prepare()?;
+        let mut migration = None;
+        if resized(pins, sizes)? {
+            migration = Some(migrate(pins, sizes)?);
+        }
+        let mut object = load_object(&pins.maps(), sizes)?;
+        load_program(&mut object, FILTER)?;
+        load_program(&mut object, CLOCK)?;
+        let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
+        let ports = Array::try_from(Map::Array(open(&pins.map("PORTS"))?)).map_err(failed("open the port table"))?;
+        let bans = BanMaps::open(pins)?;
+        Ok((Self { pins: pins.clone(), object, ports, bans, ticks }, migration))
+    }
+
+    /// The kernel's id of the filter program, by which an interface tells what is attached to it.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn program_id(&mut self) -> Result<u32, KernelError> {
+        let info = program(&mut self.object, FILTER)?.info();
+        info.map(|info| info.id()).map_err(|error| KernelError::Program { name: FILTER, error })
+    }
+
+    /// Fills the port table: exactly these services' ports are guarded.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn guard(&mut self, services: &Services) -> Result<(), KernelError> {
+        let guarded = services.ports();
+        for port in 0..=u16::MAX {
+            let wanted = guarded.get(&port).copied().unwrap_or(ServiceMask::NONE).0;
+            let index = u32::from(port);
+            if self.ports.get(&index, 0).map_err(failed("read the port table"))? != wanted {
+                self.ports.set(index, wanted, 0).map_err(failed("write the port table"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches the program to an interface and pins the attachment. Where an earlier run's is pinned, its program is replaced
+    /// atomically: no packet finds the interface without one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses: another program, a driver that cannot, a missing capability.
+    pub fn attach(&mut self, interface: u32, mode: Mode) -> Result<Attached, KernelError> {
+        let path = self.pins.link(interface);
+        if path.exists() {
+            if self.take_over(interface, &path)? {
+                return Ok(Attached::TakenOver);
+            }
+            // The interface that it was for is gone; the pin holds nothing.
+            fs::remove_file(&path).map_err(|error| PinsError::Io { operation: "remove", path: path.clone(), error })?;
+        }
+        let refused = |error| KernelError::Attach { interface, error };
+        let filter = program(&mut self.object, FILTER)?;
+        let flags = match mode {
+            Mode::Native => XdpMode::Driver,
+            Mode::Generic => XdpMode::Skb,
+        };
+        let id = filter.attach_to_if_index(interface, flags).map_err(refused)?;
+        let link = filter.take_link(id).map_err(refused)?;
+        // Dropping any other kind of link detaches it again.
+        let link = FdLink::try_from(link).map_err(|_| KernelError::Unpinnable { interface })?;
+        link.pin(&path).map_err(|error| KernelError::Pin { path, error })?;
+        Ok(Attached::New(mode))
+    }
+
+    /// Takes the program off one interface. Nothing happens where it is not attached.
+    ///
+    /// # Errors
+    /// Where the pin cannot be removed.
+    pub fn detach(&self, interface: u32) -> Result<(), KernelError> {
+        let path = self.pins.link(interface);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(PinsError::Io { operation: "remove", path, error }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Samples the tick clock again: due after a suspend, when deadlines have to be written anew.
+    ///
+    /// # Errors
+    /// As [`ticks::measure`].
+    pub fn resample(&mut self) -> Result<(), KernelError> {
+        self.ticks = ticks::measure(program(&mut self.object, CLOCK)?)?;
+        Ok(())
+    }
+
+    /// False where the pinned link no longer has an interface.
+    fn take_over(&mut self, interface: u32, path: &Path) -> Result<bool, KernelError> {
+        let broken = |error| KernelError::Link { interface, error };
+        let link = FdLink::from(PinnedLink::from_pin(path).map_err(broken)?);
+        let link = XdpLink::try_from(link).map_err(broken)?;
+        let filter = program(&mut self.object, FILTER)?;
+        let error = match filter.attach_to_link(link) {
+            // The pin keeps the link; this handle of it may go.
+            Ok(id) => {
+                return filter.take_link(id).map(|_| true).map_err(|error| KernelError::Attach { interface, error });
+            }
+            Err(error) => KernelError::Attach { interface, error },
+        };
+        // What `xdp_link_update` (net/core/dev.c) says for an interface that is gone.
+        if error.errno() == Some(libc::ENOLINK) { Ok(false) } else { Err(error) }
+    }
+}
+
+const FILTER: &str = "banner";
+const CLOCK: &str = "clock";
+
+/// The maps of bans, with what each must look like.
+fn geometry(sizes: MapSizes) -> [(&'static str, MapType, u32, u32); 4] {
+    [
+        ("BANS_V4", MapType::Hash, 4, sizes.bans_v4),
+        ("BANS_V6", MapType::Hash, 8, sizes.bans_v6),
+        ("NETS_V4", MapType::LpmTrie, 8, sizes.prefixes),
+        ("NETS_V6", MapType::LpmTrie, 20, sizes.prefixes),
+    ]
+}
+
+/// Whether a pinned map of bans has another size than is configured. The loader would reuse it all the same.
+fn resized(pins: &Pins, sizes: MapSizes) -> Result<bool, KernelError> {
+    let mut resized = false;
+    for (name, kind, key_size, entries) in geometry(sizes) {
+        let path = pins.map(name);
+        if !path.exists() {
+            continue;
+        }
+        let info = MapInfo::from_pin(&path).map_err(failed("look at a pinned map"))?;
+        let found = info.map_type().map_err(failed("look at a pinned map"))?;
+        if (found, info.key_size(), info.value_size() as usize) != (kind, key_size, size_of::<Ban>()) {
+            let found = format!("{found:?} with keys of {} and values of {} bytes", info.key_size(), info.value_size());
+            return Err(KernelError::ForeignMap { path, found });
+        }
+        resized |= info.max_entries() != entries;
+    }
+    Ok(resized)
+}
+
+/// Copies every ban into maps of the configured sizes, which then take the place of the pinned ones.
+fn migrate(pins: &Pins, sizes: MapSizes) -> Result<Migration, KernelError> {
+    pins.begin_migration()?;
+    let mut object = load_object(&pins.next_maps(), sizes)?;
+    load_program(&mut object, CLOCK)?;
+    let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
+    let mut entries = BanMaps::open(pins)?.entries(&ticks)?;
+    // Where there is less room, the bans nearest their end yield; manual and permanent ones never do.
+    entries.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.protected, entry.manual, entry.until)));
+    let mut migration = Migration::default();
+    let mut next = BanMaps::open_in(&pins.next_maps())?;
+    for (entry, counters) in &entries {
+        match next.restore(entry, counters, &ticks) {
+            Ok(()) => migration.kept += 1,
+            Err(BanMapError::Full) => migration.dropped += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    pins.finish_migration()?;
+    Ok(migration)
+}
+
+fn load_object(maps: &Path, sizes: MapSizes) -> Result<Ebpf, KernelError> {
+    let mut loader = EbpfLoader::new();
+    loader.default_map_pin_directory(maps);
+    for (name, _, _, entries) in geometry(sizes) {
+        loader.map_max_entries(name, entries);
+    }
+    loader.load(OBJECT).map_err(KernelError::Load)
+}
+
+fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
+    program(object, name)?.load().map_err(|error| KernelError::Program { name, error })
+}
+
+fn program<'object>(object: &'object mut Ebpf, name: &'static str) -> Result<&'object mut Xdp, KernelError> {
+    let missing = KernelError::Program { name, error: ProgramError::UnexpectedProgramType };
+    object.program_mut(name).ok_or(missing)?.try_into().map_err(|error| KernelError::Program { name, error })
+}
+
+fn open(path: &Path) -> Result<MapData, KernelError> {
+    MapData::from_pin(path).map_err(failed("open a pinned map"))
+}
+
+fn failed(operation: &'static str) -> impl Fn(MapError) -> KernelError {
+    move |error| KernelError::Map { operation, error }
+}
