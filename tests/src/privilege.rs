@@ -20,7 +20,8 @@ pub const BPFFS: &str = "/sys/fs/bpf";
 /// fails is one everywhere.
 pub fn can_load_programs(skipped: &str) -> anyhow::Result<bool> {
     if !nix::unistd::geteuid().is_root() {
-        let remedy = "loading programs into the kernel needs root; run the tests with `sudo -E cargo test -p banner-tests`";
+        let remedy =
+            "loading programs into the kernel needs root; run the tests with `sudo -E cargo test -p banner-tests`";
         if std::env::var_os("CI").is_some() {
             bail!("{skipped}: {remedy}");
         }
@@ -42,6 +43,7 @@ fn mount_bpffs() -> anyhow::Result<()> {
         Ok(()) => Ok(()),
         // Another test was quicker.
         Err(Errno::EBUSY) if mounted() => Ok(()),
-        Err(errno) => Err(errno).with_context(|| format!("mounting bpffs at {BPFFS}; is CONFIG_BPF_SYSCALL set, is /sys writable?")),
+        Err(errno) => Err(errno)
+            .with_context(|| format!("mounting bpffs at {BPFFS}; is CONFIG_BPF_SYSCALL set, is /sys writable?")),
     }
 }

@@ -36,11 +36,13 @@ impl Wire {
     /// Where it does not exist, and without the privilege for raw sockets.
     pub fn open(interface: &str) -> anyhow::Result<Self> {
         let address = getifaddrs()?
-            .find(|entry| entry.interface_name == interface && entry.address.is_some_and(|a| a.as_link_addr().is_some()))
+            .find(|entry| {
+                entry.interface_name == interface && entry.address.is_some_and(|a| a.as_link_addr().is_some())
+            })
             .and_then(|entry| entry.address)
             .with_context(|| format!("there is no interface {interface}"))?;
-        let socket =
-            socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll).context("opening a raw socket")?;
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)
+            .context("opening a raw socket")?;
         bind(socket.as_raw_fd(), &address).with_context(|| format!("binding a raw socket to {interface}"))?;
         Ok(Self { socket })
     }

@@ -45,7 +45,13 @@ fn on_every_object(table: &str, check: fn(&mut Program) -> anyhow::Result<(usize
     for object in object::under_test(table)? {
         let mut program = load(&object)?;
         let (packets, failures) = check(&mut program)?;
-        ensure!(failures.is_empty(), "{}: {} of {packets} packets:\n{}", object.display(), failures.len(), failures.join("\n"));
+        ensure!(
+            failures.is_empty(),
+            "{}: {} of {packets} packets:\n{}",
+            object.display(),
+            failures.len(),
+            failures.join("\n")
+        );
         println!("{}: {packets} packets", object.display());
     }
     Ok(())

@@ -7,7 +7,10 @@
 use std::net::IpAddr;
 
 use anyhow::Context as _;
-use banner_common::{Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, PERMANENT, Reason::{self, *}};
+use banner_common::{
+    Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, PERMANENT,
+    Reason::{self, *},
+};
 use banner_tests::{
     frame::{Extension, Frame, Ipv4, Ipv6},
     object::{Entry, Program},

@@ -17,12 +17,8 @@ type Outcome = [Expected; 4];
 /// The common shape: the port decides first.
 const COMMON: Outcome = [Some(Reason::DroppedBan), None, Some(Reason::PassedClean), None];
 /// Odd, and its port can be read: the source decides first.
-const ODD: Outcome = [
-    Some(Reason::DroppedOdd),
-    Some(Reason::PassedUnguarded),
-    Some(Reason::PassedOdd),
-    Some(Reason::PassedOdd),
-];
+const ODD: Outcome =
+    [Some(Reason::DroppedOdd), Some(Reason::PassedUnguarded), Some(Reason::PassedOdd), Some(Reason::PassedOdd)];
 /// Odd, may carry TCP, and its port cannot be read.
 const UNREADABLE: Outcome = [
     Some(Reason::DroppedUnreadable),
@@ -31,12 +27,8 @@ const UNREADABLE: Outcome = [
     Some(Reason::PassedOdd),
 ];
 /// Odd, and known not to carry TCP to a guarded port.
-const UNGUARDED: Outcome = [
-    Some(Reason::PassedUnguarded),
-    Some(Reason::PassedUnguarded),
-    Some(Reason::PassedOdd),
-    Some(Reason::PassedOdd),
-];
+const UNGUARDED: Outcome =
+    [Some(Reason::PassedUnguarded), Some(Reason::PassedUnguarded), Some(Reason::PassedOdd), Some(Reason::PassedOdd)];
 /// Not a packet that TCP would take, seen at once.
 const IGNORED: Outcome = [None; 4];
 
@@ -129,23 +121,24 @@ const IPV6: &[Row<Ipv6>] = &[
     ("authentication header",                     ODD,        |ip, port| ip.then(Extension::authentication()).tcp(port)),
     ("authentication header, then options",       ODD,        |ip, port| ip.then(Extension::authentication()).then(Extension::destination_options()).tcp(port)),
     ("last fragment of an authenticated packet",  UNREADABLE, |ip, port| ip.then(Extension::fragment(0, 1, false, 7)).then(Extension::authentication()).tcp(port)),
-    ("ESP",                                       UNGUARDED,  |ip, port| ip.tcp_as(protocol::ESP, port)),
+    ("ESP",                                       IGNORED,    |ip, port| ip.tcp_as(protocol::ESP, port)),
     ("mobility",                                  ODD,        |ip, port| ip.then(Extension::eight_bytes(135)).tcp(port)),
     ("mobility, nothing follows",                 UNGUARDED,  |ip, _| ip.then(Extension::eight_bytes(135)).carry(protocol::NO_NEXT_HEADER, &[])),
     ("host identity",                             ODD,        |ip, port| ip.then(Extension::eight_bytes(139)).tcp(port)),
     ("shim6",                                     ODD,        |ip, port| ip.then(Extension::eight_bytes(140)).tcp(port)),
-    ("no next header, TCP's bytes",               UNGUARDED,  |ip, port| ip.tcp_as(protocol::NO_NEXT_HEADER, port)),
-    ("experimental header",                       UNGUARDED,  |ip, port| ip.tcp_as(253, port)),
+    ("no next header, TCP's bytes",               IGNORED,    |ip, port| ip.tcp_as(protocol::NO_NEXT_HEADER, port)),
+    ("experimental header",                       IGNORED,    |ip, port| ip.tcp_as(253, port)),
     ("options that are cut off",                  UNREADABLE, |ip, port| ip.then(Extension::long_destination_options(64)).tcp(port).cut(14 + 40 + 32)),
     ("options cut after one byte",                UNREADABLE, |ip, port| ip.then(Extension::destination_options()).tcp(port).cut(14 + 40 + 1)),
     ("fragment header that is cut off",           UNREADABLE, |ip, port| ip.then(Extension::fragment(0, 0, false, 7)).tcp(port).cut(14 + 40 + 3)),
     ("two bytes of TCP",                          UNREADABLE, |ip, port| ip.tcp(port).cut(14 + 40 + 2)),
     ("no TCP behind the IP header",               UNREADABLE, |ip, _| ip.carry(protocol::TCP, &[])),
-    ("UDP",                                       UNGUARDED,  |ip, port| ip.udp(port)),
+    ("UDP",                                       IGNORED,    |ip, port| ip.udp(port)),
     ("UDP behind hop-by-hop options",             UNGUARDED,  |ip, port| ip.then(Extension::hop_by_hop()).udp(port)),
-    ("ICMPv6 echo",                               UNGUARDED,  |ip, _| ip.echo()),
-    ("IPv6 in IPv6, TCP inside",                  UNGUARDED,  |ip, port| ip.carry(41, ip.tcp(port).packet())),
-    ("IPv4 in IPv6, TCP inside",                  UNGUARDED,  |ip, port| ip.carry(4, Ipv4::new([198, 51, 100, 66], SERVER_V4).tcp(port).packet())),
+    ("ICMPv6 echo",                               IGNORED,    |ip, _| ip.echo()),
+    ("IPv6 in IPv6, TCP inside",                  IGNORED,    |ip, port| ip.carry(41, ip.tcp(port).packet())),
+    ("IPv4 in IPv6, TCP inside",                  IGNORED,    |ip, port| ip.carry(4, Ipv4::new([198, 51, 100, 66], SERVER_V4).tcp(port).packet())),
+    ("UDP, too short for ports",                  UNGUARDED,  |ip, _| ip.carry(protocol::UDP, &[0, 25])),
     ("version 4 under IPv6's ethertype",          IGNORED,    |ip, port| ip.version(4).tcp(port)),
     ("version 7",                                 IGNORED,    |ip, port| ip.version(7).tcp(port)),
     ("version 0",                                 IGNORED,    |ip, port| ip.version(0).tcp(port)),
@@ -217,11 +210,23 @@ pub(crate) fn check(program: &mut Program) -> anyhow::Result<(usize, Failures)> 
     }
     // Runts: every length from the shortest that the kernel lets in to the first that holds a whole IP header and two ports.
     for length in 14..=38 {
-        let outcome = if length < 34 { IGNORED } else if length < 38 { UNREADABLE } else { COMMON };
+        let outcome = if length < 34 {
+            IGNORED
+        } else if length < 38 {
+            UNREADABLE
+        } else {
+            COMMON
+        };
         table.row_v4(&format!("cut to {length} bytes"), outcome, &|ip, port| ip.tcp(port).cut(length))?;
     }
     for length in 14..=58 {
-        let outcome = if length < 54 { IGNORED } else if length < 58 { UNREADABLE } else { COMMON };
+        let outcome = if length < 54 {
+            IGNORED
+        } else if length < 58 {
+            UNREADABLE
+        } else {
+            COMMON
+        };
         table.row_v6(&format!("cut to {length} bytes"), outcome, &|ip, port| ip.tcp(port).cut(length))?;
     }
     for words in 0..5 {
