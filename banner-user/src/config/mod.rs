@@ -37,6 +37,10 @@ pub use self::{
     problem::{Problem, Quoted},
 };
 use crate::{
+    enforce::{
+        host::Interfaces,
+        kernel::{Attach, MapSizes},
+    },
     judge::policy::{Limits, Policy},
     service::Services,
 };
@@ -64,42 +68,6 @@ pub struct Config {
     pub policy: Policy,
     /// What can be used but is probably not what was meant.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// The interfaces whose packets are looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Interfaces {
-    /// Those of the default routes, as they change.
-    Auto,
-    /// These; at least one, none twice, each a name that the kernel would accept.
-    Named(Vec<String>),
-}
-
-/// How the program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// In the driver, and where it cannot, in the stack, with a warning.
-    Auto,
-    /// In the driver or not at all.
-    Native,
-    /// In the stack.
-    Generic,
-}
-
-/// How many entries the kernel's maps hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapSizes {
-    /// `BANS_V4`.
-    pub bans_v4: u32,
-    /// `BANS_V6`.
-    pub bans_v6: u32,
-    /// `NETS_V4` and `NETS_V6`, each.
-    pub prefixes: u32,
-}
-
-impl MapSizes {
-    /// The largest that can be configured: 16 Mi entries, near 2 GB of kernel memory.
-    pub const MAX: u32 = 1 << 24;
 }
 
 /// The longest path of a unix socket: `sun_path` without its final NUL (unix(7)).
