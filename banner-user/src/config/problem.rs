@@ -57,7 +57,7 @@ pub enum Problem {
     Journal,
     #[error("{0} cannot be the name of an interface")]
     InterfaceName(Quoted),
-    #[error("`auto` is listed beside names of interfaces")]
+    #[error("`auto` cannot be in a list of interfaces")]
     AutoInList,
     #[error("{0} cannot be a name")]
     Name(Quoted),

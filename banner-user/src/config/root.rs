@@ -20,7 +20,7 @@ use crate::{
 /// The longest name of an interface: IFNAMSIZ (`include/uapi/linux/if.h`) without its final NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// The most sources and the most evidence that the judge can be told to keep: about a gigabyte each.
+/// The most sources, and the most of them with evidence, that the judge can be told to keep.
 const TRACKED_MAX: usize = 10_000_000;
 
 /// What the merged files mean.

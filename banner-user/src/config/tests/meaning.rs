@@ -116,6 +116,24 @@ fn every_key_does_something() {
 }
 
 #[test]
+fn bounds_are_allowed() {
+    let socket = |length: usize| format!("socket = \"/{}\"", "s".repeat(length - 1));
+    for (fits, exceeds) in [
+        ("jail.mail.maxretry = 1".to_owned(), "jail.mail.maxretry = 0".to_owned()),
+        ("jail.mail.maxretry = 1000".to_owned(), "jail.mail.maxretry = 1001".to_owned()),
+        ("ipv6_prefix = 48".to_owned(), "ipv6_prefix = 47".to_owned()),
+        ("ipv6_prefix = 128".to_owned(), "ipv6_prefix = 129".to_owned()),
+        ("services.smtp = 65535".to_owned(), "services.smtp = 65536".to_owned()),
+        ("limits.bans_v4 = 16777216".to_owned(), "limits.bans_v4 = 16777217".to_owned()),
+        ("interface = \"enp0s31f6np0.10\"".to_owned(), "interface = \"enp0s31f6np0.100\"".to_owned()),
+        (socket(107), socket(108)),
+    ] {
+        assert!(parse(&[&fits]).is_ok(), "{fits}");
+        assert!(parse(&[&exceeds]).is_err(), "{exceeds}");
+    }
+}
+
+#[test]
 fn a_ban_can_last_for_ever() {
     for text in ["\"permanent\"", "-1"] {
         let config = parse(&[&format!("[jail.mail]\nbantime = {text}")]).unwrap();

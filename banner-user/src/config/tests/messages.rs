@@ -109,7 +109,7 @@ fn a_long_value_is_cut() {
 fn services_beyond_the_bits_of_a_mask_are_named() {
     let services: String = (0..7).map(|number| format!("s{number} = 100{number}\n")).collect();
     assert_eq!(
-        errors(&[&format!("[services]\n{services}[jail.mail]\nservices = [\"s5\"]")]),
+        errors(&[&format!("[services]\n{services}smtp = 2525\n[jail.mail]\nservices = [\"s5\"]")]),
         "error: more than 16 services, the built-in ones included\n  --> a.toml:8:1\n  |\n8 | s6 = 1006\n  | ^^ give one \
          service several ports: `web = [80, 443]`\n"
     );
