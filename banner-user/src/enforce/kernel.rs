@@ -266,6 +266,27 @@ impl Kernel {
         Ok(Attached::New(mode))
     }
 
+    /// The interfaces for which a link is pinned, whether it still holds or not.
+    ///
+    /// # Errors
+    /// Where the pins cannot be listed.
+    pub fn linked_interfaces(&self) -> Result<Vec<u32>, KernelError> {
+        Ok(self.pins.linked_interfaces()?)
+    }
+
+    /// The kernel's id of the program that the pinned link to an interface runs; None where none is pinned.
+    ///
+    /// # Errors
+    /// Where the pinned link cannot be opened.
+    pub fn linked_program(&self, interface: u32) -> Result<Option<u32>, KernelError> {
+        let path = self.pins.link(interface);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let info = PinnedLink::from_pin(path).and_then(|link| FdLink::from(link).info());
+        info.map(|info| Some(info.program_id())).map_err(|error| KernelError::Link { interface, error })
+    }
+
     /// Takes the program off one interface. Nothing happens where it is not attached.
     ///
     /// # Errors
