@@ -205,12 +205,8 @@ impl Guard {
 
 /// What drivers answer that cannot, or cannot as they are set up now (MTU, queues, LRO), run XDP themselves.
 fn is_for_lack_of_native(error: &KernelError) -> bool {
-    match error {
-        KernelError::Unpinnable { .. } => true,
-        other => {
-            matches!(other.errno(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC))
-        }
-    }
+    matches!(error, KernelError::Unpinnable { .. })
+        || matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC))
 }
 
 fn mode(attached: &AttachedXdp) -> Mode {
