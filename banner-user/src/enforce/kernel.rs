@@ -41,6 +41,11 @@ pub struct MapSizes {
     pub prefixes: u32,
 }
 
+impl MapSizes {
+    /// The largest that can be configured: 16 Mi entries, near 2 GB of kernel memory.
+    pub const MAX: u32 = 1 << 24;
+}
+
 /// In which of XDP's two ways the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -56,8 +61,10 @@ pub enum Attach {
     /// Native, and generic where the driver cannot.
     #[default]
     Auto,
-    /// In this way or not at all.
-    In(Mode),
+    /// In the driver or not at all.
+    Native,
+    /// In the stack.
+    Generic,
 }
 
 /// What attaching came to.
