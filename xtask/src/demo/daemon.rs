@@ -8,14 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use banner_tests::namespace::Namespace;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::{Deserialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
-use super::{
-    hosts::{Hosts, INTERFACE},
-    namespace::Namespace,
-};
+use super::hosts::{Hosts, INTERFACE};
 use crate::process;
 
 /// banner's files, below a temporary folder: configuration, log, state, socket, and a bpffs of its own, whose pins are gone
@@ -99,7 +97,6 @@ pub(super) struct Interface {
 #[derive(Deserialize)]
 pub(super) struct Jail {
     pub(super) total_failed: u64,
-    pub(super) currently_banned: u64,
 }
 
 /// What the demonstration reads of `banner bans --json`.

@@ -8,9 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use banner_tests::namespace::Namespace;
 use socket2::{Domain, Socket, Type};
-
-use super::namespace::Namespace;
 
 /// The interface of the mail server.
 pub(super) const INTERFACE: &str = "mail0";
@@ -22,17 +21,16 @@ pub(super) struct Host {
     pub(super) v6: IpAddr,
 }
 
-pub(super) const MAIL: Host = host(25);
-pub(super) const ATTACKER: Host = host(66);
+pub(super) const MAIL: Host = host(25, 0x25);
+pub(super) const ATTACKER: Host = host(66, 0x66);
 /// The attacker once more: another address of the same /64.
-pub(super) const ATTACKER_AGAIN: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 66, 0, 0xdead, 0xbeef, 0, 1));
-pub(super) const CUSTOMER: Host = host(10);
+pub(super) const ATTACKER_AGAIN: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x66, 0, 0xdead, 0xbeef, 0, 1));
+pub(super) const CUSTOMER: Host = host(10, 0x10);
 
-const fn host(number: u8) -> Host {
-    let wide = number as u16;
+const fn host(v4: u8, v6: u16) -> Host {
     Host {
-        v4: IpAddr::V4(Ipv4Addr::new(198, 51, 100, number)),
-        v6: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, wide, 0, 0, 0, 0, wide)),
+        v4: IpAddr::V4(Ipv4Addr::new(198, 51, 100, v4)),
+        v6: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, v6, 0, 0, 0, 0, v6)),
     }
 }
 

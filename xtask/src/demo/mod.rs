@@ -7,7 +7,6 @@ mod daemon;
 mod hosts;
 mod interrupt;
 mod mail_server;
-mod namespace;
 
 use std::{
     net::IpAddr,
