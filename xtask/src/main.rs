@@ -1,7 +1,9 @@
 //! banner's development tasks, as `cargo xtask TASK`.
 
+mod demo;
 mod ebpf;
 mod process;
+mod run;
 mod terminal;
 mod test;
 mod workspace;
@@ -23,6 +25,8 @@ struct CommandLine {
 enum Task {
     /// Rebuild the kernel object from source, or check the committed one
     Ebpf(ebpf::Args),
+    /// Show the whole of banner on this machine, or run `banner ARGS` as root (after `--`)
+    Run(run::Args),
     /// Run everything that has to hold, or some parts of it
     Test(test::Args),
 }
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     let terminal = Terminal::stdout();
     let done = match CommandLine::parse().task {
         Task::Ebpf(args) => ebpf::run(&args, &terminal),
+        Task::Run(args) => run::run(&args, &terminal),
         Task::Test(args) => test::run(&args, &terminal),
     };
     match done {

@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{process, terminal::Terminal, workspace};
 
 /// Printed where a part of the toolchain is missing; the first block is what `--install` runs.
-pub(super) const INSTRUCTIONS: &str = "\
-  On Debian 12 or 13 (cargo xtask ebpf --install runs these):
+pub(super) const INSTRUCTIONS: &str = "  On Debian 12 or 13 (cargo xtask ebpf --install runs these):
     apt-get install --no-install-recommends rustc-web libstd-rust-web-dev-bpf llvm-22-dev
     LLVM_PREFIX=/usr/lib/llvm-22 cargo install --locked bpf-linker@0.13.0 --no-default-features --features llvm-22
   Elsewhere, with rustup:

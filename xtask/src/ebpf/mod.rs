@@ -9,7 +9,10 @@ mod install;
 mod manifest;
 mod toolchain;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use inputs::Inputs;
@@ -133,6 +136,23 @@ fn rebuild(terminal: &Terminal) -> Result<()> {
     Manifest::new(&object, toolchain.versions, inputs).write(&root)
 }
 
-fn read(path: &std::path::Path) -> Result<Vec<u8>> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_bytes_are_an_error_of_the_recorded_toolchain_alone() {
+        let terminal = Terminal::stdout();
+        let other = ["rustc 2".to_owned()];
+        for (same_bytes, other_versions, holds) in
+            [(true, &[][..], true), (true, &other, true), (false, &[], false), (false, &other, true)]
+        {
+            let held = compare(same_bytes, other_versions, &terminal).is_ok();
+            assert_eq!(held, holds, "same bytes: {same_bytes}, other versions: {other_versions:?}");
+        }
+    }
 }
