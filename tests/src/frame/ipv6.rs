@@ -31,10 +31,10 @@ impl Extension {
         Self::options(protocol::DESTINATION_OPTIONS, bytes)
     }
 
-    /// A route of type 2 (RFC 6275) with so many hops left.
+    /// A route with so many hops left. Type 0, which hosts no longer follow (RFC 5095), and step over once none is left.
     #[must_use]
     pub fn routing(segments_left: u8) -> Self {
-        Self { number: 43, bytes: vec![0, 0, 2, segments_left, 0, 0, 0, 0] }
+        Self { number: 43, bytes: vec![0, 0, 0, segments_left, 0, 0, 0, 0] }
     }
 
     /// A fragment header: the byte that is reserved, the offset in units of eight bytes, whether more follow.

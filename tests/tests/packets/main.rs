@@ -52,7 +52,6 @@ fn on_every_object(table: &str, check: fn(&mut Program) -> anyhow::Result<(usize
             failures.len(),
             failures.join("\n")
         );
-        println!("{}: {packets} packets", object.display());
     }
     Ok(())
 }

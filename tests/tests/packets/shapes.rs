@@ -35,6 +35,9 @@ const IGNORED: Outcome = [None; 4];
 /// A row: its name, what it comes to, and the packet that a source sends to a port.
 type Row<Ip> = (&'static str, Outcome, fn(Ip, u16) -> Frame);
 
+/// A row: its name, what it comes to, and what is done to a connection request.
+type Around = (&'static str, Outcome, fn(Frame) -> Frame);
+
 /// Shapes of IPv4 packets.
 #[rustfmt::skip]
 const IPV4: &[Row<Ipv4>] = &[
@@ -147,7 +150,7 @@ const IPV6: &[Row<Ipv6>] = &[
 
 /// What can be around a packet of either family.
 #[rustfmt::skip]
-const AROUND: &[(&str, Outcome, fn(Frame) -> Frame)] = &[
+const AROUND: &[Around] = &[
     ("802.1Q, priority only",                     ODD,        |frame| frame.tagged(ethertype::VLAN, 0)),
     ("802.1Q, priority 7",                        ODD,        |frame| frame.tagged(ethertype::VLAN, 0xe000)),
     ("802.1Q, VLAN 100",                          ODD,        |frame| frame.tagged(ethertype::VLAN, 100)),
