@@ -47,7 +47,7 @@ impl AddressError {
 ///
 /// # Errors
 /// Where the text is neither.
-pub(super) fn parse(text: &str) -> Result<IpNet, AddressError> {
+pub(crate) fn parse(text: &str) -> Result<IpNet, AddressError> {
     let (address, length) = match text.split_once('/') {
         None => (text, None),
         Some((address, length)) => (address, Some(length)),

@@ -1,15 +1,12 @@
 //! Addresses and prefixes as people write them.
 
-use std::{
-    fmt,
-    net::{AddrParseError, IpAddr},
-    str::FromStr,
-};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize, de};
 
 use super::Text;
+use crate::config::address;
 
 /// An address or a prefix without host bits. An address is the prefix of its full length, and is shown without it. What lies in
 /// `::ffff:0:0/96` is IPv4.
@@ -24,7 +21,7 @@ impl Prefix {
     }
 }
 
-/// Why something is not an address or a prefix.
+/// Why something is not an address or a prefix that can be banned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is a name.
@@ -33,16 +30,8 @@ pub enum AddressError {
     )]
     HostName(Text),
     /// It is nothing of the kind.
-    #[error("`{0}` is not an address; write 192.0.2.1, 2001:db8::1, or a prefix as 192.0.2.0/24")]
-    Malformed(Text),
-    /// The length does not fit the family.
-    #[error("`{text}` has a prefix length that its address cannot have (0 to {max})")]
-    Length {
-        /// As it was written.
-        text: Text,
-        /// The longest.
-        max: u8,
-    },
+    #[error("`{0}`: {1}; write 192.0.2.1, 2001:db8::1, or a prefix as 192.0.2.0/24")]
+    Malformed(Text, address::AddressError),
     /// Bits are set beyond the length: either the address or the length is not what was meant.
     #[error("`{text}` has bits set beyond its length; write {network}, or the address alone")]
     HostBits {
@@ -51,9 +40,6 @@ pub enum AddressError {
         /// The prefix that it lies in.
         network: Prefix,
     },
-    /// It names an interface.
-    #[error("`{0}` names an interface: a link-local address means nothing beyond its link, and is never banned")]
-    Zone(Text),
     /// It is a prefix where one address is asked for.
     #[error("`{0}` is a prefix; ask for one address")]
     NotOneAddress(Text),
@@ -64,44 +50,29 @@ pub enum AddressError {
 /// # Errors
 /// Why it is not one.
 pub fn parse_address(text: &str) -> Result<IpAddr, AddressError> {
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(address.to_canonical()),
-        Err(AddrParseError { .. }) if text.contains('/') => Err(AddressError::NotOneAddress(text.into())),
-        Err(AddrParseError { .. }) => Err(not_an_address(text)),
+    if text.contains('/') {
+        return Err(AddressError::NotOneAddress(Text::escape(text.as_bytes())));
     }
-}
-
-fn not_an_address(text: &str) -> AddressError {
-    if text.contains(':') && text.contains('%') {
-        AddressError::Zone(text.into())
-    } else if !text.contains(':') && text.bytes().any(|byte| byte.is_ascii_alphabetic()) {
-        AddressError::HostName(text.into())
-    } else {
-        AddressError::Malformed(text.into())
-    }
+    text.parse().map(|Prefix(net)| net.addr())
 }
 
 impl FromStr for Prefix {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let Some((address, length)) = text.split_once('/') else {
-            return parse_address(text).map(Self::from);
-        };
-        let address: IpAddr = address.parse().map_err(|_: AddrParseError| not_an_address(address))?;
-        let max = if address.is_ipv4() { 32 } else { 128 };
-        // A sign or leading zeros are no length: `u8::from_str` would take `+8`.
-        let length = Some(length)
-            .filter(|digits| {
-                digits.bytes().all(|byte| byte.is_ascii_digit()) && (*digits == "0" || !digits.starts_with('0'))
-            })
-            .and_then(|digits| digits.parse().ok())
-            .and_then(|length| IpNet::new(address, length).ok());
-        let Some(net) = length else { return Err(AddressError::Length { text: text.into(), max }) };
+        let shown = || Text::escape(text.as_bytes());
+        let net = address::parse(text).map_err(|error| match error {
+            address::AddressError::HostName => AddressError::HostName(shown()),
+            address::AddressError::Zone
+            | address::AddressError::NetworkMask
+            | address::AddressError::PrefixLength
+            | address::AddressError::Several
+            | address::AddressError::Unreadable => AddressError::Malformed(shown(), error),
+        })?;
         if net.trunc() == net {
-            Ok(Self::from(net))
+            Ok(Self(net))
         } else {
-            Err(AddressError::HostBits { text: text.into(), network: Self::from(net.trunc()) })
+            Err(AddressError::HostBits { text: shown(), network: Self(net.trunc()) })
         }
     }
 }
@@ -174,21 +145,21 @@ mod tests {
             ("mail.example.com", "is a host name"),
             ("localhost", "is a host name"),
             ("mail.example.com/24", "is a host name"),
-            ("192.0.2", "is not an address"),
-            ("192.0.2.256", "is not an address"),
-            ("192.0.2.01", "is not an address"),
-            ("", "is not an address"),
-            ("2001:db8::1::", "is not an address"),
-            ("fe80::1%eth0", "names an interface"),
-            ("192.0.2.0/33", "(0 to 32)"),
-            ("192.0.2.0/", "(0 to 32)"),
-            ("192.0.2.0/+8", "(0 to 32)"),
-            ("192.0.2.0/024", "(0 to 32)"),
-            ("192.0.2.0/255.255.255.0", "(0 to 32)"),
-            ("2001:db8::/129", "(0 to 128)"),
+            ("192.0.2", "not an address"),
+            ("192.0.2.256", "not an address"),
+            ("192.0.2.01", "not an address"),
+            ("", "not an address"),
+            ("2001:db8::1::", "not an address"),
+            ("192.0.2.0/", "not an address"),
+            ("192.0.2.0/+8", "not an address"),
+            ("a\u{1b}[31m", "`a\\u{1b}[31m`: not an address"),
+            ("fe80::1%eth0", "no zone"),
+            ("192.0.2.1,192.0.2.2", "more than one"),
+            ("192.0.2.0/33", "longer than the address"),
+            ("192.0.2.0/255.255.255.0", "not a prefix length"),
+            ("2001:db8::/129", "longer than the address"),
             ("192.0.2.1/24", "write 192.0.2.0/24, or the address alone"),
             ("2001:db8::1/64", "write 2001:db8::/64, or the address alone"),
-            ("a\u{1b}[31m", "`a\\u{1b}[31m` is a host name"),
         ] {
             let error = text.parse::<Prefix>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -143,18 +143,21 @@ pub struct Packets {
 
 impl Packets {
     /// Takes the counter of each reason from `count`.
-    pub fn read(mut count: impl FnMut(banner_common::Reason) -> u64) -> Self {
+    ///
+    /// # Errors
+    /// The first that `count` returns.
+    pub fn read<E>(mut count: impl FnMut(banner_common::Reason) -> Result<u64, E>) -> Result<Self, E> {
         use banner_common::Reason;
-        Self {
-            dropped_ban: count(Reason::DroppedBan),
-            dropped_odd: count(Reason::DroppedOdd),
-            dropped_unreadable: count(Reason::DroppedUnreadable),
-            observed: count(Reason::Observed),
-            passed_clean: count(Reason::PassedClean),
-            passed_ban: count(Reason::PassedBan),
-            passed_odd: count(Reason::PassedOdd),
-            passed_unguarded: count(Reason::PassedUnguarded),
-        }
+        Ok(Self {
+            dropped_ban: count(Reason::DroppedBan)?,
+            dropped_odd: count(Reason::DroppedOdd)?,
+            dropped_unreadable: count(Reason::DroppedUnreadable)?,
+            observed: count(Reason::Observed)?,
+            passed_clean: count(Reason::PassedClean)?,
+            passed_ban: count(Reason::PassedBan)?,
+            passed_odd: count(Reason::PassedOdd)?,
+            passed_unguarded: count(Reason::PassedUnguarded)?,
+        })
     }
 }
 
