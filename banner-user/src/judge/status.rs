@@ -81,13 +81,9 @@ pub struct Ban {
 pub struct Page {
     /// In the order of their prefixes.
     pub bans: Vec<Ban>,
-    /// Where the next page goes on; `None` after the last.
-    pub next: Option<Cursor>,
+    /// The prefix after which the next page goes on; `None` after the last. It stays valid when bans come and go.
+    pub next: Option<IpNet>,
 }
-
-/// A place between two bans. It stays valid when bans come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(Key);
 
 /// Everything about one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,13 +151,20 @@ impl Judge {
         self.ledger.len()
     }
 
-    /// A page of bans.
+    /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
+    /// prefix are at most one for each jail, and are never cut apart.
     #[must_use]
-    pub fn bans(&self, after: Option<Cursor>, limit: usize) -> Page {
-        let mut keys = self.ledger.after(after.map(|Cursor(key)| key));
-        let page: Vec<(Key, &Record)> = keys.by_ref().take(limit).collect();
-        let next = page.last().map(|(key, _)| Cursor(*key)).filter(|_| keys.next().is_some());
-        Page { bans: page.into_iter().map(|(key, record)| self.view(key, record)).collect(), next }
+    pub fn bans(&self, after: Option<IpNet>, limit: usize) -> Page {
+        let mut keys = self.ledger.after(after.map(|prefix| Key { prefix, origin: OriginId::LAST })).peekable();
+        let mut bans: Vec<Ban> = Vec::new();
+        while let Some((key, _)) = keys.peek() {
+            let last = bans.last().map(|ban| ban.prefix);
+            if bans.len() >= limit && last != Some(key.prefix) {
+                return Page { bans, next: last };
+            }
+            bans.extend(keys.next().map(|(key, record)| self.view(key, record)));
+        }
+        Page { bans, next: None }
     }
 
     /// Everything about one address.

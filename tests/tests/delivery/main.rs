@@ -100,10 +100,13 @@ fn no_shape_of_a_banned_source_reaches_tcp_and_everything_else_arrives() -> anyh
         let mut failures = Vec::new();
         let mut port = 10_000;
         for (name, outcome, frames) in SHAPES {
-            for (ban, expected) in [("no ban", outcome.clean), ("banned", outcome.banned), ("unbanned", outcome.clean)] {
+            for (ban, expected) in [("no ban", outcome.clean), ("banned", outcome.banned), ("unbanned", outcome.clean)]
+            {
                 for entry in BANS {
                     match ban {
-                        "banned" => hosts.program.ban(entry, Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() })?,
+                        "banned" => {
+                            hosts.program.ban(entry, Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() })?
+                        }
                         "unbanned" => hosts.program.unban(entry)?,
                         _ => {}
                     }
