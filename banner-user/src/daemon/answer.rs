@@ -10,13 +10,14 @@ use crate::{
     control::{
         Request,
         protocol::{
-            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, Packets, Prefix,
-            Status, Text, UnbanRequest, Unbanned, Why,
+            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, PAGE_MAX, Packets,
+            Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
     enforce::bans::BanMapError,
     event::FileId,
     judge::{
+        self,
         manual::{self, Refusal, Target},
         policy::BanTime,
     },
@@ -57,7 +58,7 @@ impl Daemon {
             findtime: jail.findtime.as_secs(),
             bantime: view::ban_time(jail.bantime),
             services: view::services(jail.services, &self.config.services),
-            filter: jail.filter.iter().map(|name| Text::from(&**name)).collect(),
+            filter: jail.filters.iter().map(|name| Text::from(&**name)).collect(),
             source: jail.source.iter().map(|path| Text::escape(path.as_bytes())).collect(),
             observe: jail.observe,
         });
@@ -87,12 +88,11 @@ impl Daemon {
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
             limits,
-            warnings: self.current_warnings(),
+            warnings: self.current_warnings(&judged),
         })
     }
 
-    fn current_warnings(&self) -> Vec<Text> {
-        let judged = self.judge.status();
+    fn current_warnings(&self, judged: &judge::status::Status) -> Vec<Text> {
         let slower = self
             .guard
             .interfaces()
@@ -104,11 +104,10 @@ impl Daemon {
                 outage.since, outage.filter
             )
         });
-        let others = judged
-            .others
-            .iter()
-            .filter(|(origin, bans)| *bans > 0 && matches!(origin, crate::judge::Origin::Jail(_)))
-            .map(|(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"));
+        let others =
+            judged.others.iter().filter(|(origin, bans)| *bans > 0 && matches!(origin, judge::Origin::Jail(_))).map(
+                |(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"),
+            );
         let unmatched = self.follower.unmatched().map(|pattern| format!("no file matches {pattern}"));
         let all = self.warnings.iter().cloned().chain(slower).chain(outages).chain(others).chain(unmatched);
         all.chain(self.enforcer.refusal()).map(Text::from).collect()

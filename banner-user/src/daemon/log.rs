@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal as _};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The environment variable that sets the level: `error`, `warn`, `info` (if it is not set), `debug`, `trace`.
-pub const LEVEL: &str = "BANNER_LOG";
+const LEVEL: &str = "BANNER_LOG";
 
 /// Starts logging. Lines have a time, except under systemd, whose journal keeps one; a terminal gets colour unless NO_COLOR is
 /// set.
-pub fn start() {
+pub(super) fn start() {
     let filter = EnvFilter::try_from_env(LEVEL).unwrap_or_else(|_| EnvFilter::new("info"));
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -168,7 +168,7 @@ fn unreadable(error: BanMapError) -> Failure {
 fn exit(error: &DaemonError) -> Exit {
     use crate::{
         control::socket::BindError,
-        enforce::{guard::GuardError, host::SelectError, pins::PinsError},
+        enforce::{guard::GuardError, pins::PinsError},
     };
     match error {
         DaemonError::Guard(GuardError::Select(_)) | DaemonError::Filter(_) | DaemonError::Source(_) => Exit::Usage,
