@@ -31,7 +31,7 @@ impl Daemon {
             Request::Bans(query, reply) => drop(reply.send(self.bans(&query))),
             Request::Why(address, reply) => drop(reply.send(self.why(address))),
             Request::Ban(request, reply) => drop(reply.send(self.ban(&request))),
-            Request::Unban(request, reply) => drop(reply.send(Ok(self.unban(&request)))),
+            Request::Unban(request, reply) => drop(reply.send(self.unban(&request))),
             Request::Reload(reply) => drop(reply.send(self.reload().await)),
             Request::Detach(reply) => {
                 let detached = self.detach();
@@ -182,16 +182,26 @@ impl Daemon {
         })
     }
 
-    fn unban(&mut self, request: &UnbanRequest) -> Unbanned {
+    fn unban(&mut self, request: &UnbanRequest) -> Result<Unbanned, ErrorBody> {
         let now = Now::read();
         let unbanned = self.judge.unban(target(request.prefix), now);
         self.enforcer.carry_out_all(&mut self.judge, unbanned.effects, now);
-        let prefix = unbanned.lifted.first().map_or(request.prefix, |ban| ban.prefix.into());
-        Unbanned {
-            prefix,
+        let Some(first) = unbanned.lifted.first() else {
+            let mut error = ErrorBody::new(ErrorKind::NotBanned, format!("{} is not banned", request.prefix));
+            for ban in &unbanned.still {
+                let wider = Prefix::from(ban.prefix);
+                error = error.because(format!("{wider} around it is")).remedy(format!("banner unban {wider}"));
+            }
+            if unbanned.forgotten > 0 {
+                error = error.because("its failures are forgotten");
+            }
+            return Err(error);
+        };
+        Ok(Unbanned {
+            prefix: first.prefix.into(),
             lifted: unbanned.lifted.len() as u64,
             still_banned_by: unbanned.still.iter().map(|ban| ban.prefix.into()).collect(),
-        }
+        })
     }
 
     fn detach(&mut self) -> Result<Detached, ErrorBody> {

@@ -1,6 +1,6 @@
 //! What the command line finds on a real machine: the daemon, and the pinned maps where none runs.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use super::{DaemonError, FILTERS, log, view};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
     enforce::{
-        bans::{BanMapError, BanMaps},
+        bans::BanMaps,
         host::{self, Host, Snapshot, XdpMode},
         kernel::{self, KernelError},
         pins::Pins,
@@ -87,16 +87,12 @@ impl Platform for System {
         if !pins.exist() {
             return Ok(None);
         }
-        let bans = BanMaps::open(&pins).map_err(unreadable)?;
-        let network = network().map_err(|error| Failure::new(Exit::Kernel, &error))?;
+        let bans = BanMaps::open(&pins).map_err(refused)?;
+        let network = network().map_err(refused)?;
         Ok(Some(Status {
             interfaces: linked_interfaces(&pins, &network),
-            packets: Packets::read(|reason| bans.packets(reason)).map_err(unreadable)?,
-            limits: view::limits(
-                &bans,
-                kernel::pinned_sizes(&pins).map_err(|error| Failure::new(Exit::Kernel, &error))?,
-                |_| 0,
-            ),
+            packets: Packets::read(|reason| bans.packets(reason)).map_err(refused)?,
+            limits: view::limits(&bans, kernel::pinned_sizes(&pins).map_err(refused)?, |_| 0),
             ..Status::default()
         }))
     }
@@ -106,8 +102,8 @@ impl Platform for System {
         if !pins.exist() {
             return Ok(None);
         }
-        let ticks = kernel::probe_ticks().map_err(|error| Failure::new(Exit::Kernel, &error))?;
-        let mut entries = BanMaps::open(&pins).and_then(|bans| bans.entries(&ticks)).map_err(unreadable)?;
+        let ticks = kernel::probe_ticks().map_err(refused)?;
+        let mut entries = BanMaps::open(&pins).and_then(|bans| bans.entries(&ticks)).map_err(refused)?;
         entries.retain(|(entry, _)| !entry.protected);
         entries.sort_by_key(|(entry, _)| entry.slot.prefix());
         let (services, now) = (config.services.clone(), Now::read());
@@ -128,7 +124,7 @@ impl Platform for System {
         // What cannot be read any more can be taken off all the same.
         let entries = BanMaps::open(&pins).map_or(0, |bans| Map::ALL.map(|map| bans.used(map)).iter().sum());
         let interfaces = network().map(|network| linked_interfaces(&pins, &network)).unwrap_or_default();
-        pins.remove().map_err(|error| Failure::new(Exit::Kernel, &error))?;
+        pins.remove().map_err(refused)?;
         Ok(Some(Detached { interfaces: interfaces.into_iter().map(|interface| interface.name).collect(), entries }))
     }
 }
@@ -161,7 +157,7 @@ fn linked_interfaces(pins: &Pins, network: &Snapshot) -> Vec<Interface> {
     indices.into_iter().map(show).collect()
 }
 
-fn unreadable(error: BanMapError) -> Failure {
+fn refused(error: impl Display) -> Failure {
     Failure::new(Exit::Kernel, &error)
 }
 
