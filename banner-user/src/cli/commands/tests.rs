@@ -162,7 +162,7 @@ impl Installation {
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, is_bound) = std::sync::mpsc::channel();
         let daemon = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let socket = Socket::bind(&path).unwrap();
                 bound.send(()).unwrap();
@@ -275,7 +275,7 @@ fn without_a_daemon_the_kernel_answers_what_it_can() {
         ("status", true, Exit::Unreachable, "banner is not running\n", enforced),
         ("status --json", true, Exit::Unreachable, r#"{"daemon":null"#, enforced),
         ("status", false, Exit::Unreachable, "", not_running),
-        ("status mail", true, Exit::Unreachable, "", "the kernel knows no jails"),
+        ("status mail", true, Exit::Unreachable, "", not_running),
         ("bans", true, Exit::Done, "203.0.113.7", enforced),
         ("bans --json", true, Exit::Done, r#"{"prefix":"203.0.113.7""#, enforced),
         ("bans", false, Exit::Unreachable, "", not_running),
