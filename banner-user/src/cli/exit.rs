@@ -139,3 +139,19 @@ impl From<ErrorKind> for Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_pipe_is_quiet_and_a_full_disk_is_not() {
+        let ended = |kind: io::ErrorKind| {
+            let failure = Failure::output(kind.into());
+            (failure.exit(), failure.message())
+        };
+        assert_eq!(ended(io::ErrorKind::BrokenPipe), (Exit::Done, None));
+        let message = Some("error: cannot write the output: no storage space".to_owned());
+        assert_eq!(ended(io::ErrorKind::StorageFull), (Exit::Usage, message));
+    }
+}
