@@ -1,3 +1,6 @@
 //! Carries effects out in the kernel.
 
+pub mod explain;
 pub mod host;
+#[cfg(test)]
+mod namespace;
