@@ -13,6 +13,7 @@
 //! a rename and has no characters that bpffs refuses.
 
 pub mod bans;
+pub mod explain;
 pub mod guard;
 pub mod host;
 pub mod kernel;

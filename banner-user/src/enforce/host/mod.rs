@@ -21,7 +21,7 @@ mod resolvers;
 mod route;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod watch;
 
 use std::{io, net::IpAddr, path::PathBuf};
