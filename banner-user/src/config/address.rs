@@ -47,7 +47,7 @@ impl AddressError {
 ///
 /// # Errors
 /// Where the text is neither.
-pub(super) fn parse(text: &str) -> Result<IpNet, AddressError> {
+pub(crate) fn parse(text: &str) -> Result<IpNet, AddressError> {
     if text.split([' ', ',', '\t', '\n']).filter(|part| !part.is_empty()).count() > 1 {
         return Err(AddressError::Several);
     }

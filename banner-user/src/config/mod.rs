@@ -8,7 +8,7 @@
 //! The main file is read first, then the files beside it in `banner.d`, in the order of their names. Tables are merged by key; a
 //! key set in several files has the value of the last. Lists are not joined: the last file's list is the list.
 
-mod address;
+pub(crate) mod address;
 mod diagnostic;
 mod document;
 pub mod duration;
