@@ -23,7 +23,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Makes them. The bpffs is mounted for this process and its children alone, so not even SIGKILL leaves it behind.
+    /// Makes them. The bpffs is mounted for this process and its children alone, and is gone with the last of them.
     pub(super) fn new(bantime: Duration) -> Result<Self> {
         let files = Self { folder: tempfile::tempdir().context("cannot make a temporary folder")? };
         fs::create_dir(files.bpffs()).context("cannot make the folder of bpffs")?;

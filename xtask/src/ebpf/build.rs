@@ -41,14 +41,16 @@ pub(super) fn build(root: &Path, target: &Path, toolchain: &Toolchain) -> Result
     let mut cargo = Command::new(toolchain.cargo());
     cargo.current_dir(root);
     // What a developer sets for host builds has no business in the object.
-    for name in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTUP_TOOLCHAIN", "RUSTC_BOOTSTRAP"] {
-        cargo.env_remove(name);
-    }
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_PROFILE_") || name.to_string_lossy().starts_with("CARGO_BUILD_") {
-            cargo.env_remove(name);
+        let text = name.to_string_lossy();
+        if ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "RUSTUP_"].iter().any(|prefix| text.starts_with(prefix))
+        {
+            cargo.env_remove(&name);
         }
     }
+    // Empty is none, whatever a configuration file says.
+    cargo.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "").env("CARGO_INCREMENTAL", "0");
+    cargo.env_remove("RUSTC_BOOTSTRAP");
     cargo
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_TARGET_DIR", target)
