@@ -1,5 +1,7 @@
 //! Detection against what real servers wrote, and against what a client may write into their logs.
 
+#![cfg(test)]
+
 use std::{
     fmt::Write as _,
     net::IpAddr,

@@ -14,13 +14,17 @@ mod ident;
 mod logfmt;
 mod pattern;
 mod prefix;
+mod rule;
 mod stamp;
 
 use jiff::tz::TimeZone;
 
-pub use self::filter::{Filter, FilterError, RuleFault};
-pub use self::pattern::PatternError;
-use self::{filter::Finding, prefix::Line, stamp::Stamps};
+pub use self::{
+    filter::{Filter, FilterError},
+    pattern::PatternError,
+    rule::RuleFault,
+};
+use self::{prefix::Line, rule::Finding, stamp::Stamps};
 use crate::{
     clock::WallTime,
     event::{Attempt, Event, Outage, Weight},

@@ -7,10 +7,9 @@ fn refused(rule: &str) -> FilterError {
 }
 
 fn fault(rule: &str) -> RuleFault {
-    match refused(rule) {
-        FilterError::Rule { rule: 1, fault, .. } => fault,
-        other => panic!("{other}"),
-    }
+    let FilterError::Rule { name, rule: 1, fault } = refused(rule) else { panic!("{}", refused(rule)) };
+    assert_eq!(name, "mine");
+    fault
 }
 
 #[test]
