@@ -66,7 +66,11 @@ fn a_ban_drops_until_its_deadline_and_passes_from_that_tick_on() -> anyhow::Resu
             ensure!(first_pass.1 >= deadline, "{entry:?} passed at {first_pass:?}, before {deadline}");
             ensure!(drops_before > 20, "{entry:?}: only {drops_before} packets before the deadline");
             let counted = program.counters(entry)?;
-            ensure!(counted.packets == u64::from(drops_before), "{entry:?} counted {} of {drops_before}", counted.packets);
+            ensure!(
+                counted.packets == u64::from(drops_before),
+                "{entry:?} counted {} of {drops_before}",
+                counted.packets
+            );
             ensure!(
                 (last_drop.0..=last_drop.1).contains(&counted.last_seen),
                 "{entry:?} was last seen at {}, dropped at {last_drop:?}",
@@ -81,9 +85,7 @@ fn a_ban_drops_until_its_deadline_and_passes_from_that_tick_on() -> anyhow::Resu
 
 fn sources() -> anyhow::Result<Vec<Banned>> {
     let v4 = |last| Ipv4::new([198, 51, 100, last], SERVER_V4);
-    let v6 = |fourth| {
-        Ipv6::new([0x20, 0x01, 0x0d, 0xb8, 0x0b, 0xad, 0, fourth, 0, 0, 0, 0, 0, 0, 0, 0x66], SERVER_V6)
-    };
+    let v6 = |fourth| Ipv6::new([0x20, 0x01, 0x0d, 0xb8, 0x0b, 0xad, 0, fourth, 0, 0, 0, 0, 0, 0, 0, 0x66], SERVER_V6);
     [
         ("198.51.100.1", v4(1).tcp(GUARDED_PORT)),
         ("198.51.100.2", v4(2).no_operations(4).tcp(GUARDED_PORT)),

@@ -254,6 +254,12 @@ impl fmt::Display for Explained {
 }
 
 impl Context {
+    /// Asks the kernel; without /proc, what an explanation needs of it is taken for unknown, and root's.
+    #[must_use]
+    pub fn read_or_unknown() -> Self {
+        Self::read().unwrap_or_else(|_| Self { release: "unknown".to_owned(), privileges: Privileges::all() })
+    }
+
     /// Asks the kernel.
     ///
     /// # Errors

@@ -35,6 +35,11 @@ impl Privileges {
         Ok(Self { effective, initial_user_namespace: is_initial(&fs::read_to_string("/proc/self/uid_map")?) })
     }
 
+    /// Root's, on the host.
+    pub(super) fn all() -> Self {
+        Self { effective: u64::MAX, initial_user_namespace: true }
+    }
+
     /// Those of the needed capabilities that are not there. CAP_SYS_ADMIN stands for each of them (bpf_token_capable in
     /// kernel/bpf/token.c).
     #[must_use]
