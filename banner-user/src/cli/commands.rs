@@ -37,7 +37,8 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
         Command::Unban { prefix, format } => {
             let request = UnbanRequest { prefix: *prefix };
             let unbanned = daemon()?.ask(async |client| client.unban(&request).await)?;
-            answer(&unbanned, *format, output, render::unbanned)
+            answer(&unbanned, *format, output, render::unbanned)?;
+            Ok(if unbanned.lifted == 0 { Exit::No } else { Exit::Done })
         }
         Command::Why { address, format } => {
             let why = daemon()?.ask(async |client| client.why(*address).await)?;

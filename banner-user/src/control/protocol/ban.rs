@@ -32,6 +32,8 @@ pub struct Ban {
     pub last_seen: Option<Time>,
     /// It drops nothing, and only counts what it would drop.
     pub observe: bool,
+    /// It drops nothing yet: the kernel's map is full, and it waits for room.
+    pub waits: bool,
 }
 
 /// Who made a ban.
@@ -113,10 +115,12 @@ pub struct UnbanRequest {
 /// The answer to `POST /v1/unban`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unbanned {
-    /// Whose bans were lifted; its failures are forgotten too.
+    /// Whose bans were lifted.
     pub prefix: Prefix,
-    /// How many bans that were.
+    /// How many bans that were; 0 where it was not banned.
     pub lifted: u64,
+    /// Sources in it whose failures were forgotten, over all jails; whether it was banned or not.
+    pub forgotten: u64,
     /// Wider bans that still hold it.
     pub still_banned_by: Vec<Prefix>,
 }

@@ -29,8 +29,6 @@ pub enum ErrorKind {
     Forbidden,
     /// There is no such path. 404.
     NotFound,
-    /// What should be unbanned is not banned. 404.
-    NotBanned,
     /// The path has no such method. 405.
     MethodNotAllowed,
     /// The request did not arrive in time. 408.

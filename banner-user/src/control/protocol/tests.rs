@@ -31,6 +31,7 @@ fn ban() -> Ban {
         bytes: 60,
         last_seen: Some(time("2026-11-22T12:00:01Z")),
         observe: false,
+        waits: false,
     }
 }
 
@@ -38,7 +39,7 @@ fn ban_json() -> Value {
     json!({
         "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "services": ["smtp"],
         "since": "2026-11-22T12:00:00Z", "until": "2026-11-22T12:10:00Z", "remaining": 599,
-        "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false,
+        "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false, "waits": false,
     })
 }
 
@@ -118,7 +119,7 @@ fn why() {
         source: "2001:db8::/64".parse().unwrap(),
         protected: Some("ignoreip".into()),
         bans: vec![ban()],
-        tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600 }],
+        tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600, protected: None }],
         failures: vec![Failure {
             at: time("2026-11-22T12:00:00.5Z"),
             filter: "cyrus".into(),
@@ -136,7 +137,7 @@ fn why() {
     });
     let expected = json!({
         "address": "2001:db8::1", "source": "2001:db8::/64", "protected": "ignoreip", "bans": [ban_json()],
-        "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600}],
+        "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600, "protected": null}],
         "failures": [failure], "newest_line": "line", "failures_while_banned": 1,
     });
     is(&why, &expected);
@@ -170,8 +171,8 @@ fn outcomes() {
         &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"]}),
     );
     is(
-        &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix] },
-        &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"]}),
+        &Unbanned { prefix: except, lifted: 1, forgotten: 2, still_banned_by: vec![prefix] },
+        &json!({"prefix": "192.0.2.1", "lifted": 1, "forgotten": 2, "still_banned_by": ["192.0.2.0/24"]}),
     );
     is(&Reloaded { lifted: 1, warnings: Vec::new() }, &json!({"lifted": 1, "warnings": []}));
     is(&Detached { interfaces: vec!["eth0".into()], entries: 2 }, &json!({"interfaces": ["eth0"], "entries": 2}));
@@ -179,7 +180,7 @@ fn outcomes() {
 
 #[test]
 fn errors() {
-    let error = ErrorBody::new(ErrorKind::NotBanned, "a").because("b").because("c").remedy("d");
-    is(&error, &json!({"kind": "not_banned", "error": "a", "cause": ["b", "c"], "remedy": "d"}));
+    let error = ErrorBody::new(ErrorKind::TooLarge, "a").because("b").because("c").remedy("d");
+    is(&error, &json!({"kind": "too_large", "error": "a", "cause": ["b", "c"], "remedy": "d"}));
     assert_eq!(error.to_string(), "a\n  cause: b\n  cause: c\n  remedy: d");
 }
