@@ -37,8 +37,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
         Command::Unban { prefix, format } => {
             let request = UnbanRequest { prefix: *prefix };
             let unbanned = daemon()?.ask(async |client| client.unban(&request).await)?;
-            answer(&unbanned, *format, output, render::unbanned)?;
-            Ok(if unbanned.lifted == 0 { Exit::No } else { Exit::Done })
+            answer(&unbanned, *format, output, render::unbanned)
         }
         Command::Why { address, format } => {
             let why = daemon()?.ask(async |client| client.why(*address).await)?;

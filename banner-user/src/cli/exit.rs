@@ -111,7 +111,7 @@ impl From<ClientError> for Failure {
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Refused => Self::No,
+            ErrorKind::NotBanned | ErrorKind::Refused => Self::No,
             ErrorKind::Invalid
             | ErrorKind::NotFound
             | ErrorKind::MethodNotAllowed

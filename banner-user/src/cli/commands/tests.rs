@@ -90,10 +90,11 @@ fn reply(request: Request) {
             let BanRequest { prefix, services, .. } = request;
             Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new() })
         })),
-        Request::Unban(UnbanRequest { prefix: asked }, reply) => {
-            let lifted = u64::from(asked == prefix("192.0.2.1"));
-            drop(reply.send(Ok(Unbanned { prefix: asked, lifted, forgotten: 0, still_banned_by: Vec::new() })));
-        }
+        Request::Unban(UnbanRequest { prefix: asked }, reply) => drop(reply.send(if asked == prefix("192.0.2.1") {
+            Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new() })
+        } else {
+            Err(ErrorBody::new(ErrorKind::NotBanned, format!("{asked} is not banned")))
+        })),
         Request::Reload(reply) => {
             let error = ErrorBody::new(ErrorKind::Configuration, "the configuration has errors; the old one stays");
             drop(reply.send(Err(error.because("banner.toml:7:1: unknown key `maxretyr`"))));
@@ -242,8 +243,8 @@ fn a_daemon_answers_and_the_exit_code_says_what_it_was() {
         ("ban 203.0.113.0/24 --services smtp", Exit::Done, "203.0.113.0/24 is banned permanently from smtp\n", ""),
         ("ban 203.0.113.9 --json", Exit::Done, r#"{"prefix":"203.0.113.9","until":null"#, ""),
         ("ban 198.51.100.1", Exit::No, "", "it is protected\n  cause: it is this host's default gateway"),
-        ("unban 192.0.2.1", Exit::Done, "192.0.2.1 is unbanned: 1 ban lifted\n", ""),
-        ("unban 192.0.2.9", Exit::No, "192.0.2.9 is not banned\n", ""),
+        ("unban 192.0.2.1", Exit::Done, "192.0.2.1: 1 ban lifted", ""),
+        ("unban 192.0.2.9", Exit::No, "", "error: 192.0.2.9 is not banned"),
         ("why 192.0.2.1", Exit::Done, "192.0.2.1 is banned\n", ""),
         ("why 192.0.2.9", Exit::No, "192.0.2.9 is not banned\n", ""),
         ("why 192.0.2.9 --json", Exit::No, r#"{"address":"192.0.2.9","source":"192.0.2.9""#, ""),

@@ -115,12 +115,10 @@ pub struct UnbanRequest {
 /// The answer to `POST /v1/unban`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unbanned {
-    /// Whose bans were lifted.
+    /// Whose bans were lifted; its failures are forgotten too.
     pub prefix: Prefix,
-    /// How many bans that were; 0 where it was not banned.
+    /// How many bans that were.
     pub lifted: u64,
-    /// Sources in it whose failures were forgotten, over all jails; whether it was banned or not.
-    pub forgotten: u64,
     /// Wider bans that still hold it.
     pub still_banned_by: Vec<Prefix>,
 }

@@ -38,7 +38,7 @@ impl Served {
         Self { directory, requests, stop, server }
     }
 
-    /// Answers every request as a daemon would that refuses what is forced; gives the socket, and its directory to keep.
+    /// Answers every request as a daemon would that bans nobody but 192.0.2.1; gives the socket, and its directory to keep.
     fn answering() -> (PathBuf, TempDir) {
         let Self { directory, mut requests, stop, .. } = Self::start();
         let socket = directory.path().join("banner.sock");
@@ -83,14 +83,15 @@ fn answer(request: Request) {
             reply.send(Ok(why)).unwrap();
         }
         Request::Ban(request, reply) => {
-            let BanRequest { prefix, services, force, .. } = request;
-            let refused = || ErrorBody::new(ErrorKind::Refused, format!("{prefix} is not banned: it is protected"));
+            let BanRequest { prefix, services, .. } = request;
             let banned = Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new() };
-            reply.send(if force { Err(refused()) } else { Ok(banned) }).unwrap();
+            reply.send(Ok(banned)).unwrap();
         }
         Request::Unban(UnbanRequest { prefix }, reply) => {
-            let unbanned = Unbanned { prefix, lifted: 1, forgotten: 0, still_banned_by: Vec::new() };
-            reply.send(Ok(unbanned)).unwrap();
+            let not_banned = || ErrorBody::new(ErrorKind::NotBanned, format!("{prefix} is not banned"));
+            let banned = prefix == "192.0.2.1".parse().unwrap();
+            let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new() };
+            reply.send(if banned { Ok(unbanned) } else { Err(not_banned()) }).unwrap();
         }
         Request::Reload(reply) => reply.send(Ok(Reloaded::default())).unwrap(),
         Request::Detach(reply) => {
@@ -162,13 +163,12 @@ async fn the_client_and_the_server_understand_each_other() {
         force: false,
     };
     let banned = client.ban(&request).await.unwrap();
-    assert_eq!((banned.prefix, &banned.services), (request.prefix, &request.services));
+    assert_eq!((banned.prefix, banned.services), (request.prefix, request.services));
 
-    let refused = ErrorBody::new(ErrorKind::Refused, "2001:db8::/64 is not banned: it is protected");
-    assert_eq!(client.ban(&BanRequest { force: true, ..request.clone() }).await, Err(ClientError::Answered(refused)));
-
-    let unban = UnbanRequest { prefix: request.prefix };
-    assert_eq!(client.unban(&unban).await.unwrap().lifted, 1);
+    let unban = |prefix: &str| UnbanRequest { prefix: prefix.parse().unwrap() };
+    assert_eq!(client.unban(&unban("192.0.2.1")).await.unwrap().lifted, 1);
+    let refused = ErrorBody::new(ErrorKind::NotBanned, "192.0.2.2 is not banned");
+    assert_eq!(client.unban(&unban("192.0.2.2")).await, Err(ClientError::Answered(refused)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ async fn every_answer_is_json_with_its_status() {
         (post("/v1/unban", r#"{"prefix":"192.0.2.1"}"#), 200, r#""lifted":1"#),
         (post("/v1/reload", ""), 200, r#""warnings":[]"#),
         (post("/v1/detach", ""), 200, r#""interfaces":["eth0"]"#),
-        (post("/v1/ban", r#"{"prefix":"192.0.2.2","force":true}"#), 409, r#""kind":"refused""#),
+        (post("/v1/unban", r#"{"prefix":"192.0.2.2"}"#), 404, r#""kind":"not_banned""#),
         (get("/v1/why/mail.example.com"), 400, "is a host name"),
         (get("/v1/why/%ff"), 400, r#""kind":"invalid""#),
         (get("/v1/bans?limit=0"), 400, "a page holds 1 to 1000 bans"),
