@@ -63,7 +63,8 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The initial namespace maps all user ids onto themselves (user_namespaces(7)); another that does was made so by a privileged process.
+/// The initial namespace maps all user ids onto themselves (user_namespaces(7)); another that does was made so by a
+/// privileged process.
 fn is_initial(uid_map: &str) -> bool {
     uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }
