@@ -39,8 +39,9 @@ fn well_formed(source: Address) -> impl Strategy<Value = Frame> {
         3 => Just(Vec::new()),
         1 => prop::collection::vec((prop_oneof![Just(ethertype::VLAN), Just(ethertype::SERVICE_VLAN)], any::<u16>()), 1..10),
     ];
-    (packet(source), tags)
-        .prop_map(|(frame, tags)| tags.into_iter().fold(frame, |frame, (ethertype, control)| frame.tagged(ethertype, control)))
+    (packet(source), tags).prop_map(|(frame, tags)| {
+        tags.into_iter().fold(frame, |frame, (ethertype, control)| frame.tagged(ethertype, control))
+    })
 }
 
 /// An IPv4 source stands in an IPv4 header, or mapped or translated in an IPv6 one.

@@ -58,7 +58,11 @@ fn an_innocent_source_is_never_dropped_and_a_banned_one_never_reaches_a_guarded_
         // The frames must be such that the test says something.
         ensure!(tally.innocent >= 100_000, "only {} frames of innocent sources", tally.innocent);
         ensure!(tally.dropped >= 10_000, "only {} frames that had to be dropped", tally.dropped);
-        ensure!(tally.passed_although_banned >= 1_000, "only {} of a banned source that had to pass", tally.passed_although_banned);
+        ensure!(
+            tally.passed_although_banned >= 1_000,
+            "only {} of a banned source that had to pass",
+            tally.passed_although_banned
+        );
     }
     Ok(())
 }
@@ -95,7 +99,9 @@ fn run(object: &Path, seed: u64) -> anyhow::Result<Tally> {
             let mut runner = TestRunner::new_with_rng(Config { cases, ..runner.config().clone() }, runner.new_rng());
             let program = RefCell::new(&mut kernel.program);
             runner
-                .run(&frames::frames(source), |frame| world.judge(*program.borrow_mut(), &frame, &mut tally.borrow_mut()))
+                .run(&frames::frames(source), |frame| {
+                    world.judge(*program.borrow_mut(), &frame, &mut tally.borrow_mut())
+                })
                 .map_err(|error| match error {
                     TestError::Fail(reason, frame) => anyhow!("{world:02x?}: {reason}; the frame: {frame:02x?}"),
                     TestError::Abort(reason) => anyhow!("{world:02x?}: {reason}"),
@@ -167,7 +173,9 @@ impl World {
             None => (Verdict::Pass, &mut tally.innocent),
             Some((source, _)) if !self.is_banned(source) => (Verdict::Pass, &mut tally.innocent),
             Some((_, Carries::TcpWithoutPort)) => (Verdict::Drop, &mut tally.dropped),
-            Some((_, Carries::Tcp { port, .. })) if GUARDED_PORTS.contains(&port) => (Verdict::Drop, &mut tally.dropped),
+            Some((_, Carries::Tcp { port, .. })) if GUARDED_PORTS.contains(&port) => {
+                (Verdict::Drop, &mut tally.dropped)
+            }
             Some((_, Carries::Tcp { headers, .. } | Carries::Other { headers })) if headers <= HEADERS_WALKED => {
                 (Verdict::Pass, &mut tally.passed_although_banned)
             }
@@ -189,7 +197,8 @@ fn all_but(source: Address) -> BTreeSet<Entry> {
         }
         Address::V6(source) => {
             let bits = u128::from_be_bytes(source);
-            let beside = (1..=128_u32).map(|length| Entry::NetV6(masked_v6(bits ^ 1 << (128 - length), length), length));
+            let beside =
+                (1..=128_u32).map(|length| Entry::NetV6(masked_v6(bits ^ 1 << (128 - length), length), length));
             beside.chain([Entry::NetV4([0; 4], 0)]).collect()
         }
     }

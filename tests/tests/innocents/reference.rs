@@ -45,8 +45,25 @@ fn behind_tags(bytes: &[u8]) -> Option<(u16, &[u8])> {
 /// RFC 791, 3.1.
 fn ipv4(packet: &[u8]) -> Option<(Address, Carries)> {
     let header: &[u8; 20] = packet.first_chunk()?;
-    let [first, _, length_high, length_low, _, _, fragment_high, fragment_low, _, number, _, _, source @ .., _, _, _, _] =
-        *header;
+    let [
+        first,
+        _,
+        length_high,
+        length_low,
+        _,
+        _,
+        fragment_high,
+        fragment_low,
+        _,
+        number,
+        _,
+        _,
+        source @ ..,
+        _,
+        _,
+        _,
+        _,
+    ] = *header;
     let header_length = usize::from(first & 0x0f) * 4;
     let total_length = usize::from(u16::from_be_bytes([length_high, length_low]));
     let offset = u16::from_be_bytes([fragment_high, fragment_low]) & 0x1fff;
@@ -121,16 +138,28 @@ mod tests {
         let v6 = || Ipv6::new(V6, V6);
         let table = [
             (v4().tcp(25), Address::V4(V4), Carries::Tcp { port: 25, headers: 0 }),
-            (v4().no_operations(40).tcp(25).tagged_times(9, ethertype::VLAN, 1), Address::V4(V4), Carries::Tcp { port: 25, headers: 0 }),
+            (
+                v4().no_operations(40).tcp(25).tagged_times(9, ethertype::VLAN, 1),
+                Address::V4(V4),
+                Carries::Tcp { port: 25, headers: 0 },
+            ),
             (v4().fragment(fragment_field(1, false)).tcp(25), Address::V4(V4), Carries::TcpWithoutPort),
             (v4().version_and_length(0x44).tcp(25), Address::V4(V4), Carries::Nonsense),
             (v4().total_length(22).tcp(25), Address::V4(V4), Carries::Nonsense),
             (v4().udp(25), Address::V4(V4), Carries::Other { headers: 0 }),
-            (v6().then_times(150, &Extension::destination_options()).tcp(25), Address::V6(V6), Carries::Tcp { port: 25, headers: 150 }),
+            (
+                v6().then_times(150, &Extension::destination_options()).tcp(25),
+                Address::V6(V6),
+                Carries::Tcp { port: 25, headers: 150 },
+            ),
             (v6().then(Extension::authentication()).tcp(25), Address::V6(V6), Carries::Tcp { port: 25, headers: 1 }),
             (v6().then(Extension::fragment(9, 1, true, 1)).tcp(25), Address::V6(V6), Carries::TcpWithoutPort),
             (v6().then(Extension::fragment(9, 1, true, 1)).udp(25), Address::V6(V6), Carries::Other { headers: 0 }),
-            (Ipv6::new([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 66], V6).tcp(25), Address::V4(V4), Carries::Tcp { port: 25, headers: 0 }),
+            (
+                Ipv6::new([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 66], V6).tcp(25),
+                Address::V4(V4),
+                Carries::Tcp { port: 25, headers: 0 },
+            ),
         ];
         for (frame, address, carries) in table {
             assert_eq!(read(&frame.0), Some((address, carries)), "{frame:02x?}");
