@@ -17,6 +17,7 @@ pub mod detect;
 pub mod enforce;
 pub mod event;
 pub mod judge;
+mod nearest;
 pub mod service;
 pub mod source;
 

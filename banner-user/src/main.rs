@@ -1,2 +1,9 @@
 //! The binary `banner`.
-fn main() {}
+
+use std::process::ExitCode;
+
+use banner_user::{cli, daemon};
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), &daemon::System)
+}

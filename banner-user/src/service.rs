@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use crate::nearest::nearest;
+
 /// A set of services, one bit each. What a bit means is said by the [`Services`] table that made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceMask(pub u16);
@@ -98,9 +100,17 @@ impl Services {
         names.into_iter().try_fold(ServiceMask::NONE, |mask, name| {
             match self.entries.iter().position(|(known, _)| known == name) {
                 Some(bit) => Ok(mask.union(ServiceMask(1 << bit))),
-                None => Err(ServiceError::Unknown { name: name.to_owned(), nearest: self.nearest(name) }),
+                None => Err(ServiceError::Unknown {
+                    name: name.to_owned(),
+                    nearest: nearest(name, self.known()).map(str::to_owned),
+                }),
             }
         })
+    }
+
+    /// The names of all services, in the order of their bits.
+    pub fn known(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
     }
 
     /// The names of the services in a mask, in the order of their bits.
@@ -123,15 +133,6 @@ impl Services {
             }
         }
         ports
-    }
-
-    fn nearest(&self, name: &str) -> Option<String> {
-        self.entries
-            .iter()
-            .map(|(known, _)| (strsim::jaro_winkler(known, name), known))
-            .filter(|(similarity, _)| *similarity > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, known)| known.clone())
     }
 }
 

@@ -1,2 +1,48 @@
-//! Development tasks.
-fn main() {}
+//! banner's development tasks, as `cargo xtask TASK`.
+
+mod demo;
+mod ebpf;
+mod process;
+mod run;
+mod terminal;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use terminal::Terminal;
+
+/// banner's development tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct CommandLine {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Rebuild the kernel object from source, or check the committed one
+    Ebpf(ebpf::Args),
+    /// Show the whole of banner on this machine, or run `banner ARGS` as root (after `--`)
+    Run(run::Args),
+    /// Run everything that has to hold, or some parts of it
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let terminal = Terminal::stdout();
+    let done = match CommandLine::parse().task {
+        Task::Ebpf(args) => ebpf::run(&args, &terminal),
+        Task::Run(args) => run::run(&args, &terminal),
+        Task::Test(args) => test::run(&args, &terminal),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

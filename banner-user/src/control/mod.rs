@@ -1,1 +1,49 @@
-//! The socket that the command line talks to.
+//! The socket that the command line talks to: HTTP and JSON over a unix socket, so that curl can talk to it too.
+//!
+//! ```text
+//! cli ──> client ──unix socket──> server ──> routes ──Request──> daemon's loop
+//!                                              <───── Reply ─────────┘
+//! ```
+//!
+//! `protocol` is what is said, and all that a client has to know. A handler holds no state: it puts one [`Request`] into the
+//! daemon's bounded queue and waits for its [`Reply`]. No request makes the daemon walk a whole table: long listings go in
+//! pages, and between two pages the loop does its other work.
+//!
+//! Only root and the user that the daemon runs as may talk: the directory is 0700, the socket 0600, and the peer's user is
+//! asked of the kernel besides.
+
+pub mod client;
+pub mod protocol;
+mod routes;
+pub mod server;
+pub mod socket;
+
+use std::net::IpAddr;
+
+use tokio::sync::oneshot;
+
+use protocol::{
+    BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, Reloaded, Status, UnbanRequest, Unbanned, Why,
+};
+
+/// Where the answer to a request goes. Nobody may be listening any more: a failed send is no error.
+pub type Reply<T> = oneshot::Sender<Result<T, ErrorBody>>;
+
+/// What the daemon's loop is asked.
+#[derive(Debug)]
+pub enum Request {
+    /// How everything is.
+    Status(Reply<Status>),
+    /// One page of the bans.
+    Bans(BansQuery, Reply<BansPage>),
+    /// What is known of an address.
+    Why(IpAddr, Reply<Why>),
+    /// Ban by hand.
+    Ban(BanRequest, Reply<Banned>),
+    /// Lift bans by hand, and forget the failures.
+    Unban(UnbanRequest, Reply<Unbanned>),
+    /// Read the configuration again.
+    Reload(Reply<Reloaded>),
+    /// Take everything out of the kernel, and end.
+    Detach(Reply<Detached>),
+}

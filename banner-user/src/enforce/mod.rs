@@ -13,7 +13,9 @@
 //! a rename and has no characters that bpffs refuses.
 
 pub mod bans;
+pub mod explain;
+pub mod guard;
+pub mod host;
 pub mod kernel;
-
 pub mod pins;
 pub mod ticks;

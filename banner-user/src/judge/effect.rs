@@ -4,7 +4,51 @@ use std::fmt;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::report::Report;
 use crate::{clock::BootTime, service::ServiceMask};
+
+/// One thing to do. Effects are carried out in the order in which they come: what protects an address is written before the
+/// prefix around it, and what replaces an entry before that entry is removed, so that no moment between two of them drops the
+/// wrong packet or passes a banned one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write an entry, replacing what stands at its key but for the counters. Where the map has no room, hand the entry back
+    /// as [`Input::Full`](super::Input::Full) and carry out what that returns before the next effect.
+    Write(Entry),
+    /// Remove an entry. It may be gone, or may never have been written.
+    Remove(Slot),
+    /// Tell the operator.
+    Report(Report),
+}
+
+/// The kernel's maps of bans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Map {
+    /// `BANS_V4`.
+    BansV4,
+    /// `BANS_V6`.
+    BansV6,
+    /// `NETS_V4`.
+    NetsV4,
+    /// `NETS_V6`.
+    NetsV6,
+}
+
+impl Map {
+    /// All of them, in the order of their entries' [`Slot`]s.
+    pub const ALL: [Self; 4] = [Self::BansV4, Self::BansV6, Self::NetsV4, Self::NetsV6];
+}
+
+impl fmt::Display for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BansV4 => "BANS_V4",
+            Self::BansV6 => "BANS_V6",
+            Self::NetsV4 => "NETS_V4",
+            Self::NetsV6 => "NETS_V6",
+        })
+    }
+}
 
 /// The key of one kernel entry. Which map it lives in follows from what the XDP program looks at first: a hash for the shapes
 /// that nearly all bans have, a trie for the rest.
@@ -21,6 +65,39 @@ pub enum Slot {
 }
 
 impl Slot {
+    /// The map that it is a key of.
+    #[must_use]
+    pub fn map(self) -> Map {
+        match self {
+            Self::V4(_) => Map::BansV4,
+            Self::V6(_) => Map::BansV6,
+            Self::NetV4(_) => Map::NetsV4,
+            Self::NetV6(_) => Map::NetsV6,
+        }
+    }
+
+    /// The key of a prefix in a trie.
+    #[must_use]
+    pub fn net(prefix: IpNet) -> Self {
+        match prefix {
+            IpNet::V4(net) => Self::NetV4(net),
+            IpNet::V6(net) => Self::NetV6(net),
+        }
+    }
+
+    /// The key of a prefix in a hash, where it has the shape of one.
+    #[must_use]
+    pub fn exact(prefix: IpNet) -> Option<Self> {
+        match prefix {
+            IpNet::V4(net) if net.prefix_len() == 32 => Some(Self::V4(net.addr().octets())),
+            IpNet::V6(net) if net.prefix_len() == 64 => {
+                let [a, b, c, d, e, f, g, h, ..] = net.network().octets();
+                Some(Self::V6([a, b, c, d, e, f, g, h]))
+            }
+            IpNet::V4(_) | IpNet::V6(_) => None,
+        }
+    }
+
     /// The prefix that it stands for.
     #[must_use]
     pub fn prefix(self) -> IpNet {

@@ -1,4 +1,279 @@
 //! From events to effects. Pure: no clock, no file, no socket, no async, no log macro.
+//!
+//! ```text
+//!  Line ──> stamps ──> scope ──> jails: window ≥ maxretry? ──> ledger ──> Effect::Write, Effect::Remove
+//!           when it    who it    │                             bans, what is protected,
+//!           counts     is        └─> protected? ─────────┐     entries that follow
+//!                                                        v          ^          ^
+//!  ban, unban (by hand) ──> refused, or ─────────────────│──────────┘          │
+//!  Protect, Configure, Adopt, Full, Vanished, Tick ──────│─────────────────────┘
+//!                                                        v
+//!                                                   Effect::Report
+//! ```
+//!
+//! `now` is an argument of everything; [`Judge::next_deadline`] says when to come back without a cause.
 
 pub mod effect;
+pub mod input;
+pub mod manual;
 pub mod policy;
+pub mod report;
+pub mod status;
+
+mod adopt;
+mod capacity;
+mod evidence;
+mod failure;
+mod jail;
+mod ledger;
+mod origin;
+mod outage;
+mod prefix;
+mod protect;
+mod recent;
+mod scope;
+mod stamps;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use self::{
+    capacity::{Capacity, Hourly},
+    effect::{Entry, Slot},
+    evidence::Archive,
+    jail::JailState,
+    ledger::{Key, Ledger, Record},
+    origin::Origins,
+    outage::Outages,
+    policy::Policy,
+    protect::Protections,
+    report::Ended,
+    stamps::Stamps,
+};
+pub use self::{
+    effect::Effect,
+    evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
+    input::{Input, Line},
+    origin::Origin,
+    outage::OutageState,
+    protect::{HostAddresses, Protection, ProtectionKind},
+    report::Report,
+    stamps::StaleStamps,
+    window::Quarters,
+};
+use crate::clock::{BootTime, Now};
+
+/// Bans that are ended, and sources that are forgotten, in one call; the rest follows in the next, so that a million that end
+/// together do not hold up the loop.
+const BATCH: usize = 10_000;
+
+/// How often sources that have gone quiet are looked for while nothing else happens.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Judges failures by the policy, and knows what is banned, why and until when.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    policy: Policy,
+    host: HostAddresses,
+    jails: Vec<JailState>,
+    ledger: Ledger,
+    origins: Origins,
+    archive: Archive,
+    stamps: Stamps,
+    outages: Outages,
+    capacity: Capacity,
+    /// Sources that were forgotten for want of room.
+    evicted: u64,
+    evicted_told: Hourly,
+    tidy_at: Option<BootTime>,
+}
+
+impl Judge {
+    /// A judge that has seen nothing. Nothing of the host is protected before [`Input::Protect`].
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        let host = HostAddresses::default();
+        let protections = Protections::for_all(&policy.ignoreip, policy.ignoreself, &host);
+        let mut judge = Self {
+            jails: Vec::new(),
+            ledger: Ledger::new(protections),
+            origins: Origins::new(),
+            archive: Archive::new(),
+            stamps: Stamps::default(),
+            outages: Outages::default(),
+            capacity: Capacity::default(),
+            evicted: 0,
+            evicted_told: Hourly::default(),
+            tidy_at: None,
+            host,
+            policy,
+        };
+        judge.set_up_jails();
+        judge
+    }
+
+    /// Takes one input and returns what is to be done, in order.
+    #[must_use]
+    pub fn handle(&mut self, input: Input<'_>, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.end_what_is_over(now, &mut effects);
+        match input {
+            Input::Tick => {}
+            Input::Line(line) => self.line(&line, now, &mut effects),
+            Input::Configure(policy) => self.configure(policy, &mut effects),
+            Input::Protect(host) => {
+                self.host = host;
+                self.protect(&mut effects);
+            }
+            Input::Adopt(found) => self.adopt(found, now, &mut effects),
+            Input::Vanished(slot) => self.write_again(slot, &mut effects),
+            Input::Full(entry) => {
+                self.make_room(entry.slot, now, &mut effects);
+                return effects; // The room that was made is taken.
+            }
+        }
+        self.use_room(&mut effects);
+        self.plan_tidying(now);
+        effects
+    }
+
+    /// When to hand in [`Input::Tick`] if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<BootTime> {
+        [self.ledger.next_deadline(), self.outages.next_deadline(), self.tidy_at].into_iter().flatten().min()
+    }
+
+    fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        for _ in 0..BATCH {
+            let Some(key) = self.ledger.expired(now.boot) else { break };
+            self.lift(key, Ended::Expired, effects);
+        }
+        while let Some(outage) = self.outages.over(now.boot) {
+            effects.push(Effect::Report(Report::OutageEnded(outage)));
+        }
+        for jail in &mut self.jails {
+            jail.forget_quiet(now.wall.as_log_time(), BATCH);
+        }
+    }
+
+    fn plan_tidying(&mut self, now: Now) {
+        if self.jails.iter().all(|jail| jail.tracked.len() == 0) {
+            self.tidy_at = None;
+        } else if self.tidy_at.is_none_or(|at| at <= now.boot) {
+            self.tidy_at = Some(now.boot + TIDY_EVERY);
+        }
+    }
+
+    fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
+        self.policy = policy;
+        self.set_up_jails();
+        self.protect(effects);
+        self.archive.bound(self.policy.limits.evidence);
+    }
+
+    fn set_up_jails(&mut self) {
+        let ids = self.origins.configure(self.policy.jails.iter().map(|jail| &jail.name));
+        let sources: Vec<String> = self.policy.sources().into_iter().map(str::to_owned).collect();
+        let mut former = std::mem::take(&mut self.jails);
+        for (jail, id) in self.policy.jails.iter().zip(ids) {
+            let state = JailState::new(jail.clone(), id, &sources);
+            self.jails.push(match former.iter().position(|old| old.jail.name == jail.name) {
+                Some(index) => state.continuing(former.swap_remove(index)),
+                None => state,
+            });
+        }
+    }
+
+    /// Lifts what is protected now, for all or from one jail, and writes anew what a protected prefix lies inside.
+    fn protect(&mut self, effects: &mut Vec<Effect>) {
+        let protections = Protections::for_all(&self.policy.ignoreip, self.policy.ignoreself, &self.host);
+        for (key, _, protection) in self.ledger.protect(protections, effects) {
+            self.ended(key, Ended::Protected(protection), effects);
+        }
+        for (key, protection) in self.banned_against_their_jails_ignoreip() {
+            self.lift(key, Ended::Protected(protection), effects);
+        }
+    }
+
+    /// Bans by jails that overlap what the jail itself ignores. One that is wider ends as a whole: other jails may still mean
+    /// the protected part, so that no entry could tell it apart.
+    fn banned_against_their_jails_ignoreip(&self) -> Vec<(Key, Protection)> {
+        let ignored =
+            self.jails.iter().flat_map(|jail| jail.protections.iter().map(|protection| (jail.id, protection)));
+        ignored
+            .flat_map(|(id, protection)| {
+                let overlapping = self.ledger.within(protection.prefix).chain(self.ledger.covering(protection.prefix));
+                overlapping.filter(move |(key, _)| key.origin == id).map(move |(key, _)| (key, protection))
+            })
+            .collect()
+    }
+
+    fn put(&mut self, key: Key, record: Record, effects: &mut Vec<Effect>) {
+        if self.ledger.get(key).is_none() {
+            self.origins.banned(key.origin);
+        }
+        self.ledger.put(key, record, effects);
+    }
+
+    fn lift(&mut self, key: Key, why: Ended, effects: &mut Vec<Effect>) {
+        if self.ledger.lift(key, effects).is_some() {
+            self.ended(key, why, effects);
+        }
+    }
+
+    fn ended(&mut self, key: Key, why: Ended, effects: &mut Vec<Effect>) {
+        let origin = self.origins.origin(key.origin);
+        self.origins.ended(key.origin);
+        effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));
+    }
+
+    fn write_again(&self, slot: Slot, effects: &mut Vec<Effect>) {
+        if let Some(entry) = self.ledger.entry(slot) {
+            effects.push(Effect::Write(entry));
+            effects.push(Effect::Report(Report::Vanished { prefix: slot.prefix() }));
+        }
+    }
+
+    /// A map is full: the ban nearest its end yields to the entry. Where none may, a ban waits for room; but a protected
+    /// address never waits: the bans around it go.
+    fn make_room(&mut self, slot: Slot, now: Now, effects: &mut Vec<Effect>) {
+        let Some(Entry { protected, .. }) = self.ledger.entry(slot) else { return };
+        let map = slot.map();
+        if let Some(victim) = self.ledger.victim(map, slot.prefix()) {
+            self.capacity.yielded(map);
+            self.lift_all(self.ledger.at(victim).map(|(key, _)| key).collect(), Ended::Yielded(map), effects);
+            effects.extend(self.ledger.entry(slot).map(Effect::Write));
+        } else if protected {
+            let around = self.ledger.wider(slot.prefix()).map(|(key, _)| key).collect();
+            self.lift_all(around, Ended::CannotProtect(map), effects);
+        } else {
+            self.capacity.wait(slot);
+        }
+        if self.capacity.tell(map, now.boot) {
+            let (yielded, waiting) = self.capacity.counts(map);
+            effects.push(Effect::Report(Report::MapFull { map, yielded, waiting }));
+        }
+    }
+
+    fn lift_all(&mut self, keys: Vec<Key>, why: Ended, effects: &mut Vec<Effect>) {
+        for key in keys {
+            self.lift(key, why, effects);
+        }
+    }
+
+    /// For each entry that is removed, one that waited for room in its map is written.
+    fn use_room(&mut self, effects: &mut Vec<Effect>) {
+        let freed: Vec<Slot> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Remove(slot) => Some(*slot),
+                Effect::Write(_) | Effect::Report(_) => None,
+            })
+            .collect();
+        let waited: Vec<Slot> = freed.into_iter().filter_map(|slot| self.capacity.freed(slot)).collect();
+        effects.extend(waited.into_iter().filter_map(|slot| self.ledger.entry(slot)).map(Effect::Write));
+    }
+}

@@ -13,12 +13,27 @@ pub struct Policy {
     pub jails: Vec<Jail>,
     /// Never banned, in any jail.
     pub ignoreip: Vec<IpNet>,
-    /// The host's own addresses, gateways and resolvers are never banned either (they arrive as an input).
+    /// The host's own addresses are never banned either (they arrive as an input). Its gateways and resolvers never are.
     pub ignoreself: bool,
     /// How much of an IPv6 address is one source: 64, or shorter where providers hand out more; at most 128.
     pub ipv6_prefix: u8,
     /// Bounds of the memory.
     pub limits: Limits,
+}
+
+impl Policy {
+    /// Every source that a jail names, once, in the order of their first mention. The place of one in this list is the number
+    /// by which a line says where it comes from.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&str> {
+        let mut sources = Vec::new();
+        for source in self.jails.iter().flat_map(|jail| &jail.source) {
+            if !sources.contains(&source.as_str()) {
+                sources.push(source.as_str());
+            }
+        }
+        sources
+    }
 }
 
 /// One jail: whose failures it counts, when it bans, and from what.
@@ -47,7 +62,7 @@ pub struct Jail {
 /// How long a ban lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BanTime {
-    /// From the ban on.
+    /// From the ban on; for a failure that was read late, from that failure on.
     For(Duration),
     /// Until an operator lifts it.
     Permanent,

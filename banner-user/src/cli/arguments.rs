@@ -1,0 +1,188 @@
+//! What can be typed.
+
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::exit;
+use crate::{
+    config::duration,
+    control::protocol::{AddressError, BanTime, Prefix, parse_address},
+};
+
+/// Bans mail brute-forcers in the kernel: reads authentication failures from mail logs, and drops the mail packets of sources
+/// over the limit
+#[derive(Debug, Parser)]
+#[command(name = "banner", version, after_help = exit::HELP, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The configuration instead of /etc/banner/banner.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Be the daemon, until SIGTERM; enforcement goes on without it
+    Run,
+    /// Check the configuration, the kernel and the interfaces; change nothing
+    Check {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show interfaces, jails, logs and what was dropped
+    Status {
+        /// Only this jail
+        jail: Option<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// List the bans
+    Bans {
+        /// Only this jail's
+        jail: Option<String>,
+        /// One JSON object a ban, each on its own line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ban an address or a prefix by hand
+    Ban(BanArguments),
+    /// Lift the bans of an address or a prefix, and forget its failures
+    Unban {
+        /// Exactly what was banned; `banner why` tells
+        #[arg(value_name = "ADDRESS|PREFIX")]
+        prefix: Prefix,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show what is known of an address: bans, failures, how near it is to a ban
+    Why {
+        #[arg(value_parser = address)]
+        address: IpAddr,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Make the daemon read its configuration again
+    Reload {
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Take everything out of the kernel: no packet is dropped any more
+    Detach {
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Format {
+    /// Write JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BanArguments {
+    /// Whose packets to drop
+    #[arg(value_name = "ADDRESS|PREFIX")]
+    pub(super) prefix: Prefix,
+    /// How long: 1h30m, 2d, permanent [default: the jail's bantime]
+    #[arg(long = "for", value_name = "DURATION", value_parser = ban_time)]
+    pub(super) bantime: Option<BanTime>,
+    /// What it cannot reach: smtp,imaps [default: the jail's services]
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
+    pub(super) services: Vec<String>,
+    /// The jail that it counts for [default: the first]
+    #[arg(long)]
+    pub(super) jail: Option<String>,
+    /// Ban what is wider than /8 (IPv6: /19), or on ignoreip
+    #[arg(long)]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+fn address(text: &str) -> Result<IpAddr, AddressError> {
+    parse_address(text)
+}
+
+fn ban_time(text: &str) -> Result<BanTime, String> {
+    if text == "permanent" {
+        return Ok(BanTime::Permanent);
+    }
+    let duration = duration::parse(text).map_err(|error| format!("{error}: {}, or `permanent`", error.hint()))?;
+    // Durations are 1 s to ten years.
+    let seconds = u32::try_from(duration.as_secs()).ok().and_then(NonZeroU32::new);
+    seconds.map(BanTime::Seconds).ok_or_else(|| "out of range".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["banner"].into_iter().chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_is_named_before_or_after_the_command() {
+        for line in ["--config a.toml status", "status --config a.toml", "status --config=a.toml mail"] {
+            assert_eq!(parse(line).unwrap().config.as_deref(), Some(Path::new("a.toml")), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_ban_is_read_as_it_is_meant() {
+        let read = |line: &str| {
+            let Command::Ban(ban) = parse(line).unwrap().command else { panic!("not a ban: {line}") };
+            (ban.prefix.to_string(), ban.bantime, ban.services.join(" "), ban.jail, ban.force)
+        };
+        let seconds = |count| Some(BanTime::Seconds(NonZeroU32::new(count).unwrap()));
+        assert_eq!(read("ban 192.0.2.1"), ("192.0.2.1".into(), None, String::new(), None, false));
+        assert_eq!(
+            read("ban 2001:db8::/64 --for 1h30m --services smtp,imaps --services pop3 --jail mail --force"),
+            ("2001:db8::/64".into(), seconds(5400), "smtp imaps pop3".into(), Some("mail".into()), true)
+        );
+        assert_eq!(read("ban ::ffff:192.0.2.1 --for 600").1, seconds(600));
+        assert_eq!(read("ban 192.0.2.1 --for permanent").1, Some(BanTime::Permanent));
+        assert_eq!(read("ban 192.0.2.1 --for 3650d").1, seconds(315_360_000));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (line, reason) in [
+            ("ban mail.example.com", "is a host name"),
+            ("ban 192.0.2.1/24", "write 192.0.2.0/24, or the address alone"),
+            ("ban 192.0.2.1 --for 0", "at least 1 second"),
+            ("ban 192.0.2.1 --for forever", "or `permanent`"),
+            ("ban 192.0.2.1 --for 1mo", "write days"),
+            ("ban", "required"),
+            ("unban mail.example.com", "is a host name"),
+            ("why 192.0.2.0/24", "is a prefix; ask for one address"),
+            ("run --json", "unexpected argument"),
+            ("statsu", "similar"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.use_stderr());
+            assert!(error.to_string().contains(reason), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_documents_the_exit_codes() {
+        let help = parse("--help").unwrap_err();
+        assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+        assert!(help.to_string().contains("3  the daemon is not reachable"), "{help}");
+    }
+}

@@ -1,0 +1,112 @@
+//! `banner bans`: a line for each ban, written as the pages come, so that a long listing takes no memory.
+
+use super::style::{Style, list, seconds};
+use crate::control::protocol::{Ban, Origin};
+
+/// A listing under way.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Listing {
+    begun: bool,
+}
+
+impl Listing {
+    /// The line of one ban; before the first, the heading too. Widths are fixed, since what comes later is not known: a longer
+    /// cell moves its line, and no more.
+    pub(in crate::cli) fn row(&mut self, ban: &Ban, style: &Style) -> String {
+        let heading =
+            if self.begun { String::new() } else { style.heading(line(&HEADINGS.map(str::to_owned)).trim_end()) };
+        let separator = if self.begun { "" } else { "\n" };
+        self.begun = true;
+        format!("{heading}{separator}{}", line(&cells(ban, style)))
+    }
+
+    /// What is left to say.
+    pub(in crate::cli) fn end(&self) -> &'static str {
+        if self.begun { "" } else { "no bans\n" }
+    }
+}
+
+const HEADINGS: [&str; 7] = ["PREFIX", "UNTIL", "LEFT", "BY", "PACKETS", "BYTES", "SERVICES"];
+/// A /64 written out, a time with its offset, `364d 23h 59m 59s`, and so on.
+const WIDTHS: [usize; 7] = [23, 25, 16, 12, 10, 12, 0];
+
+fn cells(ban: &Ban, style: &Style) -> [String; 7] {
+    let left = ban.remaining.map_or_else(|| "-".to_owned(), seconds);
+    let observing = if ban.observe { " (observed only)" } else { "" };
+    [
+        ban.prefix.to_string(),
+        ban.until.map_or_else(|| "permanent".to_owned(), |until| style.time(until)),
+        left,
+        by(ban),
+        ban.packets.to_string(),
+        ban.bytes.to_string(),
+        format!("{}{observing}", list(&ban.services)),
+    ]
+}
+
+fn line(cells: &[String; 7]) -> String {
+    let cells: Vec<_> = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:width$}")).collect();
+    format!("{}\n", cells.join("  ").trim_end())
+}
+
+/// Who made a ban, in a word or two.
+pub(super) fn by(ban: &Ban) -> String {
+    match (ban.origin, &ban.jail) {
+        (Origin::Jail, Some(jail)) => jail.to_string(),
+        (Origin::Jail, None) => "a jail".to_owned(),
+        (Origin::Hand, Some(jail)) => format!("hand, {jail}"),
+        (Origin::Hand, None) => "hand".to_owned(),
+        (Origin::Adopted, _) => "earlier run".to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::control::protocol::Time;
+
+    pub(in crate::cli::render) fn example(prefix: &str) -> Ban {
+        Ban {
+            prefix: prefix.parse().unwrap(),
+            origin: Origin::Jail,
+            jail: Some("mail".into()),
+            services: vec!["smtp".into(), "imap".into()],
+            since: Some(Time("2026-11-22T12:00:00Z".parse().unwrap())),
+            until: Some(Time("2026-11-22T12:10:00Z".parse().unwrap())),
+            remaining: Some(552),
+            packets: 12,
+            bytes: 720,
+            last_seen: Some(Time("2026-11-22T12:00:47Z".parse().unwrap())),
+            observe: false,
+        }
+    }
+
+    #[test]
+    fn bans_are_listed_in_columns_under_one_heading() {
+        let by_hand = Ban {
+            origin: Origin::Hand,
+            jail: None,
+            until: None,
+            remaining: None,
+            observe: true,
+            ..example("2001:db8::/64")
+        };
+        let mut listing = Listing::default();
+        let shown: String =
+            [example("192.0.2.1"), by_hand].iter().map(|ban| listing.row(ban, &Style::plain())).collect();
+        assert_eq!(
+            shown,
+            "\
+PREFIX                   UNTIL                      LEFT              BY            PACKETS     BYTES         SERVICES
+192.0.2.1                2026-11-22 12:10:00+00:00  9m 12s            mail          12          720           smtp, imap
+2001:db8::/64            permanent                  -                 hand          12          720           smtp, imap (observed only)
+"
+        );
+        assert_eq!(listing.end(), "");
+    }
+
+    #[test]
+    fn an_empty_listing_says_so() {
+        assert_eq!(Listing::default().end(), "no bans\n");
+    }
+}

@@ -1,0 +1,14 @@
+//! How answers look to people. Pure: an answer and a style in, text out. What was hostile is escaped already: every string is a
+//! [`Text`](crate::control::protocol::Text).
+
+mod bans;
+mod outcome;
+mod status;
+mod style;
+mod why;
+
+pub(super) use bans::Listing;
+pub(super) use outcome::{banned, detached, reloaded, unbanned};
+pub(super) use status::{jail, status};
+pub(super) use style::Style;
+pub(super) use why::why;

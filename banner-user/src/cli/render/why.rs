@@ -1,0 +1,180 @@
+//! `banner why`.
+
+use super::{
+    bans::by,
+    style::{Style, count, list, seconds, table},
+};
+use crate::control::protocol::{Ban, Failure, Tally, Why};
+
+/// Everything that is known of an address, the verdict first.
+pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
+    let counted_as =
+        if why.source == why.address.into() { String::new() } else { format!(" (counted as {})", why.source) };
+    let verdict = match &why.protected {
+        Some(reason) => style.good(&format!("is never banned: {reason}")),
+        None if why.bans.is_empty() => "is not banned".to_owned(),
+        None if why.bans.iter().all(|ban| ban.observe) => style.warning("would be banned, and is only observed"),
+        None => style.bad("is banned"),
+    };
+    let mut text = format!("{}{counted_as} {verdict}\n", why.address);
+    why.bans.iter().for_each(|each| text += &ban(each, style));
+    if why.failures_while_banned > 0 {
+        let still = format!(
+            "{} logged while it was banned: does it come through a proxy, another interface or another namespace?",
+            count(why.failures_while_banned, "failure")
+        );
+        text += &format!("{} {still}\n", style.warning("warning:"));
+    }
+    if !why.tally.is_empty() {
+        text += &format!("\n{}\n{}", style.heading("tally"), tally(&why.tally));
+    }
+    if !why.failures.is_empty() {
+        text += &format!("\n{}\n{}", style.heading("failures"), failures(&why.failures, style));
+    }
+    if let Some(line) = &why.newest_line {
+        text += &format!("\n{}\n  {line}\n", style.heading("newest line"));
+    }
+    text
+}
+
+fn ban(ban: &Ban, style: &Style) -> String {
+    let observing = if ban.observe { ", observed only: nothing is dropped" } else { "" };
+    let since = ban.since.map(|since| format!("since {}, ", style.time(since))).unwrap_or_default();
+    let left = ban.remaining.map(|left| format!(", {} left", seconds(left))).unwrap_or_default();
+    let last = ban.last_seen.map(|last| format!(", the last at {}", style.time(last))).unwrap_or_default();
+    let rows = [
+        ("by", format!("{}{observing}", by(ban))),
+        (
+            "time",
+            format!(
+                "{since}{}{left}",
+                ban.until.map_or_else(|| "permanent".to_owned(), |until| format!("until {}", style.time(until)))
+            ),
+        ),
+        ("from", list(&ban.services)),
+        (
+            if ban.observe { "counted" } else { "dropped" },
+            format!("{}, {}{last}", count(ban.packets, "packet"), count(ban.bytes, "byte")),
+        ),
+    ];
+    let rows = rows.map(|(name, value)| [name.to_owned(), value]);
+    format!("\n{}\n{}", style.heading(&format!("ban of {}", ban.prefix)), table(&rows))
+}
+
+fn tally(tally: &[Tally]) -> String {
+    let row = |tally: &Tally| {
+        [
+            format!("jail {}", tally.jail),
+            format!("{} of {} within {}", tally.failures, tally.maxretry, seconds(tally.findtime)),
+        ]
+    };
+    table(&tally.iter().map(row).collect::<Vec<_>>())
+}
+
+fn failures(failures: &[Failure], style: &Style) -> String {
+    let row = |failure: &Failure| {
+        [
+            style.time(failure.at),
+            failure.filter.to_string(),
+            format!("weight {}", failure.weight),
+            failure.user.as_ref().map_or_else(|| "-".to_owned(), |user| format!("user {user}")),
+            format!("{} at byte {}", failure.file, failure.offset),
+        ]
+    };
+    table(&failures.iter().map(row).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::bans::tests::example, *};
+    use crate::control::protocol::{Text, Time};
+
+    fn failure(second: u8, weight: f64, user: Option<&[u8]>) -> Failure {
+        Failure {
+            at: Time(format!("2026-11-22T11:59:{second:02}Z").parse().unwrap()),
+            filter: "cyrus".into(),
+            user: user.map(Text::escape),
+            weight,
+            file: "/var/log/mail.log".into(),
+            offset: 4096 + u64::from(second),
+        }
+    }
+
+    fn unknown(address: &str) -> Why {
+        let address = address.parse().unwrap();
+        Why {
+            address,
+            source: address.into(),
+            protected: None,
+            bans: Vec::new(),
+            tally: Vec::new(),
+            failures: Vec::new(),
+            newest_line: None,
+            failures_while_banned: 0,
+        }
+    }
+
+    #[test]
+    fn a_banned_address_shows_its_bans_failures_and_the_newest_line() {
+        let banned = Why {
+            source: "2001:db8::/64".parse().unwrap(),
+            bans: vec![example("2001:db8::/64")],
+            tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600 }],
+            failures: vec![failure(1, 0.25, None), failure(2, 1.0, Some(b"root\x1b[2J"))],
+            newest_line: Some("Nov 22 11:59:02 mail cyrus/imap[7]: badlogin: [2001:db8::5]".into()),
+            failures_while_banned: 1,
+            ..unknown("2001:db8::5")
+        };
+        assert_eq!(
+            why(&banned, &Style::plain()),
+            "\
+2001:db8::5 (counted as 2001:db8::/64) is banned
+
+ban of 2001:db8::/64
+  by       mail
+  time     since 2026-11-22 12:00:00+00:00, until 2026-11-22 12:10:00+00:00, 9m 12s left
+  from     smtp, imap
+  dropped  12 packets, 720 bytes, the last at 2026-11-22 12:00:47+00:00
+warning: 1 failure logged while it was banned: does it come through a proxy, another interface or another namespace?
+
+tally
+  jail mail  2.25 of 3 within 10m
+
+failures
+  2026-11-22 11:59:01+00:00  cyrus  weight 0.25  -                   /var/log/mail.log at byte 4097
+  2026-11-22 11:59:02+00:00  cyrus  weight 1     user root\\u{1b}[2J  /var/log/mail.log at byte 4098
+
+newest line
+  Nov 22 11:59:02 mail cyrus/imap[7]: badlogin: [2001:db8::5]
+"
+        );
+    }
+
+    #[test]
+    fn an_observed_address_is_not_called_banned() {
+        let ban = Ban { observe: true, until: None, remaining: None, last_seen: None, ..example("192.0.2.9") };
+        assert_eq!(
+            why(&Why { bans: vec![ban], ..unknown("192.0.2.9") }, &Style::plain()),
+            "\
+192.0.2.9 would be banned, and is only observed
+
+ban of 192.0.2.9
+  by       mail, observed only: nothing is dropped
+  time     since 2026-11-22 12:00:00+00:00, permanent
+  from     smtp, imap
+  counted  12 packets, 720 bytes
+"
+        );
+    }
+
+    #[test]
+    fn an_unknown_address_is_one_line() {
+        assert_eq!(why(&unknown("192.0.2.9"), &Style::plain()), "192.0.2.9 is not banned\n");
+    }
+
+    #[test]
+    fn a_protected_address_says_what_protects_it() {
+        let protected = Why { protected: Some("ignoreip 192.0.2.0/24".into()), ..unknown("192.0.2.9") };
+        assert_eq!(why(&protected, &Style::plain()), "192.0.2.9 is never banned: ignoreip 192.0.2.0/24\n");
+    }
+}

@@ -1,0 +1,168 @@
+//! A table `[jail.NAME]`.
+
+use std::{sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{
+    address,
+    findings::Findings,
+    problem::{Problem, Quoted},
+    read::{Item, JAIL, Section, absolute},
+};
+use crate::{
+    event::FilterName,
+    judge::policy::{BanTime, Jail},
+    nearest::nearest,
+    service::{MAIL, ServiceError, ServiceMask, Services},
+};
+
+/// The jail that exists without configuration.
+pub(super) const DEFAULT: &str = "mail";
+
+/// The most that `maxretry` can be: the judge remembers so many failures of each source.
+const MAXRETRY_MAX: u16 = 1000;
+
+/// The names that a jail can refer to.
+pub(super) struct Known<'k> {
+    pub(super) filters: &'k [&'k str],
+    pub(super) services: &'k Services,
+}
+
+/// What a key of a jail is where it is not set. `filter` and `source` are set in every jail but [`DEFAULT`]: what another
+/// one is about cannot be guessed.
+pub(super) fn default(name: &str, services: &Services) -> Jail {
+    let is_default = name == DEFAULT;
+    let names =
+        |names: &[&str]| if is_default { names.iter().map(|name| (*name).into()).collect() } else { Vec::new() };
+    Jail {
+        name: name.into(),
+        filters: names(&["postfix-sasl", "cyrus"]),
+        source: if is_default { vec!["/var/log/mail.log".to_owned()] } else { Vec::new() },
+        maxretry: 3,
+        findtime: Duration::from_secs(10 * 60),
+        bantime: BanTime::For(Duration::from_secs(10 * 60)),
+        services: services.mask(MAIL).unwrap_or_default(),
+        ignoreip: Vec::new(),
+        observe: false,
+    }
+}
+
+/// The jail in a table, or none where it is switched off.
+pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Jail> {
+    let (name, at) = (item.key, item.key_at());
+    let default = default(name, known.services);
+    if !is_name(name) {
+        findings.error(at, Problem::Name(Quoted::new(name)));
+    }
+    let mut table = Section::new(item.table(findings)?, JAIL);
+
+    let enabled = table.take("enabled").and_then(|item| item.flag(findings));
+    let filters = table.take("filter").map(|item| filters(item, known.filters, findings));
+    let source = table.take("source").map(|item| sources(item, findings));
+    let maxretry = table.take("maxretry").and_then(|item| item.number(1, MAXRETRY_MAX, findings));
+    let findtime = table.take("findtime").and_then(|item| item.duration("", findings));
+    let bantime = table.take("bantime").and_then(|item| ban_time(&item, findings));
+    let services = table.take("services").map(|item| services_mask(item, known.services, findings));
+    let ignoreip = table.take("ignoreip").map(|item| prefixes(item, findings));
+    let observe = table.take("observe").and_then(|item| item.flag(findings));
+    table.finish(findings);
+
+    for (key, example, missing) in [
+        ("filter", "filter = \"cyrus\"", filters.is_none() && default.filters.is_empty()),
+        ("source", "source = \"/var/log/mail.log\"", source.is_none() && default.source.is_empty()),
+    ] {
+        if missing {
+            findings.error(at, Problem::MissingKey { jail: Quoted::new(name), key, example });
+        }
+    }
+    enabled.unwrap_or(true).then(|| Jail {
+        name: default.name,
+        filters: filters.unwrap_or(default.filters),
+        source: source.unwrap_or(default.source),
+        maxretry: maxretry.unwrap_or(default.maxretry),
+        findtime: findtime.unwrap_or(default.findtime),
+        bantime: bantime.unwrap_or(default.bantime),
+        services: services.unwrap_or(default.services),
+        ignoreip: ignoreip.unwrap_or(default.ignoreip),
+        observe: observe.unwrap_or(default.observe),
+    })
+}
+
+/// Whether a jail or a service can be called so: it appears in paths, JSON and command lines.
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn filters(item: Item<'_>, known: &[&str], findings: &mut Findings<'_>) -> Vec<FilterName> {
+    let names = item.names(findings);
+    for (name, at) in &names {
+        if !known.contains(name) {
+            let nearest = nearest(name, known.iter().copied()).map(Quoted::new);
+            let problem =
+                Problem::UnknownName { what: "filter", name: Quoted::new(name), nearest, known: known.join(", ") };
+            findings.error(*at, problem);
+        }
+    }
+    names.into_iter().map(|(name, _)| Arc::from(name)).collect()
+}
+
+fn sources(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<String> {
+    let mut sources = Vec::new();
+    for (pattern, at) in item.names(findings) {
+        if pattern == "journal" {
+            findings.error(at, Problem::Journal);
+        } else if let Some(path) = absolute((pattern, at), findings) {
+            sources.push(path.to_owned());
+        }
+    }
+    sources
+}
+
+/// A duration, or what stands for no end: the word, or fail2ban's -1.
+fn ban_time(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<BanTime> {
+    if item.is("permanent") || item.is_number(-1) {
+        return Some(BanTime::Permanent);
+    }
+    item.duration(", or `permanent`", findings).map(BanTime::For)
+}
+
+fn services_mask(item: Item<'_>, services: &Services, findings: &mut Findings<'_>) -> ServiceMask {
+    let mut mask = ServiceMask::NONE;
+    for (name, at) in item.names(findings) {
+        match services.mask([name]) {
+            Ok(service) => mask = mask.union(service),
+            Err(ServiceError::Unknown { nearest, .. }) => {
+                let known = services.known().collect::<Vec<_>>().join(", ");
+                let nearest = nearest.as_deref().map(Quoted::new);
+                let problem = Problem::UnknownName { what: "service", name: Quoted::new(name), nearest, known };
+                findings.error(at, problem);
+            }
+            Err(ServiceError::TooMany) => {}
+        }
+    }
+    mask
+}
+
+/// A list of addresses and prefixes, here and in the whole configuration. It may be empty, and one may be there twice.
+pub(super) fn prefixes(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let mut prefixes = Vec::new();
+    for element in item.elements() {
+        let Some(text) = element.string(findings) else { continue };
+        let value = Quoted::new(text);
+        match address::parse(text) {
+            Err(error) => findings.error(element.at(), Problem::Address { value, error }),
+            Ok(typed) => {
+                let prefix = typed.trunc();
+                if prefix.prefix_len() == 0 {
+                    findings.warn(Some(element.at()), Problem::IgnoresAll(value));
+                } else if prefix != typed {
+                    findings.warn(Some(element.at()), Problem::HostBits { typed: value, covers: prefix.to_string() });
+                }
+                prefixes.push(prefix);
+            }
+        }
+    }
+    prefixes
+}

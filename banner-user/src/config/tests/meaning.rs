@@ -1,0 +1,232 @@
+//! What configurations mean.
+
+use std::{net::IpAddr, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        Attach, Interfaces, MapSizes,
+        read::{JAIL, LIMITS, ROOT},
+    },
+    *,
+};
+use crate::judge::policy::BanTime;
+
+/// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
+fn example() -> String {
+    let text = include_str!("../../../../packaging/banner.toml");
+    let keys = text.lines().filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])));
+    keys.map(|line| format!("{line}\n")).collect()
+}
+
+fn jail_names(config: &Config) -> Vec<&str> {
+    config.policy.jails.iter().map(|jail| &*jail.name).collect()
+}
+
+#[test]
+fn no_configuration_is_the_default() {
+    assert_eq!(parse(&[]), Ok(Config::default()));
+    assert_eq!(parse(&["", "# nothing\n"]), Ok(Config::default()));
+}
+
+#[test]
+fn the_default_protects_a_postfix_and_cyrus_host() {
+    let config = Config::default();
+    let [jail] = config.policy.jails.as_slice() else { panic!("{:?}", config.policy.jails) };
+    assert_eq!(&*jail.name, "mail");
+    assert_eq!(jail.filters, ["postfix-sasl".into(), "cyrus".into()]);
+    assert_eq!(jail.source, ["/var/log/mail.log"]);
+    assert_eq!((jail.maxretry, jail.findtime), (3, Duration::from_secs(600)));
+    assert_eq!(jail.bantime, BanTime::For(Duration::from_secs(600)));
+    assert_eq!(config.services.names(jail.services).collect::<Vec<_>>(), crate::service::MAIL);
+    assert!(!jail.observe);
+    assert!(config.policy.ignoreself);
+    assert_eq!(config.policy.ipv6_prefix, 64);
+}
+
+#[test]
+fn the_installed_example_states_every_default() {
+    assert_eq!(parse(&[&example()]), Ok(Config::default()));
+    assert_eq!(parse(&[include_str!("../../../../packaging/banner.toml")]), Ok(Config::default()));
+}
+
+#[test]
+fn the_installed_example_has_every_key() {
+    let example = example();
+    let table: toml::Table = example.parse().unwrap();
+    let keys = |path: &[&str]| {
+        let table = path.iter().fold(&table, |table, key| table[*key].as_table().unwrap());
+        table.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(keys(&[]), named(ROOT.names));
+    assert_eq!(keys(&["limits"]), named(LIMITS.names));
+    assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
+    assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
+}
+
+#[test]
+fn every_key_does_something() {
+    let changed = "
+        interface = [\"eth0\", \"eth1\"]
+        attach = \"native\"
+        socket = \"/tmp/b.sock\"
+        state_dir = \"/tmp/state\"
+        bpffs = \"/tmp/bpf\"
+        ignoreip = [\"10.0.0.0/8\", \"2001:db8::1\"]
+        ignoreself = false
+        ipv6_prefix = 56
+        time_zone = \"UTC\"
+        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5 }
+        services = { smtp = [25, 2525], jmap = 8080 }
+        [jail.mail]
+        filter = \"cyrus\"
+        source = \"/var/log/imap*.log\"
+        maxretry = 5
+        findtime = 60
+        bantime = \"1d\"
+        services = [\"imap\", \"jmap\"]
+        ignoreip = \"192.0.2.7\"
+        observe = true";
+    let config = parse(&[changed]).unwrap();
+    assert_eq!(config.interface, Interfaces::Named(vec!["eth0".to_owned(), "eth1".to_owned()]));
+    assert_eq!(config.attach, Attach::Native);
+    assert_eq!(config.socket, PathBuf::from("/tmp/b.sock"));
+    assert_eq!(config.state_dir, PathBuf::from("/tmp/state"));
+    assert_eq!(config.bpffs, PathBuf::from("/tmp/bpf"));
+    assert_eq!(config.time_zone, Some(jiff::tz::TimeZone::UTC));
+    assert_eq!(config.map_sizes, MapSizes { bans_v4: 1, bans_v6: 2, prefixes: 3 });
+    let ports = config.services.ports();
+    assert_eq!(ports[&2525], ports[&25]);
+    let policy = config.policy;
+    assert_eq!(policy.ignoreip, ["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()]);
+    assert!(!policy.ignoreself);
+    assert_eq!(policy.ipv6_prefix, 56);
+    assert_eq!((policy.limits.sources, policy.limits.evidence), (4, 5));
+    let [jail] = policy.jails.as_slice() else { panic!("{:?}", policy.jails) };
+    assert_eq!(jail.filters, ["cyrus".into()]);
+    assert_eq!(jail.source, ["/var/log/imap*.log"]);
+    assert_eq!((jail.maxretry, jail.findtime), (5, Duration::from_secs(60)));
+    assert_eq!(jail.bantime, BanTime::For(Duration::from_secs(86_400)));
+    assert_eq!(jail.services, config.services.mask(["imap", "jmap"]).unwrap());
+    assert_eq!(jail.ignoreip, ["192.0.2.7/32".parse().unwrap()]);
+    assert!(jail.observe);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn bounds_are_allowed() {
+    let socket = |length: usize| format!("socket = \"/{}\"", "s".repeat(length - 1));
+    for (fits, exceeds) in [
+        ("jail.mail.maxretry = 1".to_owned(), "jail.mail.maxretry = 0".to_owned()),
+        ("jail.mail.maxretry = 1000".to_owned(), "jail.mail.maxretry = 1001".to_owned()),
+        ("ipv6_prefix = 48".to_owned(), "ipv6_prefix = 47".to_owned()),
+        ("ipv6_prefix = 128".to_owned(), "ipv6_prefix = 129".to_owned()),
+        ("services.smtp = 65535".to_owned(), "services.smtp = 65536".to_owned()),
+        ("limits.bans_v4 = 16777216".to_owned(), "limits.bans_v4 = 16777217".to_owned()),
+        ("interface = \"enp0s31f6np0.10\"".to_owned(), "interface = \"enp0s31f6np0.100\"".to_owned()),
+        (socket(107), socket(108)),
+    ] {
+        assert!(parse(&[&fits]).is_ok(), "{fits}");
+        assert!(parse(&[&exceeds]).is_err(), "{exceeds}");
+    }
+}
+
+#[test]
+fn a_ban_can_last_for_ever() {
+    for text in ["\"permanent\"", "-1"] {
+        let config = parse(&[&format!("[jail.mail]\nbantime = {text}")]).unwrap();
+        assert_eq!(config.policy.jails[0].bantime, BanTime::Permanent);
+    }
+}
+
+#[test]
+fn later_files_win_key_by_key() {
+    let config = parse(&[
+        "ignoreip = [\"192.0.2.1\"]\nattach = \"native\"\n[jail.mail]\nmaxretry = 5\nfindtime = \"1h\"",
+        "ignoreip = [\"192.0.2.2\"]\njail.mail.maxretry = 7",
+        "jail.mail.bantime = \"permanent\"",
+    ])
+    .unwrap();
+    assert_eq!(config.attach, Attach::Native);
+    assert_eq!(config.policy.ignoreip, ["192.0.2.2/32".parse().unwrap()], "a list is replaced, not joined");
+    let jail = &config.policy.jails[0];
+    assert_eq!((jail.maxretry, jail.findtime, jail.bantime), (7, Duration::from_secs(3600), BanTime::Permanent));
+}
+
+#[test]
+fn jails_stand_in_the_order_in_which_they_are_first_named() {
+    let jail = |name| format!("[jail.{name}]\nfilter = \"cyrus\"\nsource = \"/l\"\n");
+    for (first, second, expected) in [
+        (jail("z"), jail("a"), ["mail", "z", "a"].as_slice()),
+        (jail("z") + &jail("a"), jail("mail"), &["z", "a", "mail"]),
+        (jail("z"), jail("mail") + "[jail.z]\nenabled = false", &["mail"]),
+    ] {
+        assert_eq!(jail_names(&parse(&[&first, &second]).unwrap()), expected);
+    }
+}
+
+#[test]
+fn only_sources_of_enabled_jails_are_read() {
+    let config = parse(&["[jail.mail]\nenabled = false\n[jail.a]\nfilter = \"cyrus\"\nsource = [\"/b\", \"/a\"]\n
+        [jail.b]\nfilter = \"cyrus\"\nsource = \"/a\""])
+    .unwrap();
+    assert_eq!(config.sources().into_iter().collect::<Vec<_>>(), ["/a", "/b"]);
+}
+
+/// A value of a key as it may be written in TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = parse(&[&text]).map_err(|errors| errors.to_string());
+    }
+
+    /// Text that comes near a configuration.
+    #[test]
+    fn no_tokens_panic(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "[", "]", "[[", "]]", "=", ".", ",", "\"", "'", "\"\"\"", "\n", "\r\n", "\t", " ", "#", "{", "}", "-1", "0", "1e9",
+                "true", "nan", "10m", "\"10m\"", "\"1y\"", "jail", "mail", "jail.mail", "limits", "services", "interface", "ignoreip",
+                "source", "filter", "maxretry", "findtime", "bans_v4", "\"auto\"", "\"10.0.0.0/8\"", "\"::/0\"", "\u{0}", "\u{1b}",
+                "\u{feff}", "\u{fc}", "\\", "07:32:00",
+            ]),
+            0..40,
+        ),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (first, second) = tokens.split_at(cut.index(tokens.len() + 1));
+        let shown = parse(&[&first.concat(), &second.concat()]).map_err(|errors| errors.to_string());
+        if let Err(shown) = shown {
+            prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_meant(
+        maxretry in 1..=1000_u16,
+        findtime in 1..=315_360_000_u64,
+        address in any::<IpAddr>(),
+        path in "/[^\u{0}]{0,40}",
+        bans in 1..=MapSizes::MAX,
+        observe in any::<bool>(),
+    ) {
+        let config = parse(&[&format!(
+            "ignoreip = \"{address}\"\nstate_dir = {path}\n[limits]\nbans_v4 = {bans}\n[jail.mail]\nmaxretry = {maxretry}\nfindtime = {findtime}\nobserve = {observe}\nsource = [{path}]\n",
+            path = quoted(&path),
+        )]);
+        let mut expected = Config::default();
+        expected.policy.ignoreip = vec![address.to_canonical().into()];
+        expected.state_dir = PathBuf::from(&path);
+        expected.map_sizes.bans_v4 = bans;
+        let jail = &mut expected.policy.jails[0];
+        (jail.maxretry, jail.findtime) = (maxretry, Duration::from_secs(findtime));
+        (jail.observe, jail.source) = (observe, vec![path]);
+        prop_assert_eq!(config, Ok(expected));
+    }
+}

@@ -1,0 +1,58 @@
+//! What is known of one address.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ban, Prefix, Text, Time};
+
+/// The answer to `GET /v1/why/{address}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The address asked for.
+    pub address: IpAddr,
+    /// What it is counted as: itself, or for IPv6 a prefix.
+    pub source: Prefix,
+    /// Why it is never banned; `null` where it can be.
+    pub protected: Option<Text>,
+    /// The bans that hold it, the narrowest first.
+    pub bans: Vec<Ban>,
+    /// How far it is from a ban, in each jail that counts failures of it.
+    pub tally: Vec<Tally>,
+    /// Its remembered failures, the oldest first.
+    pub failures: Vec<Failure>,
+    /// The line of the newest.
+    pub newest_line: Option<Text>,
+    /// Failures that were logged although it was banned: it reaches the server past this host's interfaces.
+    pub failures_while_banned: u64,
+}
+
+/// How far a source is from a ban in one jail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The jail.
+    pub jail: Text,
+    /// The weight of its failures within findtime.
+    pub failures: f64,
+    /// The weight that bans.
+    pub maxretry: u16,
+    /// Seconds.
+    pub findtime: u64,
+}
+
+/// One failure to authenticate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What the line claims.
+    pub at: Time,
+    /// The filter that matched.
+    pub filter: Text,
+    /// The name that was tried, where the line has it.
+    pub user: Option<Text>,
+    /// What it counts: 1 for a wrong password.
+    pub weight: f64,
+    /// The log that it stood in.
+    pub file: Text,
+    /// Bytes from that log's start to the line.
+    pub offset: u64,
+}

@@ -1,0 +1,414 @@
+//! The server with a loop that answers at once, over a real socket. The clock is stopped: a timeout passes as soon as nothing
+//! else can happen.
+
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::*;
+use crate::control::{
+    client::{Client, ClientError},
+    protocol::{
+        Ban, BanRequest, BanTime, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Origin, PAGE_MAX,
+        Prefix, Reloaded, Status, Time, UnbanRequest, Unbanned, Why,
+    },
+};
+
+/// A served socket, and the queue that the daemon's loop would read.
+struct Served {
+    directory: TempDir,
+    requests: mpsc::Receiver<Request>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Served {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = Socket::bind(&directory.path().join("banner.sock")).unwrap();
+        let (daemon, requests) = mpsc::channel(CONNECTIONS_MAX);
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(serve(socket, daemon, async move { drop(stopped.await) }));
+        Self { directory, requests, stop, server }
+    }
+
+    /// Answers every request as a daemon would that bans nobody but 192.0.2.1; gives the socket, and its directory to keep.
+    fn answering() -> (PathBuf, TempDir) {
+        let Self { directory, mut requests, stop, .. } = Self::start();
+        let socket = directory.path().join("banner.sock");
+        tokio::spawn(async move {
+            let _serving = stop;
+            while let Some(request) = requests.recv().await {
+                answer(request);
+            }
+        });
+        (socket, directory)
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.directory.path().join("banner.sock")).await.unwrap()
+    }
+}
+
+fn answer(request: Request) {
+    match request {
+        Request::Status(reply) => reply.send(Ok(Status::default())).unwrap(),
+        Request::Bans(query, reply) => {
+            // Three pages: two that say what comes next, and the last.
+            let octet = |prefix: Prefix| match prefix.net().addr() {
+                IpAddr::V4(address) => address.octets()[3],
+                IpAddr::V6(_) => 0,
+            };
+            let number = query.after.map_or(1, |after| octet(after) + 1);
+            let prefix = Prefix::from(IpAddr::from([192, 0, 2, number]));
+            reply.send(Ok(BansPage { bans: vec![ban_of(prefix)], next: (number < 3).then_some(prefix) })).unwrap();
+        }
+        Request::Why(address, reply) => {
+            let why = Why {
+                address,
+                source: address.into(),
+                protected: None,
+                bans: vec![ban_of(address.into())],
+                tally: Vec::new(),
+                failures: Vec::new(),
+                newest_line: None,
+                failures_while_banned: 0,
+            };
+            reply.send(Ok(why)).unwrap();
+        }
+        Request::Ban(request, reply) => {
+            let BanRequest { prefix, services, .. } = request;
+            let banned = Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new() };
+            reply.send(Ok(banned)).unwrap();
+        }
+        Request::Unban(UnbanRequest { prefix }, reply) => {
+            let not_banned = || ErrorBody::new(ErrorKind::NotBanned, format!("{prefix} is not banned"));
+            let banned = prefix == "192.0.2.1".parse().unwrap();
+            let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new() };
+            reply.send(if banned { Ok(unbanned) } else { Err(not_banned()) }).unwrap();
+        }
+        Request::Reload(reply) => reply.send(Ok(Reloaded::default())).unwrap(),
+        Request::Detach(reply) => {
+            reply.send(Ok(Detached { interfaces: vec!["eth0".into()], entries: 3 })).unwrap();
+        }
+    }
+}
+
+fn ban_of(prefix: Prefix) -> Ban {
+    Ban {
+        prefix,
+        origin: Origin::Jail,
+        jail: Some("mail".into()),
+        services: vec!["smtp".into()],
+        since: Some(Time("2026-11-22T12:00:00Z".parse().unwrap())),
+        until: None,
+        remaining: None,
+        packets: 0,
+        bytes: 0,
+        last_seen: None,
+        observe: false,
+    }
+}
+
+/// Sends bytes, and reads until the server closes.
+async fn raw(mut stream: UnixStream, request: &[u8]) -> String {
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The status line's number and the body.
+fn parsed(answer: &str) -> (u16, &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+}
+
+fn post(path: &str, body: &str) -> String {
+    // As `curl -d` sends it.
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: banner\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: banner\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_and_the_server_understand_each_other() {
+    let (socket, _directory) = Served::answering();
+    let client = Client::new(&socket);
+    assert_eq!(client.status().await.unwrap(), Status::default());
+    assert_eq!(client.reload().await.unwrap(), Reloaded::default());
+    assert_eq!(client.detach().await.unwrap().entries, 3);
+    for address in ["192.0.2.1", "2001:db8::1"] {
+        let address: IpAddr = address.parse().unwrap();
+        assert_eq!(client.why(address).await.unwrap().bans, [ban_of(address.into())]);
+    }
+    let request = BanRequest {
+        prefix: "2001:db8::/64".parse().unwrap(),
+        bantime: Some(BanTime::Permanent),
+        services: vec!["smtp".into()],
+        jail: None,
+        force: false,
+    };
+    let banned = client.ban(&request).await.unwrap();
+    assert_eq!((banned.prefix, banned.services), (request.prefix, request.services));
+
+    let unban = |prefix: &str| UnbanRequest { prefix: prefix.parse().unwrap() };
+    assert_eq!(client.unban(&unban("192.0.2.1")).await.unwrap().lifted, 1);
+    let refused = ErrorBody::new(ErrorKind::NotBanned, "192.0.2.2 is not banned");
+    assert_eq!(client.unban(&unban("192.0.2.2")).await, Err(ClientError::Answered(refused)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_listing_join_up() {
+    let (socket, _directory) = Served::answering();
+    let client = Client::new(&socket);
+    let mut query = BansQuery { limit: Some(1), ..BansQuery::default() };
+    let mut listed = Vec::new();
+    loop {
+        let page = client.bans(&query).await.unwrap();
+        listed.extend(page.bans.iter().map(|ban| ban.prefix.to_string()));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
+    let mut served = Served::start();
+    let socket = served.directory.path().join("banner.sock");
+    let query = BansQuery {
+        jail: Some("a b&c=\u{e9}".into()),
+        after: Some("2001:db8::/64".parse().unwrap()),
+        limit: Some(PAGE_MAX),
+    };
+    let asked = query.clone();
+    let asking = tokio::spawn(async move { Client::new(&socket).bans(&asked).await });
+    let request = tokio::select! {
+        request = served.requests.recv() => request,
+        refused = asking => panic!("{refused:?}"),
+    };
+    let Some(Request::Bans(received, _)) = request else { panic!("another request") };
+    assert_eq!(received, query);
+
+    let mut stream = served.connect().await;
+    let body = r#"{"prefix": "::ffff:192.0.2.1", "bantime": 600, "services": ["smtp"], "jail": "mail", "force": true}"#;
+    stream.write_all(post("/v1/ban", body).as_bytes()).await.unwrap();
+    let Some(Request::Ban(received, _)) = served.requests.recv().await else { panic!("another request") };
+    let meant = BanRequest {
+        prefix: "192.0.2.1".parse().unwrap(),
+        bantime: Some(BanTime::Seconds(NonZeroU32::new(600).unwrap())),
+        services: vec!["smtp".into()],
+        jail: Some("mail".into()),
+        force: true,
+    };
+    assert_eq!(received, meant);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_is_json_with_its_status() {
+    let (socket, _directory) = Served::answering();
+    for (request, status, part) in [
+        (get("/v1/status"), 200, r#""daemon":null"#),
+        (get("/v1/bans?limit=1"), 200, r#""next":"192.0.2.1""#),
+        (get("/v1/why/2001:db8::1"), 200, r#""source":"2001:db8::1""#),
+        (get("/v1/why/2001%3Adb8%3A%3A1"), 200, r#""since":"2026-11-22T12:00:00Z""#),
+        (post("/v1/ban", r#"{"prefix":"192.0.2.0/24"}"#), 200, r#""prefix":"192.0.2.0/24""#),
+        (post("/v1/unban", r#"{"prefix":"192.0.2.1"}"#), 200, r#""lifted":1"#),
+        (post("/v1/reload", ""), 200, r#""warnings":[]"#),
+        (post("/v1/detach", ""), 200, r#""interfaces":["eth0"]"#),
+        (post("/v1/unban", r#"{"prefix":"192.0.2.2"}"#), 404, r#""kind":"not_banned""#),
+        (get("/v1/why/mail.example.com"), 400, "is a host name"),
+        (get("/v1/why/%ff"), 400, r#""kind":"invalid""#),
+        (get("/v1/bans?limit=0"), 400, "a page holds 1 to 1000 bans"),
+        (get("/v1/bans?limit=1001"), 400, "a page holds 1 to 1000 bans"),
+        (get("/v1/bans?after=example"), 400, "is a host name"),
+        (get("/v1/bans?jial=mail"), 400, "unknown field `jial`"),
+        (post("/v1/ban", ""), 400, r#""kind":"invalid""#),
+        (post("/v1/ban", "{"), 400, r#""kind":"invalid""#),
+        (post("/v1/ban", r#"{"prefix":"192.0.2.1/24"}"#), 400, "write 192.0.2.0/24"),
+        (post("/v1/ban", r#"{"prefix":"192.0.2.1","bantime":0}"#), 400, "at least 1"),
+        (post("/v1/ban", r#"{"prefix":"192.0.2.1","time":600}"#), 400, "unknown field `time`"),
+        (post("/v1/ban", "{\"prefix\":\"a\\u001b[2Jb\"}"), 400, r"a\\u{1b}[2Jb"),
+        (get("/v1/ban"), 405, r#""kind":"method_not_allowed""#),
+        (post("/v1/status", ""), 405, r#""kind":"method_not_allowed""#),
+        (get("/"), 404, r#""kind":"not_found""#),
+        (get("/v2/status"), 404, r#""kind":"not_found""#),
+    ] {
+        let answer = raw(UnixStream::connect(&socket).await.unwrap(), request.as_bytes()).await;
+        let (got, body) = parsed(&answer);
+        assert_eq!(got, status, "{request}: {answer}");
+        assert!(body.contains(part), "{request}: {body}");
+        assert!(answer.to_ascii_lowercase().contains("content-type: application/json"), "{answer}");
+        if status != 200 {
+            serde_json::from_str::<ErrorBody>(body).unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_beyond_64_kib_is_refused() {
+    let (socket, _directory) = Served::answering();
+    let fits = format!(r#"{{"prefix":"192.0.2.1"{}}}"#, " ".repeat(BODY_MAX - 22));
+    assert_eq!(fits.len(), BODY_MAX);
+    let answer = raw(UnixStream::connect(&socket).await.unwrap(), post("/v1/ban", &fits).as_bytes()).await;
+    assert_eq!(parsed(&answer).0, 200, "{answer}");
+
+    // Announced: refused before a byte of it is read.
+    let announced = "POST /v1/ban HTTP/1.1\r\nHost: banner\r\nContent-Length: 65537\r\n\r\n";
+    let answer = raw(UnixStream::connect(&socket).await.unwrap(), announced.as_bytes()).await;
+    let (status, body) = parsed(&answer);
+    assert_eq!(status, 413, "{answer}");
+    assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().kind, ErrorKind::TooLarge);
+
+    // Not announced: refused once it is too long.
+    let chunk = format!("{:x}\r\n{}\r\n", BODY_MAX, " ".repeat(BODY_MAX));
+    let chunked =
+        format!("POST /v1/ban HTTP/1.1\r\nHost: banner\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}1\r\n \r\n");
+    let answer = raw(UnixStream::connect(&socket).await.unwrap(), chunked.as_bytes()).await;
+    assert_eq!(parsed(&answer).0, 413, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_seventeenth_connection_waits_for_a_place() {
+    let mut served = Served::start();
+    let mut busy = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        let mut stream = served.connect().await;
+        stream.write_all(get("/v1/status").as_bytes()).await.unwrap();
+        let Some(Request::Status(reply)) = served.requests.recv().await else { panic!("another request") };
+        busy.push((stream, reply));
+    }
+    let mut waiting = served.connect().await;
+    waiting.write_all(get("/v1/status").as_bytes()).await.unwrap();
+    assert!(timeout(Duration::from_secs(1), served.requests.recv()).await.is_err(), "it was served at once");
+
+    let (stream, reply) = busy.pop().unwrap();
+    reply.send(Ok(Status::default())).unwrap();
+    assert_eq!(parsed(&raw(stream, b"").await).0, 200);
+    let request = timeout(Duration::from_secs(1), served.requests.recv()).await.expect("it got no place");
+    answer(request.unwrap());
+    assert_eq!(parsed(&raw(waiting, b"").await).0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_send_nothing_more_are_cut_off() {
+    let (socket, _directory) = Served::answering();
+    let body = "POST /v1/ban HTTP/1.1\r\nHost: banner\r\nContent-Length: 10\r\n\r\n{";
+    for (sent, status) in [("", None), ("GET /v1/status HTT", None), (body, Some(408))] {
+        let before = Instant::now();
+        let answer = raw(UnixStream::connect(&socket).await.unwrap(), sent.as_bytes()).await;
+        let took = before.elapsed();
+        assert!(took >= IDLE_MAX && took < IDLE_MAX + Duration::from_millis(100), "{sent:?}: {took:?}");
+        assert_eq!((!answer.is_empty()).then(|| parsed(&answer).0), status, "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_serves_one_request() {
+    let (socket, _directory) = Served::answering();
+    let twice = get("/v1/status").repeat(2);
+    let before = Instant::now();
+    let answer = raw(UnixStream::connect(&socket).await.unwrap(), twice.as_bytes()).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1);
+    assert!(before.elapsed() < IDLE_MAX, "it idled: {:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_loses_its_place() {
+    let mut served = Served::start();
+    let mut stream = served.connect().await;
+    stream.write_all(get("/v1/bans").as_bytes()).await.unwrap();
+    let Some(Request::Bans(_, reply)) = served.requests.recv().await else { panic!("another request") };
+    let ban = ban_of("192.0.2.1".parse().unwrap());
+    // More than the socket's buffers hold.
+    reply.send(Ok(BansPage { bans: vec![ban; 50_000], next: None })).unwrap();
+    sleep(EXCHANGE_MAX + Duration::from_millis(100)).await;
+    let mut answer = Vec::new();
+    // Reset or ended early: either way it is not the whole answer.
+    drop(stream.read_to_end(&mut answer).await);
+    assert!(answer.starts_with(b"HTTP/1.1 200") && !answer.ends_with(b"}"), "{} bytes", answer.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_does_not_answer_is_reported_not_awaited_for_ever() {
+    let mut served = Served::start();
+    let client = Client::new(&served.directory.path().join("banner.sock"));
+    let before = Instant::now();
+    let status = tokio::spawn(async move { client.status().await });
+    let _unanswered = served.requests.recv().await.unwrap();
+    let error = status.await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::Broken { .. }), "{error}");
+    assert!(before.elapsed() < EXCHANGE_MAX + Duration::from_secs(1), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ending_daemon_says_so() {
+    let served = Served::start();
+    let stream = served.connect().await;
+    drop(served.requests);
+    let answer = raw(stream, get("/v1/status").as_bytes()).await;
+    let (status, body) = parsed(&answer);
+    assert_eq!(status, 503);
+    assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
+    let mut served = Served::start();
+    let socket = served.directory.path().join("banner.sock");
+    let mut stream = served.connect().await;
+    let idle = served.connect().await;
+    stream.write_all(post("/v1/detach", "").as_bytes()).await.unwrap();
+    let request = served.requests.recv().await.unwrap();
+    served.stop.send(()).unwrap();
+    tokio::task::yield_now().await;
+    answer(request);
+    assert_eq!(parsed(&raw(stream, b"").await).0, 200);
+    let before = Instant::now();
+    served.server.await.unwrap();
+    assert!(before.elapsed() <= STOP_MAX, "it waited for an idle connection: {:?}", before.elapsed());
+    drop(idle);
+    let not_running = ClientError::NotRunning { socket: socket.as_path().into() };
+    assert_eq!(Client::new(&socket).status().await, Err(not_running));
+}
+
+#[tokio::test]
+async fn a_dead_daemons_socket_means_not_running() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("banner.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let error = Client::new(&socket).status().await.unwrap_err();
+    assert_eq!(error, ClientError::NotRunning { socket: socket.as_path().into() });
+}
+
+#[test]
+fn only_root_and_the_daemons_user_may_talk() {
+    assert!(user_may_talk(0, 0) && user_may_talk(0, 990) && user_may_talk(990, 990));
+    assert!(!user_may_talk(1000, 0) && !user_may_talk(1000, 990) && !user_may_talk(65534, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_gets_nothing_but_a_refusal() {
+    let (stream, peer) = UnixStream::pair().unwrap();
+    let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+    tokio::spawn(exchange(peer, routes::forbidden(), place));
+    let answer = raw(stream, post("/v1/detach", "").as_bytes()).await;
+    let (status, body) = parsed(&answer);
+    assert_eq!(status, 403);
+    assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().kind, ErrorKind::Forbidden);
+}

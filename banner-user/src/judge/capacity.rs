@@ -1,0 +1,76 @@
+//! Full maps: what waits for room, and when that is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::effect::{Map, Slot};
+use crate::clock::BootTime;
+
+/// Entries of one map that are remembered until there is room. Those beyond are written when the maps are next compared.
+const WAITING_MAX: usize = 65_536;
+
+/// Says yes at most once an hour.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hourly {
+    last: Option<BootTime>,
+}
+
+impl Hourly {
+    pub(super) fn due(&mut self, now: BootTime) -> bool {
+        let due = self.last.is_none_or(|last| now - last >= Duration::from_secs(3600));
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}
+
+/// The room of all maps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Capacity {
+    maps: BTreeMap<Map, Room>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Room {
+    waiting: BTreeSet<Slot>,
+    yielded: u64,
+    told: Hourly,
+}
+
+impl Capacity {
+    /// Bans that yielded in a map since the start, and entries that wait for room in it.
+    pub(super) fn counts(&self, map: Map) -> (u64, usize) {
+        self.maps.get(&map).map_or((0, 0), |room| (room.yielded, room.waiting.len()))
+    }
+
+    pub(super) fn yielded(&mut self, map: Map) {
+        let yielded = &mut self.maps.entry(map).or_default().yielded;
+        *yielded = yielded.saturating_add(1);
+    }
+
+    pub(super) fn wait(&mut self, slot: Slot) {
+        let waiting = &mut self.maps.entry(slot.map()).or_default().waiting;
+        if waiting.len() < WAITING_MAX {
+            waiting.insert(slot);
+        }
+    }
+
+    pub(super) fn waits(&self, slot: Slot) -> bool {
+        self.maps.get(&slot.map()).is_some_and(|room| room.waiting.contains(&slot))
+    }
+
+    /// There is room at `freed`: what waited for it, taken out.
+    pub(super) fn freed(&mut self, freed: Slot) -> Option<Slot> {
+        let waiting = &mut self.maps.get_mut(&freed.map())?.waiting;
+        waiting.remove(&freed);
+        waiting.pop_first()
+    }
+
+    /// Whether a full map is told of now.
+    pub(super) fn tell(&mut self, map: Map, now: BootTime) -> bool {
+        self.maps.entry(map).or_default().told.due(now)
+    }
+}

@@ -1,0 +1,43 @@
+//! What the judge is told.
+
+use super::{
+    effect::{Entry, Slot},
+    policy::Policy,
+    protect::HostAddresses,
+};
+use crate::event::{Event, Position};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A line said something.
+    Line(Line<'a>),
+    /// A deadline has come.
+    Tick,
+    /// The configuration was read (again). Tallies and bans are kept: those of a jail that is gone stay until they end, since
+    /// leaving out a jail says nothing about the sources that it banned, and the kernel goes on dropping them anyway.
+    Configure(Policy),
+    /// The host's addresses, gateways and resolvers as they are now.
+    Protect(HostAddresses),
+    /// What the kernel's maps hold at start, after [`Self::Configure`] and [`Self::Protect`].
+    Adopt(Vec<Entry>),
+    /// An entry could not be written: its map has no room.
+    Full(Entry),
+    /// An entry is missing in the kernel, or is not what was written.
+    Vanished(Slot),
+}
+
+/// A line that a filter understood.
+#[derive(Clone, Debug)]
+pub struct Line<'a> {
+    /// What it says.
+    pub event: Event,
+    /// Its bytes. Attacker text.
+    pub bytes: &'a [u8],
+    /// Where it stands.
+    pub position: Position,
+    /// The sources that its file belongs to, by their place in [`Policy::sources`].
+    pub sources: &'a [usize],
+    /// Whether it was read as it was written, not while catching up.
+    pub live: bool,
+}

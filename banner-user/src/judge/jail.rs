@@ -1,0 +1,122 @@
+//! One jail at work: the sources that it tracks, and how each stands against its limit.
+
+use ipnet::IpNet;
+
+use super::{
+    input::Line,
+    origin::OriginId,
+    policy::Jail,
+    protect::Protections,
+    recent::{Aged, Recent},
+    window::{Quarters, Window, earlier},
+};
+use crate::{
+    clock::LogTime,
+    event::{FilterName, Weight},
+};
+
+/// What a jail knows of one source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tracked {
+    window: Window,
+    /// It was over the limit, is never banned, and that was told.
+    told: bool,
+}
+
+impl Tracked {
+    pub(super) fn sum(&self) -> Quarters {
+        self.window.sum()
+    }
+}
+
+impl Aged for Tracked {
+    fn newest(&self) -> Option<LogTime> {
+        self.window.newest()
+    }
+}
+
+/// A source that has reached the limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    /// The sum of its window.
+    pub(super) failures: Quarters,
+    /// Its newest failure.
+    pub(super) newest: LogTime,
+    /// It was already told that it is never banned.
+    pub(super) told: bool,
+}
+
+/// A jail and its tallies.
+#[derive(Clone, Debug)]
+pub(super) struct JailState {
+    pub(super) jail: Jail,
+    pub(super) id: OriginId,
+    /// Its sources, by their place in [`Policy::sources`](super::policy::Policy::sources).
+    sources: Vec<usize>,
+    /// Its own `ignoreip`.
+    pub(super) protections: Protections,
+    pub(super) tracked: Recent<Tracked>,
+    pub(super) total_failed: u64,
+}
+
+impl JailState {
+    /// `all` are the sources of all jails.
+    pub(super) fn new(jail: Jail, id: OriginId, all: &[String]) -> Self {
+        let sources = all.iter().enumerate().filter(|(_, source)| jail.source.contains(source));
+        Self {
+            sources: sources.map(|(index, _)| index).collect(),
+            protections: Protections::for_jail(&jail.ignoreip),
+            tracked: Recent::new(),
+            total_failed: 0,
+            id,
+            jail,
+        }
+    }
+
+    /// Goes on where the jail of the same name stood under another configuration.
+    pub(super) fn continuing(self, former: Self) -> Self {
+        Self { tracked: former.tracked, total_failed: former.total_failed, ..self }
+    }
+
+    pub(super) fn limit(&self) -> Quarters {
+        Quarters::from(self.jail.maxretry.max(1)).saturating_mul(Quarters::from(Weight::ONE.0))
+    }
+
+    pub(super) fn listens(&self, filter: &FilterName, line: &Line<'_>) -> bool {
+        self.jail.filters.contains(filter) && line.sources.iter().any(|source| self.sources.contains(source))
+    }
+
+    /// Counts a failure. Where the source has reached the limit, how it stands.
+    pub(super) fn count(&mut self, source: IpNet, at: LogTime, weight: Weight, now: LogTime) -> Option<Over> {
+        let (limit, findtime) = (self.limit(), self.jail.findtime);
+        self.tracked.update(source, |tracked| {
+            if tracked.window.newest().is_none_or(|newest| newest < earlier(at, findtime)) {
+                tracked.told = false;
+            }
+            let failures = tracked.window.add(at, weight, findtime, now);
+            tracked.window.trim(limit);
+            let newest = tracked.window.newest()?;
+            (failures >= limit).then_some(Over { failures, newest, told: tracked.told })
+        })
+    }
+
+    /// Remembers that a source over the limit was told of.
+    pub(super) fn told(&mut self, source: IpNet) {
+        self.tracked.update(source, |tracked| tracked.told = true);
+    }
+
+    /// Forgets sources whose windows are over, at most so many.
+    pub(super) fn forget_quiet(&mut self, now: LogTime, at_most: usize) {
+        for _ in 0..at_most {
+            if self.tracked.oldest().is_none_or(|oldest| oldest >= earlier(now, self.jail.findtime)) {
+                break;
+            }
+            self.tracked.forget_oldest();
+        }
+    }
+
+    /// Whether a failure that was read late is from before the window that ends now.
+    pub(super) fn window_over(&self, at: LogTime, now: LogTime) -> bool {
+        at < earlier(now, self.jail.findtime)
+    }
+}

@@ -1,0 +1,157 @@
+//! From bans to entries: what stands at a key, and what differs between two states.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::{
+    super::{
+        effect::{Effect, Entry, Map, Slot, Until},
+        origin::OriginId,
+        prefix::range,
+    },
+    Key, Ledger, Record, bans_at,
+};
+use crate::service::ServiceMask;
+
+pub(super) type Entries = BTreeMap<Slot, Entry>;
+
+impl Ledger {
+    /// What the kernel should have at a key.
+    pub(in super::super) fn entry(&self, slot: Slot) -> Option<Entry> {
+        let prefix = slot.prefix();
+        match slot {
+            Slot::V4(_) | Slot::V6(_) => union(slot, bans_at(&self.exact, prefix)),
+            Slot::NetV4(_) | Slot::NetV6(_) => {
+                if bans_at(&self.nets, prefix).next().is_some() {
+                    union(slot, self.applying(prefix))
+                } else {
+                    (self.protections.has(prefix) && self.wider(prefix).next().is_some()).then(|| protected(slot))
+                }
+            }
+        }
+    }
+
+    /// What the kernel should have in one map, in the order of the prefixes, from the one after `after` on.
+    pub(in super::super) fn entries(&self, map: Map, after: Option<IpNet>) -> impl Iterator<Item = Entry> {
+        let mut next = self.prefix_after(map, after);
+        std::iter::from_fn(move || {
+            let prefix = next?;
+            next = self.prefix_after(map, Some(prefix));
+            Some(prefix)
+        })
+        .filter_map(move |prefix| match map {
+            Map::BansV4 | Map::BansV6 => self.entry(Slot::exact(prefix)?),
+            Map::NetsV4 | Map::NetsV6 => self.entry(Slot::net(prefix)),
+        })
+    }
+
+    /// What has to change in the kernel where it has `found`.
+    pub(in super::super) fn reconcile(&self, found: &Entries, effects: &mut Vec<Effect>) {
+        let desired = Map::ALL.into_iter().flat_map(|map| self.entries(map, None));
+        difference(found, &desired.map(|entry| (entry.slot, entry)).collect(), effects);
+    }
+
+    /// The bans in the trie that apply to a whole prefix, the narrowest first: those that cover it, but for the ones that a
+    /// protection between them and it keeps out.
+    pub(super) fn applying(&self, prefix: IpNet) -> impl Iterator<Item = (&Key, &Record)> {
+        let protected = self.protections.covering(prefix).map(|protection| protection.prefix.prefix_len()).next();
+        self.lengths
+            .covering(prefix)
+            .filter(move |wider| protected.is_none_or(|protected| wider.prefix_len() >= protected))
+            .flat_map(|wider| bans_at(&self.nets, wider))
+    }
+
+    /// All entries in the tries.
+    pub(super) fn net_entries(&self) -> Entries {
+        [Map::NetsV4, Map::NetsV6]
+            .into_iter()
+            .flat_map(|map| self.entries(map, None))
+            .map(|entry| (entry.slot, entry))
+            .collect()
+    }
+
+    /// The entries in the tries of a prefix and of what is inside it.
+    pub(super) fn net_entries_within(&self, prefix: IpNet) -> Entries {
+        let bans = super::keys_within(&self.nets, prefix).map(|(key, _)| key.prefix);
+        let protections = self.protections.inside(prefix).map(|protection| protection.prefix);
+        let prefixes: BTreeSet<IpNet> = bans.chain(protections).chain([prefix]).collect();
+        prefixes
+            .into_iter()
+            .filter_map(|prefix| self.entry(Slot::net(prefix)))
+            .map(|entry| (entry.slot, entry))
+            .collect()
+    }
+
+    /// The next prefix that may have an entry in a map.
+    fn prefix_after(&self, map: Map, after: Option<IpNet>) -> Option<IpNet> {
+        use std::ops::Bound::{Excluded, Included};
+        let (first, last) = range(match map {
+            Map::BansV4 | Map::NetsV4 => IpNet::V4(ipnet::Ipv4Net::default()),
+            Map::BansV6 | Map::NetsV6 => IpNet::V6(ipnet::Ipv6Net::default()),
+        })
+        .into_inner();
+        let after = after.filter(|after| *after >= first);
+        if after > Some(last) {
+            return None;
+        }
+        let bans = match map {
+            Map::BansV4 | Map::BansV6 => &self.exact,
+            Map::NetsV4 | Map::NetsV6 => &self.nets,
+        };
+        // The last origin of a prefix is passed over with the prefix.
+        let end = |prefix| Key { prefix, origin: OriginId::LAST };
+        let from = after.map_or(Included(Key::first(first)), |after| Excluded(end(after)));
+        let ban = bans.range((from, Included(end(last)))).next().map(|(key, _)| key.prefix);
+        let protection = match map {
+            Map::BansV4 | Map::BansV6 => None,
+            Map::NetsV4 | Map::NetsV6 => {
+                self.protections.next_in((after.map_or(Included(first), Excluded), Included(last)))
+            }
+        };
+        ban.into_iter().chain(protection).min()
+    }
+}
+
+fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> Option<Entry> {
+    bans.map(|(key, record)| Entry {
+        slot,
+        services: record.services,
+        until: record.until(),
+        observe: record.observe,
+        manual: key.origin == OriginId::HAND,
+        protected: false,
+    })
+    .reduce(|a, b| match (a.observe, b.observe) {
+        (true, false) => b,
+        (false, true) => a,
+        (true, true) | (false, false) => Entry {
+            services: a.services.union(b.services),
+            until: a.until.max(b.until),
+            manual: a.manual || b.manual,
+            ..a
+        },
+    })
+}
+
+fn protected(slot: Slot) -> Entry {
+    Entry { slot, services: ServiceMask::NONE, until: Until::Permanent, observe: false, manual: false, protected: true }
+}
+
+/// What turns one state into the other. Protections are written first and removed last, and what is replaced by another map's
+/// entry is removed after that was written.
+pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Effect>) {
+    let written = |protected: bool| {
+        after
+            .values()
+            .filter(move |entry| entry.protected == protected && before.get(&entry.slot) != Some(*entry))
+            .map(|entry| Effect::Write(*entry))
+    };
+    let removed = |protected: bool| {
+        before
+            .values()
+            .filter(move |entry| entry.protected == protected && !after.contains_key(&entry.slot))
+            .map(|entry| Effect::Remove(entry.slot))
+    };
+    effects.extend(written(true).chain(written(false)).chain(removed(false)).chain(removed(true)));
+}

@@ -1,0 +1,47 @@
+//! When bans end, in order, apart by map and by whether they may yield when it is full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{effect::Map, origin::OriginId},
+    Key,
+};
+use crate::clock::BootTime;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expiry {
+    /// Made by hand: never yield.
+    by_hand: BTreeSet<(BootTime, Key)>,
+    automatic: BTreeMap<Map, BTreeSet<(BootTime, Key)>>,
+}
+
+impl Expiry {
+    pub(super) fn add(&mut self, map: Map, deadline: BootTime, key: Key) {
+        self.set(map, key).insert((deadline, key));
+    }
+
+    pub(super) fn remove(&mut self, map: Map, deadline: BootTime, key: Key) {
+        self.set(map, key).remove(&(deadline, key));
+    }
+
+    pub(super) fn next(&self) -> Option<BootTime> {
+        self.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn due(&self, now: BootTime) -> Option<Key> {
+        self.first().filter(|(deadline, _)| *deadline <= now).map(|(_, key)| *key)
+    }
+
+    /// Bans that no operator made, the one nearest its end first.
+    pub(super) fn automatic(&self, map: Map) -> impl Iterator<Item = (BootTime, Key)> {
+        self.automatic.get(&map).into_iter().flatten().copied()
+    }
+
+    fn first(&self) -> Option<&(BootTime, Key)> {
+        self.automatic.values().chain([&self.by_hand]).filter_map(BTreeSet::first).min()
+    }
+
+    fn set(&mut self, map: Map, key: Key) -> &mut BTreeSet<(BootTime, Key)> {
+        if key.origin == OriginId::HAND { &mut self.by_hand } else { self.automatic.entry(map).or_default() }
+    }
+}

@@ -1,0 +1,73 @@
+//! Something about each of the sources seen most recently, and which one was seen longest ago.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::prefix::range;
+use crate::clock::LogTime;
+
+/// What knows when it last changed.
+pub(super) trait Aged {
+    fn newest(&self) -> Option<LogTime>;
+}
+
+/// Values by source, in the order of their age. What bounds it calls [`Self::forget_oldest`].
+///
+/// Sorted maps, not hash tables: nothing in here depends on a random seed, and an attacker who chooses the sources cannot
+/// make them collide.
+#[derive(Clone, Debug)]
+pub(super) struct Recent<V> {
+    values: BTreeMap<IpNet, V>,
+    by_age: BTreeSet<(Option<LogTime>, IpNet)>,
+}
+
+impl<V: Aged + Default> Recent<V> {
+    pub(super) fn new() -> Self {
+        Self { values: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(super) fn get(&self, source: IpNet) -> Option<&V> {
+        self.values.get(&source)
+    }
+
+    /// Changes the value of a source, from the default where it has none.
+    pub(super) fn update<T>(&mut self, source: IpNet, update: impl FnOnce(&mut V) -> T) -> T {
+        let value = self.values.entry(source).or_default();
+        let former = value.newest();
+        let result = update(value);
+        let newest = value.newest();
+        if former != newest {
+            self.by_age.remove(&(former, source));
+        }
+        self.by_age.insert((newest, source));
+        result
+    }
+
+    /// Whether there was one.
+    pub(super) fn remove(&mut self, source: IpNet) -> bool {
+        let removed = self.values.remove(&source);
+        removed.is_some_and(|value| self.by_age.remove(&(value.newest(), source)))
+    }
+
+    /// Forgets every source inside a prefix. How many there were.
+    pub(super) fn remove_within(&mut self, prefix: IpNet) -> usize {
+        let sources: Vec<IpNet> = self.values.range(range(prefix)).map(|(source, _)| *source).collect();
+        sources.into_iter().filter(|source| self.remove(*source)).count()
+    }
+
+    /// When the source that was seen longest ago was seen.
+    pub(super) fn oldest(&self) -> Option<LogTime> {
+        self.by_age.first().and_then(|(age, _)| *age)
+    }
+
+    pub(super) fn forget_oldest(&mut self) {
+        if let Some((_, source)) = self.by_age.pop_first() {
+            self.values.remove(&source);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What an operator is told.
+
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{
+    effect::Map,
+    origin::Origin,
+    outage::OutageState,
+    protect::{Protection, Shown},
+    stamps::StaleStamps,
+    window::Quarters,
+};
+use crate::{clock::WallTime, event::FilterName};
+
+/// One thing that an operator is told, as often as each variant says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A prefix was banned, or its ban was changed by hand.
+    Banned {
+        /// By whom.
+        origin: Origin,
+        /// Whose packets.
+        prefix: IpNet,
+        /// Until when, as the clock stands now; `None` for ever.
+        until: Option<WallTime>,
+        /// Counted, not dropped.
+        observe: bool,
+        /// What was counted, and the filter of the last failure; not for a ban by hand.
+        because: Option<Because>,
+    },
+    /// A ban ended.
+    Unbanned {
+        /// Who had made it.
+        origin: Origin,
+        /// Whose packets.
+        prefix: IpNet,
+        /// Why.
+        why: Ended,
+    },
+    /// A source over the limit that is never banned. Once, until it has been quiet for the jail's `findtime`.
+    Ignored {
+        /// Whose limit.
+        jail: Arc<str>,
+        /// Who.
+        source: IpNet,
+        /// What keeps it from being banned.
+        protection: Protection,
+        /// What was counted.
+        because: Because,
+    },
+    /// A file's stamps are not believed. Once, until they have been good for ten minutes.
+    StaleStamps(StaleStamps),
+    /// A banned source still fails to authenticate where it should not get through. Once a ban.
+    LateFailure {
+        /// Who made the ban.
+        origin: Origin,
+        /// The banned prefix.
+        prefix: IpNet,
+        /// The address that still comes.
+        address: IpAddr,
+        /// How long after the ban.
+        after: Duration,
+    },
+    /// More sources fail than are tracked. At most once an hour.
+    SourcesEvicted {
+        /// The bound.
+        limit: usize,
+        /// How many were forgotten before their window was over, since the start.
+        total: u64,
+    },
+    /// A map has no room. At most once an hour for each map.
+    MapFull {
+        /// Which.
+        map: Map,
+        /// Bans that yielded to newer ones, since the start.
+        yielded: u64,
+        /// Entries that could not be written and wait for room.
+        waiting: usize,
+    },
+    /// An entry was missing in the kernel and is written again.
+    Vanished {
+        /// Whose packets.
+        prefix: IpNet,
+    },
+    /// The bans that were found in the kernel at start.
+    Adopted {
+        /// How many go on.
+        bans: usize,
+    },
+    /// The authentication backend does not answer.
+    OutageBegan(OutageState),
+    /// Nothing was heard of the outage for a minute.
+    OutageEnded(OutageState),
+}
+
+/// What a source was judged by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Because {
+    /// The weight of its failures within the window, in quarters.
+    pub failures: Quarters,
+    /// The filter that found the last one.
+    pub filter: FilterName,
+}
+
+/// Why a ban ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time was over.
+    Expired,
+    /// An operator lifted it.
+    ByHand,
+    /// What it covers is protected now.
+    Protected(Protection),
+    /// A protected address inside it has no room in this map, so that the ban would have covered it.
+    CannotProtect(Map),
+    /// It was nearest its end when this map was full.
+    Yielded(Map),
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Banned { origin, prefix, until, observe, because } => {
+                let verb = if *observe { "would ban" } else { "banned" };
+                write!(f, "{verb} {} {origin}", Shown(*prefix))?;
+                match until {
+                    Some(until) => write!(f, " until {until}")?,
+                    None => f.write_str(" for ever")?,
+                }
+                because.as_ref().map_or(Ok(()), |because| write!(f, ": {because}"))
+            }
+            Self::Unbanned { origin, prefix, why } => {
+                write!(f, "unbanned {} (banned {origin}): {why}", Shown(*prefix))
+            }
+            Self::Ignored { jail, source, protection, because } => {
+                write!(
+                    f,
+                    "not banned: {} is over the limit of jail {jail} ({because}), but {protection}",
+                    Shown(*source)
+                )
+            }
+            Self::StaleStamps(stale) => write!(
+                f,
+                "the stamps in file {} are {} s {} now; its lines are judged by their arrival. Check the clock and the time \
+                 zone of what writes it (a chroot needs its own etc/localtime)",
+                stale.file.0,
+                stale.off_by.as_secs(),
+                if stale.ahead { "after" } else { "before" },
+            ),
+            Self::LateFailure { origin, prefix, address, after } => write!(
+                f,
+                "{address} is banned ({}, {origin}), still arriving {} s later: proxy, other interface or namespace?",
+                Shown(*prefix),
+                after.as_secs(),
+            ),
+            Self::SourcesEvicted { limit, total } => write!(
+                f,
+                "more than {limit} sources fail at the same time; {total} that failed longest ago were forgotten. Raise \
+                 limits.sources, or shorten findtime"
+            ),
+            Self::MapFull { map, yielded, waiting } => write!(
+                f,
+                "the map {map} is full: {yielded} bans nearest their end have yielded to newer ones, {waiting} entries wait \
+                 for room. Raise its size under [limits], or shorten bantime"
+            ),
+            Self::Vanished { prefix } => {
+                write!(f, "the entry of {} was missing in the kernel; written again", Shown(*prefix))
+            }
+            Self::Adopted { bans } => write!(f, "{bans} bans found in the kernel go on"),
+            Self::OutageBegan(state) => write!(
+                f,
+                "the authentication backend does not answer (filter {}, since {}): such failures count against nobody",
+                state.filter, state.since
+            ),
+            Self::OutageEnded(state) => write!(
+                f,
+                "the authentication backend was last missed at {} (filter {}, {} lines since {})",
+                state.last, state.filter, state.lines, state.since
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.failures == 4 { "failure" } else { "failures" };
+        write!(f, "{} {plural}, the last by filter {}", f64::from(self.failures) / 4.0, self.filter)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired => f.write_str("its time is over"),
+            Self::ByHand => f.write_str("lifted by hand"),
+            Self::Protected(protection) => write!(f, "{protection}"),
+            Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
+            Self::Yielded(map) => write!(f, "the map {map} is full and it was nearest its end"),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What is going on: for `status`, `bans` and `why`. What an entry has dropped is read from the kernel, by its slot.
+
+use std::{net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+
+use super::{
+    Judge,
+    effect::{Entry, Map, Slot, Until},
+    evidence::Evidence,
+    ledger::{Key, Record},
+    origin::{Origin, OriginId},
+    outage::OutageState,
+    protect::Protection,
+    scope,
+    stamps::StaleStamps,
+    window::Quarters,
+};
+use crate::{
+    clock::{BootTime, LogTime},
+    service::ServiceMask,
+};
+
+/// Where everything stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// In the order of the configuration.
+    pub jails: Vec<JailStatus>,
+    /// Bans in force and ever made by others: by hand, by an earlier run, by jails that are no longer configured.
+    pub others: Vec<(Origin, usize)>,
+    /// Sources that were forgotten for want of room.
+    pub evicted: u64,
+    /// Each map, with the bans that yielded in it since the start and the entries that wait for room in it.
+    pub room: Vec<(Map, u64, usize)>,
+    /// Files whose stamps are not believed.
+    pub stale: Vec<StaleStamps>,
+    /// Outages of the authentication backend.
+    pub outages: Vec<OutageState>,
+}
+
+/// One jail, in fail2ban's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JailStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Sources with failures in their window.
+    pub currently_failed: usize,
+    /// Failures since the start.
+    pub total_failed: u64,
+    /// Bans in force.
+    pub currently_banned: usize,
+    /// Bans since the start.
+    pub total_banned: u64,
+}
+
+/// One ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Whose packets.
+    pub prefix: IpNet,
+    /// Who made it.
+    pub origin: Origin,
+    /// From what.
+    pub services: ServiceMask,
+    /// Since when; for one of an earlier run, since the start of this one.
+    pub since: BootTime,
+    /// Until when.
+    pub until: Until,
+    /// Counted, not dropped.
+    pub observe: bool,
+    /// Failures that came more than two seconds after it began though they should not have been able to, up to 65,535.
+    pub late: u16,
+    /// Where its packets are counted, with those of other bans of the same prefix.
+    pub slot: Slot,
+    /// The entry waits for room in its map: nothing is dropped.
+    pub waits: bool,
+}
+
+/// Some of the bans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of their prefixes.
+    pub bans: Vec<Ban>,
+    /// The prefix after which the next page goes on; `None` after the last. It stays valid when bans come and go.
+    pub next: Option<IpNet>,
+}
+
+/// Everything about one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why<'a> {
+    /// As it is judged: an IPv4 address out of a mapped one.
+    pub address: IpAddr,
+    /// The source that it belongs to.
+    pub source: IpNet,
+    /// What keeps it from being banned in any jail, the narrowest first.
+    pub protections: Vec<Protection>,
+    /// The bans that apply to it, the narrowest first.
+    pub bans: Vec<Ban>,
+    /// How it stands in each jail.
+    pub tallies: Vec<Tally>,
+    /// What its source did, where it is remembered.
+    pub evidence: Option<&'a Evidence>,
+}
+
+/// How a source stands in one jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The jail.
+    pub jail: Arc<str>,
+    /// The weight in its window, as of its newest failure, in quarters.
+    pub failures: Quarters,
+    /// The weight that bans, in quarters.
+    pub limit: Quarters,
+    /// When it failed last.
+    pub newest: Option<LogTime>,
+    /// What keeps it from being banned in this jail alone.
+    pub protection: Option<Protection>,
+}
+
+impl Judge {
+    /// Where everything stands. Cheap: nothing is counted anew.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let jails = self.jails.iter().map(|jail| {
+            let (currently_banned, total_banned) = self.origins.counts(jail.id);
+            JailStatus {
+                name: Arc::clone(&jail.jail.name),
+                currently_failed: jail.tracked.len(),
+                total_failed: jail.total_failed,
+                currently_banned,
+                total_banned,
+            }
+        });
+        let fixed = [(Origin::Hand, OriginId::HAND), (Origin::Adopted, OriginId::ADOPTED)];
+        let fixed = fixed.map(|(origin, id)| (origin, self.origins.counts(id).0));
+        let gone = self.origins.orphans().map(|(origin, bans)| (origin.clone(), bans));
+        let room = Map::ALL.map(|map| (map, self.capacity.counts(map)));
+        Status {
+            jails: jails.collect(),
+            others: fixed.into_iter().chain(gone).collect(),
+            evicted: self.evicted,
+            room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
+            stale: self.stamps.stale().copied().collect(),
+            outages: self.outages.current().cloned().collect(),
+        }
+    }
+
+    /// How many bans there are.
+    #[must_use]
+    pub fn bans_in_force(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
+    /// prefix are at most one for each jail, and are never cut apart.
+    #[must_use]
+    pub fn bans(&self, after: Option<IpNet>, limit: usize) -> Page {
+        let mut keys = self.ledger.after(after.map(|prefix| Key { prefix, origin: OriginId::LAST })).peekable();
+        let mut bans: Vec<Ban> = Vec::new();
+        while let Some((key, _)) = keys.peek() {
+            let last = bans.last().map(|ban| ban.prefix);
+            if bans.len() >= limit && last != Some(key.prefix) {
+                return Page { bans, next: last };
+            }
+            bans.extend(keys.next().map(|(key, record)| self.view(key, record)));
+        }
+        Page { bans, next: None }
+    }
+
+    /// Everything about one address.
+    #[must_use]
+    pub fn why(&self, address: IpAddr) -> Why<'_> {
+        let address = scope::canonical(address);
+        let full = IpNet::from(address);
+        let source = self.source(address);
+        let tallies = self.jails.iter().map(|jail| {
+            let source = scope::source(address, self.policy.ipv6_prefix, |prefix| {
+                self.ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
+            });
+            let tracked = jail.tracked.get(source);
+            Tally {
+                jail: Arc::clone(&jail.jail.name),
+                failures: tracked.map_or(0, super::jail::Tracked::sum),
+                limit: jail.limit(),
+                newest: tracked.and_then(super::recent::Aged::newest),
+                protection: jail.protections.forbids(full, false),
+            }
+        });
+        Why {
+            address,
+            source,
+            protections: self.ledger.protections().covering(full).collect(),
+            bans: self.ledger.covering(full).map(|(key, record)| self.view(key, record)).collect(),
+            tallies: tallies.collect(),
+            evidence: self.archive.get(source),
+        }
+    }
+
+    /// What the kernel should have in one map, in the order of the prefixes, from the one after `after` on: for comparing in
+    /// slices.
+    pub fn entries(&self, map: Map, after: Option<IpNet>) -> impl Iterator<Item = Entry> {
+        self.ledger.entries(map, after)
+    }
+
+    /// What the kernel should have at one key.
+    #[must_use]
+    pub fn entry(&self, slot: Slot) -> Option<Entry> {
+        self.ledger.entry(slot)
+    }
+
+    pub(super) fn view(&self, key: Key, record: &Record) -> Ban {
+        let slot = self.ledger.slot(key.prefix);
+        Ban {
+            prefix: key.prefix,
+            origin: self.origins.origin(key.origin),
+            services: record.services,
+            since: record.since,
+            until: record.until(),
+            observe: record.observe,
+            late: record.late,
+            waits: self.capacity.waits(slot),
+            slot,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The sliding window of one source: its failures in log time.
+//!
+//! The window is the `findtime` that ends at the source's newest failure, both ends included. A failure counts where its stamp
+//! puts it: one from before the window does not count at all, one from within it counts in whatever order the lines come. No
+//! stamp lies after `now`, so none moves the window ahead of the clock.
+
+use std::time::Duration;
+
+use crate::{clock::LogTime, event::Weight};
+
+/// The sum of weights, in quarters of a failure.
+pub type Quarters = u32;
+
+/// The failures of one source within the window, oldest first. Never empty once one was added.
+///
+/// Each weighs at least a quarter and their sum stays at or below the limit, so there are at most as many as the limit has
+/// quarters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    failures: Vec<(LogTime, Weight)>,
+}
+
+impl Window {
+    /// Adds a failure and returns the sum within the window. `now` is the latest time that a stamp can have.
+    pub(super) fn add(&mut self, at: LogTime, weight: Weight, findtime: Duration, now: LogTime) -> Quarters {
+        // Only a clock that was set back leaves failures later than now. They happened; they count as just now.
+        for (time, _) in &mut self.failures {
+            *time = (*time).min(now);
+        }
+        let at = at.min(now);
+        let place = self.failures.partition_point(|(time, _)| *time <= at);
+        self.failures.reserve_exact(1);
+        self.failures.insert(place, (at, weight));
+        let start = self.newest().map_or(at, |newest| earlier(newest, findtime));
+        self.failures.retain(|(time, _)| *time >= start);
+        self.sum()
+    }
+
+    /// Forgets the oldest failures that the sum can spare and still reach `limit`.
+    pub(super) fn trim(&mut self, limit: Quarters) {
+        let mut spare = self.sum().saturating_sub(limit);
+        let keep_from = self.failures.iter().take_while(|(_, weight)| {
+            let weight = Quarters::from(weight.0);
+            let fits = weight <= spare;
+            spare = spare.saturating_sub(weight);
+            fits
+        });
+        let forgotten = keep_from.count();
+        self.failures.drain(..forgotten);
+    }
+
+    /// The sum as it was when the newest failure came.
+    pub(super) fn sum(&self) -> Quarters {
+        self.failures.iter().fold(0, |sum, (_, weight)| sum.saturating_add(Quarters::from(weight.0)))
+    }
+
+    pub(super) fn newest(&self) -> Option<LogTime> {
+        self.failures.last().map(|(time, _)| *time)
+    }
+}
+
+/// The time that lies `by` before `at`.
+pub(super) fn earlier(at: LogTime, by: Duration) -> LogTime {
+    LogTime(at.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    /// Adds failures of weight one at these seconds, findtime 600, all in the past of `now`; the sums in whole failures.
+    fn sums(seconds: &[i64]) -> Vec<u32> {
+        let mut window = Window::default();
+        seconds
+            .iter()
+            .map(|s| window.add(LogTime(s * SECOND), Weight::ONE, Duration::from_secs(600), LogTime(i64::MAX)) / 4)
+            .collect()
+    }
+
+    #[test]
+    fn the_window_ends_at_the_newest_failure() {
+        let table: [(&str, &[i64], &[u32]); 6] = [
+            ("in order", &[0, 300, 600], &[1, 2, 3]),
+            ("the edge is inside", &[0, 600, 1200], &[1, 2, 2]),
+            ("a second beyond is outside", &[0, 601, 1202], &[1, 1, 1]),
+            ("out of order, inside", &[600, 0, 300], &[1, 2, 3]),
+            ("out of order, outside", &[1000, 0, 399, 400], &[1, 1, 1, 2]),
+            ("it slides, it does not rescale", &[0, 1, 599, 601, 1300], &[1, 2, 3, 3, 1]),
+        ];
+        for (promise, seconds, expected) in table {
+            assert_eq!(sums(seconds), expected, "{promise}");
+        }
+    }
+
+    #[test]
+    fn no_stamp_moves_the_window_ahead_of_the_clock() {
+        let mut window = Window::default();
+        let findtime = Duration::from_secs(600);
+        let mut add =
+            |at: i64, now: i64| window.add(LogTime(at * SECOND), Weight::ONE, findtime, LogTime(now * SECOND)) / 4;
+        assert_eq!(add(0, 0), 1);
+        assert_eq!(add(1_000_000, 5), 2, "a stamp in the future is now");
+        assert_eq!(add(600, 600), 3, "and pushed nothing out");
+        assert_eq!(add(100, 100), 4, "a clock set back: what came before is not after it");
+    }
+
+    #[test]
+    fn trimming_keeps_the_newest_that_reach_the_limit() {
+        let mut window = Window::default();
+        for second in 0..100 {
+            window.add(LogTime(second * SECOND), Weight::ONE, Duration::from_secs(600), LogTime(i64::MAX));
+            window.trim(12);
+        }
+        assert_eq!(window.failures.len(), 3);
+        assert_eq!(window.failures[0].0, LogTime(97 * SECOND));
+    }
+
+    proptest! {
+        /// Against all failures ever, summed anew each time.
+        #[test]
+        fn it_counts_what_a_naive_sum_counts(
+            findtime in 1i64..50,
+            failures in prop::collection::vec((0i64..200, 1u16..10, 0i64..200), 1..60),
+        ) {
+            let mut window = Window::default();
+            let mut all = Vec::new();
+            let mut now = 0;
+            for (at, weight, step) in failures {
+                // Stamps are of any order, and up to 20 seconds ahead of a clock that only goes forward.
+                now += step / 20;
+                let at = (at - 180 + now).min(now + 20);
+                all.push((at.min(now), u32::from(weight)));
+                let newest = all.iter().map(|(at, _)| *at).max().unwrap();
+                let naive: u32 = all.iter().filter(|(at, _)| *at >= newest - findtime).map(|(_, weight)| weight).sum();
+                let sum = window.add(
+                    LogTime(at * SECOND),
+                    Weight(weight),
+                    Duration::from_secs(findtime.unsigned_abs()),
+                    LogTime(now * SECOND),
+                );
+                prop_assert_eq!(sum, naive);
+                prop_assert!(window.failures.is_sorted_by_key(|(time, _)| *time));
+            }
+        }
+    }
+}
