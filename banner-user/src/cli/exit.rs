@@ -4,11 +4,7 @@ use std::{fmt::Display, io, process::ExitCode};
 
 use crate::{
     config,
-    control::{
-        client::ClientError,
-        protocol::{ErrorBody, ErrorKind},
-        socket::BindError,
-    },
+    control::{client::ClientError, protocol::ErrorKind},
 };
 
 /// The exit codes. They are part of the interface: scripts and monitoring read them.
@@ -109,19 +105,6 @@ impl From<ClientError> for Failure {
             ClientError::Answered(answer) => Exit::from(answer.kind),
         };
         Self::new(exit, &error)
-    }
-}
-
-impl From<BindError> for Failure {
-    /// Whichever it is, another `socket` or another directory helps.
-    fn from(error: BindError) -> Self {
-        Self::new(Exit::Usage, &error)
-    }
-}
-
-impl From<ErrorBody> for Failure {
-    fn from(error: ErrorBody) -> Self {
-        Self::new(error.kind.into(), &error)
     }
 }
 

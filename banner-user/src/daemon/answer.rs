@@ -115,12 +115,23 @@ impl Daemon {
 
     fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {
         let now = Now::read();
+        if let Some(jail) = query.jail.as_ref().filter(|jail| !self.has_jail(jail.as_str())) {
+            return Err(ErrorBody::new(ErrorKind::Invalid, format!("there is no jail `{jail}`"))
+                .remedy("`banner status` shows the jails"));
+        }
         let limit = query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let page = self.judge.bans(query.after.map(Prefix::net), limit.into());
         let shown = page.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
         let mut bans = shown.collect::<Result<Vec<_>, _>>().map_err(|error| refused_by_kernel(&error))?;
         bans.retain(|ban| query.jail.is_none() || ban.jail == query.jail);
         Ok(BansPage { bans, next: page.next.map(Prefix::from) })
+    }
+
+    /// Whether a jail is configured, or was and still has bans.
+    fn has_jail(&self, name: &str) -> bool {
+        let is_orphan = |origin: &judge::Origin| matches!(origin, judge::Origin::Jail(jail) if **jail == *name);
+        self.config.policy.jails.iter().any(|jail| *jail.name == *name)
+            || self.judge.status().others.iter().any(|(origin, _)| is_orphan(origin))
     }
 
     fn why(&self, address: IpAddr) -> Result<Why, ErrorBody> {
@@ -130,13 +141,17 @@ impl Daemon {
         let file =
             |id| self.follower.path(id).map_or_else(|| Text::from("a file that is no longer followed"), Text::from);
         let failures = why.evidence.iter().flat_map(|evidence| &evidence.failures);
-        let tallies = why.tallies.iter().zip(&self.config.policy.jails).filter(|(tally, _)| tally.failures > 0);
-        let protections =
-            why.protections.iter().chain(why.tallies.iter().filter_map(|tally| tally.protection.as_ref()));
+        let tallies = why
+            .tallies
+            .iter()
+            .zip(&self.config.policy.jails)
+            .filter(|(tally, _)| tally.failures > 0 || tally.protection.is_some());
+        // A ban that --force made over a protection holds all the same.
+        let forced = why.bans.iter().any(|ban| ban.forced);
         Ok(Why {
             address: why.address,
             source: why.source.into(),
-            protected: protections.map(|protection| Text::from(protection.to_string())).next(),
+            protected: why.protections.first().filter(|_| !forced).map(|protection| Text::from(protection.to_string())),
             bans: shown.collect::<Result<_, _>>().map_err(|error| refused_by_kernel(&error))?,
             tally: tallies
                 .map(|(tally, jail)| protocol::Tally {
@@ -144,6 +159,7 @@ impl Daemon {
                     failures: f64::from(tally.failures) / 4.0,
                     maxretry: jail.maxretry,
                     findtime: jail.findtime.as_secs(),
+                    protected: tally.protection.map(|protection| Text::from(protection.to_string())),
                 })
                 .collect(),
             failures: failures.map(|failure| view::failure(failure, file(failure.position.file))).collect(),

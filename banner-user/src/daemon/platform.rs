@@ -8,11 +8,13 @@ use crate::{
     clock::Now,
     config::Config,
     control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
+    control::socket::BindError,
     enforce::{
         bans::BanMaps,
+        guard::GuardError,
         host::{self, Host, Snapshot, XdpMode},
         kernel::{self, KernelError},
-        pins::Pins,
+        pins::{Pins, PinsError},
     },
     judge::effect::{Map, Until},
 };
@@ -28,7 +30,21 @@ impl Platform for System {
 
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         log::start();
-        super::run(config, path).map_err(|error| Failure::new(exit(&error), &error))
+        super::run(config, path).map_err(|error| {
+            let explained = match &error {
+                DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => error.explained(),
+                DaemonError::Socket(_)
+                | DaemonError::Guard(GuardError::Select(_) | GuardError::Refused { .. })
+                | DaemonError::Host(_)
+                | DaemonError::Filter(_)
+                | DaemonError::Source(_)
+                | DaemonError::Runtime(_) => None,
+            };
+            match explained {
+                Some(explained) => Failure::new(exit(&error), &format_args!("{error}: {explained}")),
+                None => Failure::new(exit(&error), &error),
+            }
+        })
     }
 
     fn check(&self, config: &Config) -> Vec<Finding> {
@@ -162,10 +178,6 @@ fn refused(error: impl Display) -> Failure {
 }
 
 fn exit(error: &DaemonError) -> Exit {
-    use crate::{
-        control::socket::BindError,
-        enforce::{guard::GuardError, pins::PinsError},
-    };
     match error {
         DaemonError::Guard(GuardError::Select(_)) | DaemonError::Filter(_) | DaemonError::Source(_) => Exit::Usage,
         DaemonError::Kernel(KernelError::Pins(PinsError::NotBpffs { .. })) => Exit::Usage,

@@ -62,6 +62,7 @@ pub(super) fn ban(ban: &Ban, kernel: &Kernel, table: &Services, now: Now) -> Res
         bytes: counters.bytes,
         last_seen: last_seen(counters, now),
         observe: ban.observe,
+        waits: ban.waits,
     })
 }
 
@@ -79,6 +80,7 @@ pub(super) fn entry(entry: &Entry, counters: Counters, table: &Services, now: No
         bytes: counters.bytes,
         last_seen: last_seen(counters, now),
         observe: entry.observe,
+        waits: false,
     }
 }
 

@@ -19,6 +19,7 @@ use banner_common::Ban;
 
 use super::{
     bans::{BanMapError, BanMaps},
+    explain::{Context, Explained, Operation, explain},
     pins::{Pins, PinsError},
     ticks::{self, TickError},
 };
@@ -83,8 +84,14 @@ pub enum KernelError {
     #[error(transparent)]
     Pins(#[from] PinsError),
     /// The object could not be loaded.
-    #[error("the kernel did not take the program: {0}")]
-    Load(#[source] EbpfError),
+    #[error("the kernel did not take the maps and programs: {error}")]
+    Load {
+        /// Why.
+        #[source]
+        error: EbpfError,
+        /// The sizes that were asked for.
+        sizes: MapSizes,
+    },
     /// The verifier or the loader refused a program.
     #[error("the kernel did not take the program `{name}`: {error}")]
     Program {
@@ -156,13 +163,38 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Why the kernel refused, and what to do, where the number that it answered with tells. For an interface,
+    /// [`Guard`](super::guard::Guard) knows more.
+    #[must_use]
+    pub fn explained(&self) -> Option<Explained> {
+        let operation = match self {
+            Self::Load { error: EbpfError::MapError(MapError::CreateError { name, .. }), sizes } => {
+                let entries =
+                    geometry(*sizes).into_iter().find(|(known, ..)| known == name).map_or(1, |(.., entries)| entries);
+                Operation::CreateMap { name, entries }
+            }
+            Self::Load { .. } | Self::Program { .. } => Operation::Load,
+            Self::Pin { path, .. } => Operation::Pin { path },
+            Self::Pins(_)
+            | Self::ForeignMap { .. }
+            | Self::Map { .. }
+            | Self::Bans(_)
+            | Self::TooOld { .. }
+            | Self::Ticks(_)
+            | Self::Attach { .. }
+            | Self::Unpinnable { .. }
+            | Self::Link { .. } => return None,
+        };
+        Some(explain(operation, self.errno()?, &Context::read_or_unknown()))
+    }
+
     /// The error number that the kernel answered with, where there is one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
             // io::Error is what carries the number; it stands at the end of the chain of each of these.
             Self::Attach { error, .. } | Self::Program { error, .. } => Some(error),
-            Self::Load(error) => Some(error),
+            Self::Load { error, .. } => Some(error),
             Self::Map { error, .. } => Some(error),
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
@@ -374,10 +406,11 @@ pub fn release() -> Result<String, KernelError> {
 pub fn probe_ticks() -> Result<TickClock, KernelError> {
     let mut loader = EbpfLoader::new();
     // The clock program uses none of the maps: let them be small.
-    for (name, ..) in geometry(MapSizes { bans_v4: 1, bans_v6: 1, prefixes: 1 }) {
-        loader.map_max_entries(name, 1);
+    let sizes = MapSizes { bans_v4: 1, bans_v6: 1, prefixes: 1 };
+    for (name, .., entries) in geometry(sizes) {
+        loader.map_max_entries(name, entries);
     }
-    let mut object = loader.load(OBJECT).map_err(KernelError::Load)?;
+    let mut object = loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })?;
     load_program(&mut object, CLOCK)?;
     Ok(ticks::measure(program(&mut object, CLOCK)?)?)
 }
@@ -464,7 +497,7 @@ fn load_object(maps: &Path, sizes: MapSizes) -> Result<Ebpf, KernelError> {
     for (name, _, _, entries) in geometry(sizes) {
         loader.map_max_entries(name, entries);
     }
-    loader.load(OBJECT).map_err(KernelError::Load)
+    loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })
 }
 
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {

@@ -17,5 +17,7 @@ pub mod explain;
 pub mod guard;
 pub mod host;
 pub mod kernel;
+#[cfg(test)]
+mod namespace;
 pub mod pins;
 pub mod ticks;

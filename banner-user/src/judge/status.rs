@@ -70,6 +70,8 @@ pub struct Ban {
     pub observe: bool,
     /// Failures that came more than two seconds after it began though they should not have been able to, up to 65,535.
     pub late: u16,
+    /// Made by hand with force, over what would have protected it.
+    pub forced: bool,
     /// Where its packets are counted, with those of other bans of the same prefix.
     pub slot: Slot,
     /// The entry waits for room in its map: nothing is dropped.
@@ -218,6 +220,7 @@ impl Judge {
             until: record.until(),
             observe: record.observe,
             late: record.late,
+            forced: record.forced,
             waits: self.capacity.waits(slot),
             slot,
         }

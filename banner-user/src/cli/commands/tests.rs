@@ -141,6 +141,7 @@ fn ban(text: &str) -> Ban {
         bytes: 0,
         last_seen: None,
         observe: false,
+        waits: false,
     }
 }
 

@@ -31,6 +31,7 @@ fn ban() -> Ban {
         bytes: 60,
         last_seen: Some(time("2026-11-22T12:00:01Z")),
         observe: false,
+        waits: false,
     }
 }
 
@@ -38,7 +39,7 @@ fn ban_json() -> Value {
     json!({
         "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "services": ["smtp"],
         "since": "2026-11-22T12:00:00Z", "until": "2026-11-22T12:10:00Z", "remaining": 599,
-        "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false,
+        "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false, "waits": false,
     })
 }
 
@@ -118,7 +119,7 @@ fn why() {
         source: "2001:db8::/64".parse().unwrap(),
         protected: Some("ignoreip".into()),
         bans: vec![ban()],
-        tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600 }],
+        tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600, protected: None }],
         failures: vec![Failure {
             at: time("2026-11-22T12:00:00.5Z"),
             filter: "cyrus".into(),
@@ -136,7 +137,7 @@ fn why() {
     });
     let expected = json!({
         "address": "2001:db8::1", "source": "2001:db8::/64", "protected": "ignoreip", "bans": [ban_json()],
-        "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600}],
+        "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600, "protected": null}],
         "failures": [failure], "newest_line": "line", "failures_while_banned": 1,
     });
     is(&why, &expected);

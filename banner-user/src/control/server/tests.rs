@@ -113,6 +113,7 @@ fn ban_of(prefix: Prefix) -> Ban {
         bytes: 0,
         last_seen: None,
         observe: false,
+        waits: false,
     }
 }
 

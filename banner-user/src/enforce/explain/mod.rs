@@ -1,7 +1,8 @@
 //! What the kernel means by an error number, and what an operator can do about it.
 //!
-//! bpf(2) answers with a number alone: the sentence that the kernel has for many of these cases (an extended acknowledgement) is only
-//! given to netlink. Each case below names the function that it was read from, of Linux 6.18, and most are provoked by the tests.
+//! bpf(2) answers with a number alone: the sentence that the kernel has for many of these cases (an extended
+//! acknowledgement) is only given to netlink. Each case below names the function that it was read from, of Linux 6.18,
+//! and most are provoked by the tests.
 
 mod privileges;
 #[cfg(test)]
@@ -78,7 +79,8 @@ pub fn explain(operation: Operation<'_>, errno: i32, context: &Context) -> Expla
             "this kernel has no bpf(2), or a sandbox hides it",
             "run banner on a kernel with CONFIG_BPF_SYSCALL=y, and not in a sandbox such as gVisor",
         ),
-        // Map memory is charged to the control group of its maker, since 5.11 (kernel/bpf/memalloc.c, bpf_map_save_memcg).
+        // Map memory is charged to the control group of its maker, since 5.11 (kernel/bpf/memalloc.c,
+        // bpf_map_save_memcg).
         (_, libc::ENOMEM) if !matches!(operation, Operation::Attach { mode: XdpMode::Native, .. }) => Explained::new(
             "the kernel has no memory for it, or banner's control group is at its limit, which bans count towards",
             "raise MemoryMax= of the unit, or lower the sizes under [limits] in the configuration",
@@ -100,7 +102,8 @@ pub fn explain(operation: Operation<'_>, errno: i32, context: &Context) -> Expla
 fn load(errno: i32, context: &Context) -> Explained {
     match errno {
         libc::EPERM => privileges(context),
-        // An older kernel does not know the flag, or an attribute behind the ones that it knows (bpf_check_uarg_tail_zero).
+        // An older kernel does not know the flag, or an attribute behind the ones that it knows
+        // (bpf_check_uarg_tail_zero).
         libc::EINVAL | libc::E2BIG if context.version().is_some_and(|version| version < OLDEST) => Explained::new(
             format!("Linux {} is too old: it has no XDP fragments", context.shown_release()),
             "banner needs Linux 5.18 or newer",
@@ -148,7 +151,8 @@ fn attach(link: &Link, mode: XdpMode, foreign: Option<&Foreign>, errno: i32, con
                 ),
             )
         }
-        // An upper device in the sense of netdev_for_each_upper_dev_rcu: the bond or bridge that this is a port of, a VLAN on it.
+        // An upper device in the sense of netdev_for_each_upper_dev_rcu: the bond or bridge that this is a port of, a
+        // VLAN on it.
         (libc::EEXIST, None) => Explained::new(
             format!("a bond, bridge or VLAN over {name} runs XDP, and the kernel does not allow both"),
             "guard that one instead, or take its program off (`bpftool net` lists them)",
@@ -166,8 +170,8 @@ fn attach(link: &Link, mode: XdpMode, foreign: Option<&Foreign>, errno: i32, con
             format!("the driver of {name} has no native XDP, or not with its present settings"),
             format!("set `attach = \"generic\"`, or see what `dmesg` says of {name}"),
         ),
-        // Drivers differ in number and reason: ixgbe_xdp_setup (LRO: EINVAL; queues: ENOMEM), virtnet_xdp_set (MTU: EINVAL),
-        // igb_xdp_setup (MTU: EINVAL), veth_xdp_set (queues: ENOSPC).
+        // Drivers differ in number and reason: ixgbe_xdp_setup (LRO: EINVAL; queues: ENOMEM), virtnet_xdp_set (MTU:
+        // EINVAL), igb_xdp_setup (MTU: EINVAL), veth_xdp_set (queues: ENOSPC).
         (libc::EINVAL | libc::ENOMEM | libc::ENOSPC | ENOTSUPP, _) if mode == XdpMode::Native => Explained::new(
             format!(
                 "the driver of {name} refuses native XDP as it is set up: LRO on, too many queues, or an MTU ({}) too large",
@@ -187,7 +191,8 @@ fn attach(link: &Link, mode: XdpMode, foreign: Option<&Foreign>, errno: i32, con
     }
 }
 
-/// bpf_obj_do_pin and bpf_lookup in kernel/bpf/inode.c; below another file system's directory, that file system's answer.
+/// bpf_obj_do_pin and bpf_lookup in kernel/bpf/inode.c; below another file system's directory, that file system's
+/// answer.
 fn pin(path: &Path, errno: i32, context: &Context) -> Explained {
     let shown = Escaped(path.as_os_str().as_encoded_bytes());
     match errno {
@@ -211,8 +216,8 @@ fn pin(path: &Path, errno: i32, context: &Context) -> Explained {
     }
 }
 
-/// Why EPERM: bpf_prog_load and map_create want CAP_BPF, for XDP CAP_NET_ADMIN too, both in the initial user namespace. Lockdown does
-/// not matter: it keeps programs from reading kernel memory, which this one does not.
+/// Why EPERM: bpf_prog_load and map_create want CAP_BPF, for XDP CAP_NET_ADMIN too, both in the initial user namespace.
+/// Lockdown does not matter: it keeps programs from reading kernel memory, which this one does not.
 fn privileges(context: &Context) -> Explained {
     if !context.privileges.initial_user_namespace {
         Explained::new(
@@ -254,6 +259,12 @@ impl fmt::Display for Explained {
 }
 
 impl Context {
+    /// Asks the kernel; without /proc, what an explanation needs of it is taken for unknown, and root's.
+    #[must_use]
+    pub fn read_or_unknown() -> Self {
+        Self::read().unwrap_or_else(|_| Self { release: "unknown".to_owned(), privileges: Privileges::all() })
+    }
+
     /// Asks the kernel.
     ///
     /// # Errors

@@ -35,6 +35,11 @@ impl Privileges {
         Ok(Self { effective, initial_user_namespace: is_initial(&fs::read_to_string("/proc/self/uid_map")?) })
     }
 
+    /// Root's, on the host.
+    pub(super) fn all() -> Self {
+        Self { effective: u64::MAX, initial_user_namespace: true }
+    }
+
     /// Those of the needed capabilities that are not there. CAP_SYS_ADMIN stands for each of them (bpf_token_capable in
     /// kernel/bpf/token.c).
     #[must_use]
@@ -58,7 +63,8 @@ fn effective(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// The initial namespace maps all user ids onto themselves (user_namespaces(7)); another that does was made so by a privileged process.
+/// The initial namespace maps all user ids onto themselves (user_namespaces(7)); another that does was made so by a
+/// privileged process.
 fn is_initial(uid_map: &str) -> bool {
     uid_map.split_whitespace().eq(["0", "0", "4294967295"])
 }

@@ -30,8 +30,8 @@ pub(super) const GENERIC: u32 = 1 << 1;
 pub(super) const NATIVE: u32 = 1 << 2;
 
 fn bpf<A>(command: i32, attributes: &A) -> Result<i32, Refused> {
-    // SAFETY: `attributes` is a repr(C) prefix of union bpf_attr for this command; the kernel reads no more than its size, and
-    // writes to none of the commands used here.
+    // SAFETY: `attributes` is a repr(C) prefix of union bpf_attr for this command; the kernel reads no more than its
+    // size, and writes to none of the commands used here.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<A>()) };
     i32::try_from(answer)
         .ok()
@@ -113,7 +113,8 @@ pub(super) fn pin(map: &OwnedFd, path: &Path) -> Result<(), Refused> {
 /// Runs `action` on a thread that has only these capabilities (one bit each).
 pub(super) fn with_only<T: Send>(capabilities: u64, action: impl FnOnce() -> T + Send) -> T {
     let halves = [capabilities & u64::from(u32::MAX), capabilities >> 32].map(|half| u32::try_from(half).unwrap());
-    // capset(2): version 3, this thread; effective, permitted and inheritable of the lower 32 and then of the upper ones.
+    // capset(2): version 3, this thread; effective, permitted and inheritable of the lower 32 and then of the upper
+    // ones.
     let header: [u32; 2] = [0x2008_0522, 0];
     let data: [u32; 6] = [halves[0], halves[0], 0, halves[1], halves[1], 0];
     thread::scope(|scope| {
