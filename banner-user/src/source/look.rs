@@ -212,6 +212,7 @@ impl Follower {
             }
             seen = Some(inode);
             if !self.open.iter().any(|file| file.reader.inode() == inode) {
+                self.check_open(now, notice);
                 there = self.open(index, now);
             }
         }
@@ -221,6 +222,19 @@ impl Follower {
             slot.seen = seen;
         }
         changed
+    }
+
+    /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.
+    fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
+        for file in &mut self.open {
+            // If it cannot be read, reading it will say so.
+            let Ok(Some(bookmark)) = file.reader.check() else { continue };
+            file.grown = now;
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
+                slot.count_truncation(bookmark.offset, notice);
+            }
+            self.shelf.put(bookmark);
+        }
     }
 
     fn open(&mut self, index: usize, now: BootTime) -> There {

@@ -307,10 +307,9 @@ impl Follower {
                 bytes
             }
             Ok(Step::Truncated(bookmark)) => {
-                slot.counters.truncations += 1;
-                notice(Notice::Truncated { path: slot.path.clone(), offset: bookmark.offset });
-                self.shelf.put(bookmark);
                 *grown = now;
+                slot.count_truncation(bookmark.offset, notice);
+                self.shelf.put(bookmark);
                 return 0;
             }
             Err(error) => {

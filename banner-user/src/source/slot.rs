@@ -163,6 +163,11 @@ impl Slot {
         self.holds = None;
     }
 
+    pub(super) fn count_truncation(&mut self, offset: u64, notice: &mut dyn FnMut(Notice)) {
+        self.counters.truncations += 1;
+        notice(Notice::Truncated { path: self.path.clone(), offset });
+    }
+
     pub(super) fn count_overlong(&mut self, now: BootTime, offset: u64, bytes: u64, notice: &mut dyn FnMut(Notice)) {
         self.counters.overlong += 1;
         self.overlong += 1;

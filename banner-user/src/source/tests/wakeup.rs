@@ -100,6 +100,7 @@ async fn without_a_change_the_poll_comes_on_time_even_where_the_wait_is_dropped_
     let mut bench = Bench::with_log();
     let mut wakeup = Wakeup::new();
     settle(&mut bench, &mut wakeup).await;
+    wakeup.wait(Progress::Idle).await;
     let start = Instant::now();
     while tokio::time::timeout(Duration::from_millis(20), wakeup.wait(Progress::Idle)).await.is_err() {}
     let taken = start.elapsed();
