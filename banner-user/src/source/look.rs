@@ -211,10 +211,8 @@ impl Follower {
                 return false;
             }
             seen = Some(inode);
-            if !self.open.iter().any(|file| file.reader.inode() == inode) {
-                self.check_open(now, notice);
-                there = self.open(index, now);
-            }
+            self.check_open(now, notice);
+            there = self.open(index, now);
         }
         let Some(slot) = self.slots.get_mut(index) else { return false };
         let changed = slot.settle(&there, now, notice);
@@ -237,11 +235,12 @@ impl Follower {
         }
     }
 
+    /// Opens what stands at the path, unless it is open already.
     fn open(&mut self, index: usize, now: BootTime) -> There {
         let Some(slot) = self.slots.get(index) else { return There::Nothing };
         let opened = file::open(&slot.path).and_then(|(file, metadata)| {
             let inode = super::Inode::from(&metadata);
-            // The path may have been given another file in between, or the file system may number an open file otherwise.
+            // Another path leads there too, or this one did before.
             if self.open.iter().any(|open| open.reader.inode() == inode) {
                 return Ok(inode);
             }

@@ -46,6 +46,7 @@ pub struct Wakeup {
     /// Something has happened since the last wait returned.
     is_due: bool,
     last: Instant,
+    interval: Duration,
     is_degraded: bool,
 }
 
@@ -53,7 +54,20 @@ impl Wakeup {
     /// Watches nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { events: None, generation: None, is_due: true, last: Instant::now(), is_degraded: false }
+        Self {
+            events: None,
+            generation: None,
+            is_due: true,
+            last: Instant::now(),
+            interval: POLL_INTERVAL,
+            is_degraded: false,
+        }
+    }
+
+    /// Polls so seldom that only a wake-up can have found what is found.
+    #[cfg(test)]
+    pub(super) fn without_polling() -> Self {
+        Self { interval: Duration::from_secs(3600), ..Self::new() }
     }
 
     /// Watches what the follower follows now; cheap while that has not changed. To be called after each poll. Tells once that
@@ -82,7 +96,7 @@ impl Wakeup {
     /// [`POLL_INTERVAL`] at the latest. It may be dropped before it returns, and loses nothing by that.
     pub async fn wait(&mut self, progress: Progress) -> Option<Notice> {
         let mut notice = None;
-        let deadline = self.last + POLL_INTERVAL;
+        let deadline = self.last + self.interval;
         if progress == Progress::More {
             self.is_due = true;
         }
