@@ -1,5 +1,5 @@
-//! The maps that the program and the daemon share. All are pinned, so that bans outlive the daemon; the sizes here are
-//! defaults that the daemon overrides from its configuration.
+//! The maps that the program and the daemon share. The daemon pins all of them when it loads the object, so that bans outlive
+//! it, and sets the sizes from its configuration.
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -10,31 +10,31 @@ use banner_common::{Ban, KeyV4, KeyV6, REASONS, Reason};
 
 /// Bans of single IPv4 addresses.
 #[map]
-static BANS_V4: HashMap<KeyV4, Ban> = HashMap::pinned(262_144, 0);
+static BANS_V4: HashMap<KeyV4, Ban> = HashMap::with_max_entries(262_144, 0);
 
 /// Bans of IPv6 /64s.
 #[map]
-static BANS_V6: HashMap<KeyV6, Ban> = HashMap::pinned(131_072, 0);
+static BANS_V6: HashMap<KeyV6, Ban> = HashMap::with_max_entries(131_072, 0);
 
 /// Bans of every other IPv4 prefix, and the protected addresses inside them.
 #[map]
-static NETS_V4: LpmTrie<KeyV4, Ban> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
+static NETS_V4: LpmTrie<KeyV4, Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Bans of every other IPv6 prefix, of single addresses too, and the protected addresses inside them.
 #[map]
-static NETS_V6: LpmTrie<[u8; 16], Ban> = LpmTrie::pinned(65_536, BPF_F_NO_PREALLOC);
+static NETS_V6: LpmTrie<[u8; 16], Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Whether a trie holds anything. An array and not a constant: .rodata is frozen once the program is loaded.
 #[map]
-static NETS_PRESENT: Array<u32> = Array::pinned(2, 0);
+static NETS_PRESENT: Array<u32> = Array::with_max_entries(2, 0);
 
 /// The services behind each TCP port, as a mask; 0 is a port that is not guarded.
 #[map]
-static PORTS: Array<u16> = Array::pinned(65_536, 0);
+static PORTS: Array<u16> = Array::with_max_entries(65_536, 0);
 
 /// Packets by [`Reason`].
 #[map]
-static STATS: PerCpuArray<u64> = PerCpuArray::pinned(REASONS, 0);
+static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(REASONS, 0);
 
 /// The services behind a port (in host order); 0 where it is not guarded.
 #[inline(always)]

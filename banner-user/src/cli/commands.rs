@@ -1,8 +1,7 @@
 //! What each command does.
 
-use std::future::Future;
-
 use serde::Serialize;
+use tokio::runtime::{self, Runtime};
 
 use super::{
     Check, Exit, Failure, Platform,
@@ -11,7 +10,7 @@ use super::{
     render::{self, Style},
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     control::{
         client::{Client, ClientError},
         protocol::{Ban, BanRequest, BansQuery, Status, Text, UnbanRequest},
@@ -23,34 +22,57 @@ use crate::{
 pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &mut Output) -> Result<Exit, Failure> {
     let path = arguments.config.as_deref();
     let config = || Config::load(path, platform.filters());
+    let daemon = || Daemon::of(&config()?);
     match &arguments.command {
-        Command::Check { format } => check(config(), platform, *format, output),
         Command::Run => platform.run_daemon(config()?, path).map(|()| Exit::Done),
-        Command::Status { jail, format } => status(&config()?, platform, jail.as_deref(), *format, output),
+        Command::Check { format } => check(config(), platform, *format, output),
+        Command::Status { jail: None, format } => status(&config()?, platform, *format, output),
+        Command::Status { jail: Some(jail), format } => status_of_jail(jail, &daemon()?, *format, output),
         Command::Bans { jail, json } => bans(&config()?, platform, jail.as_deref(), Format { json: *json }, output),
         Command::Ban(arguments) => {
-            let banned = wait(client(&config()?).ban(&request(arguments)))??;
+            let request = request(arguments);
+            let banned = daemon()?.ask(async |client| client.ban(&request).await)?;
             answer(&banned, arguments.format, output, render::banned)
         }
         Command::Unban { prefix, format } => {
-            let unbanned = wait(client(&config()?).unban(&UnbanRequest { prefix: *prefix }))??;
+            let request = UnbanRequest { prefix: *prefix };
+            let unbanned = daemon()?.ask(async |client| client.unban(&request).await)?;
             answer(&unbanned, *format, output, render::unbanned)
         }
         Command::Why { address, format } => {
-            let why = wait(client(&config()?).why(*address))??;
+            let why = daemon()?.ask(async |client| client.why(*address).await)?;
             answer(&why, *format, output, render::why)?;
             Ok(if why.protected.is_some() || why.bans.is_empty() { Exit::No } else { Exit::Done })
         }
         Command::Reload { format } => {
-            let reloaded = wait(client(&config()?).reload())??;
+            let reloaded = daemon()?.ask(async |client| client.reload().await)?;
             answer(&reloaded, *format, output, render::reloaded)
         }
         Command::Detach { format } => detach(&config()?, platform, *format, output),
     }
 }
 
+/// The daemon of a configuration, for code that has nothing else to do than to wait for it.
+struct Daemon {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Daemon {
+    fn of(config: &Config) -> Result<Self, Failure> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Failure::new(Exit::Unreachable, &format_args!("cannot talk to the daemon: {error}")))?;
+        Ok(Self { client: Client::new(&config.socket), runtime })
+    }
+
+    fn ask<T>(&self, call: impl AsyncFnOnce(&Client) -> Result<T, ClientError>) -> Result<T, ClientError> {
+        self.runtime.block_on(call(&self.client))
+    }
+}
+
 fn check(
-    config: Result<Config, crate::config::Errors>,
+    config: Result<Config, config::Errors>,
     platform: &dyn Platform,
     format: Format,
     output: &mut Output,
@@ -72,30 +94,20 @@ fn check(
     Ok(check.exit())
 }
 
-fn status(
-    config: &Config,
-    platform: &dyn Platform,
-    jail: Option<&str>,
-    format: Format,
-    output: &mut Output,
-) -> Result<Exit, Failure> {
-    let (status, exit) = match wait(client(config).status())? {
+fn status(config: &Config, platform: &dyn Platform, format: Format, output: &mut Output) -> Result<Exit, Failure> {
+    let (status, exit) = match Daemon::of(config)?.ask(async |client| client.status().await) {
         Ok(status) => (status, Exit::Done),
         Err(error) => (offline(error, || platform.offline_status(config), output)?, Exit::Unreachable),
     };
-    let Some(jail) = jail else {
-        answer(&status, format, output, render::status)?;
-        return Ok(exit);
-    };
-    if status.daemon.is_none() {
-        return Err(Failure::new(
-            Exit::Unreachable,
-            &"the daemon is not running, and the kernel knows no jails\n  remedy: `banner status` shows what it enforces",
-        ));
-    }
-    match status.jails.iter().find(|known| known.name.as_str() == jail) {
+    answer(&status, format, output, render::status)?;
+    Ok(exit)
+}
+
+fn status_of_jail(name: &str, daemon: &Daemon, format: Format, output: &mut Output) -> Result<Exit, Failure> {
+    let status = daemon.ask(async |client| client.status().await)?;
+    match status.jails.iter().find(|jail| jail.name.as_str() == name) {
         Some(jail) => answer(jail, format, output, render::jail),
-        None => Err(unknown_jail(jail, &status)),
+        None => Err(unknown_jail(name, &status)),
     }
 }
 
@@ -115,25 +127,30 @@ fn bans(
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let client = client(config);
+    let daemon = Daemon::of(config)?;
     let mut listing = render::Listing::default();
+    let mut write = |ban: &Ban, output: &mut Output| {
+        if format.json {
+            output.json(ban)
+        } else {
+            let row = listing.row(ban, output.style());
+            output.text(&row)
+        }
+    };
     let mut query = BansQuery { jail: jail.map(Text::from), ..BansQuery::default() };
     loop {
-        let page = match wait(client.bans(&query))? {
-            Ok(page) => page,
-            // Only before anything is written: a daemon that ends in the middle of a listing leaves it unfinished.
-            Err(error) if query.after.is_none() && jail.is_none() => {
-                for ban in offline(error, || platform.offline_bans(config), output)? {
-                    write_ban(&ban, format, &mut listing, output)?;
-                }
-                break;
+        match daemon.ask(async |client| client.bans(&query).await) {
+            Ok(page) => {
+                page.bans.iter().try_for_each(|ban| write(ban, output))?;
+                query.after = page.next;
+            }
+            // The kernel knows no jails. And a daemon that ends in the middle of a listing leaves it unfinished.
+            Err(error) if query == BansQuery::default() => {
+                let mut bans = offline(error, || platform.offline_bans(config), output)?;
+                bans.try_for_each(|ban| write(&ban, output))?;
             }
             Err(error) => return Err(error.into()),
-        };
-        for ban in &page.bans {
-            write_ban(ban, format, &mut listing, output)?;
         }
-        query.after = page.next;
         if query.after.is_none() {
             break;
         }
@@ -144,18 +161,8 @@ fn bans(
     Ok(Exit::Done)
 }
 
-fn write_ban(ban: &Ban, format: Format, listing: &mut render::Listing, output: &mut Output) -> Result<(), Failure> {
-    if format.json {
-        output.json(ban)?;
-    } else {
-        let row = listing.row(ban, output.style());
-        output.text(&row)?;
-    }
-    Ok(())
-}
-
 fn detach(config: &Config, platform: &dyn Platform, format: Format, output: &mut Output) -> Result<Exit, Failure> {
-    let detached = match wait(client(config).detach())? {
+    let detached = match Daemon::of(config)?.ask(async |client| client.detach().await) {
         Ok(detached) => detached,
         // Nothing pinned is what was asked for.
         Err(ClientError::NotRunning { .. }) => platform.offline_detach(config)?.unwrap_or_default(),
@@ -172,10 +179,6 @@ fn request(arguments: &BanArguments) -> BanRequest {
         jail: arguments.jail.as_deref().map(Text::from),
         force: arguments.force,
     }
-}
-
-fn client(config: &Config) -> Client {
-    Client::new(&config.socket)
 }
 
 /// What the kernel says in place of a daemon that is not running; any other error of the daemon stays one.
@@ -209,13 +212,6 @@ fn answer<T: Serialize>(
         output.text(&text)?;
     }
     Ok(Exit::Done)
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Failure::new(Exit::Unreachable, &format_args!("cannot talk to the daemon: {error}")))?;
-    Ok(runtime.block_on(future))
 }
 
 #[cfg(test)]

@@ -4,11 +4,7 @@ use std::{fmt::Display, io, process::ExitCode};
 
 use crate::{
     config,
-    control::{
-        client::ClientError,
-        protocol::{ErrorBody, ErrorKind},
-        socket::BindError,
-    },
+    control::{client::ClientError, protocol::ErrorKind},
 };
 
 /// The exit codes. They are part of the interface: scripts and monitoring read them.
@@ -112,19 +108,6 @@ impl From<ClientError> for Failure {
     }
 }
 
-impl From<BindError> for Failure {
-    /// Whichever it is, another `socket` or another directory helps.
-    fn from(error: BindError) -> Self {
-        Self::new(Exit::Usage, &error)
-    }
-}
-
-impl From<ErrorBody> for Failure {
-    fn from(error: ErrorBody) -> Self {
-        Self::new(error.kind.into(), &error)
-    }
-}
-
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {
@@ -137,5 +120,21 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Forbidden | ErrorKind::Timeout | ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Kernel => Self::Kernel,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_pipe_is_quiet_and_a_full_disk_is_not() {
+        let ended = |kind: io::ErrorKind| {
+            let failure = Failure::output(kind.into());
+            (failure.exit(), failure.message())
+        };
+        assert_eq!(ended(io::ErrorKind::BrokenPipe), (Exit::Done, None));
+        let message = Some("error: cannot write the output: no storage space".to_owned());
+        assert_eq!(ended(io::ErrorKind::StorageFull), (Exit::Usage, message));
     }
 }

@@ -60,3 +60,13 @@ impl Output {
 pub(super) fn printable(text: &str) -> String {
     text.lines().map(|line| format!("{}\n", Text::from(line))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stay_lines_and_nothing_else_steers_the_terminal() {
+        assert_eq!(printable("error: `a\x1b]0;x\x07`\n\tb\r\n"), "error: `a\\u{1b}]0;x\\u{7}`\n\\tb\n");
+    }
+}

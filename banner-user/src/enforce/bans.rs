@@ -17,7 +17,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::pins::Pins;
 use crate::{
     clock::{BootTime, TickClock, Ticks},
-    judge::effect::{Entry, Slot, Until},
+    judge::effect::{self, Entry, Slot, Until},
     service::ServiceMask,
 };
 
@@ -32,6 +32,8 @@ pub struct BanMaps {
     /// The prefixes that have an entry of their own. A trie cannot tell: asked for a prefix that it does not have, it answers
     /// with the entry of a wider one (`trie_lookup_elem`, `kernel/bpf/lpm_trie.c`).
     nets: HashSet<IpNet>,
+    /// Entries in `BANS_V4` and `BANS_V6`, counted when opened and kept since: a hash cannot tell either.
+    hashed: [u64; 2],
 }
 
 /// What one entry has dropped (or, observing, would have).
@@ -89,7 +91,9 @@ impl BanMaps {
                 .map_err(not_a_map("NETS_PRESENT"))?,
             stats: PerCpuArray::try_from(Map::PerCpuArray(open(directory, "STATS")?)).map_err(not_a_map("STATS"))?,
             nets: HashSet::new(),
+            hashed: [0, 0],
         };
+        maps.hashed = [maps.v4.keys().count() as u64, maps.v6.keys().count() as u64];
         for key in maps.nets_v4.keys() {
             maps.nets.extend(net_v4(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V4));
         }
@@ -104,8 +108,12 @@ impl BanMaps {
     /// # Errors
     /// [`BanMapError::Full`] where the map has no room for another.
     pub fn write(&mut self, entry: &Entry, ticks: &TickClock) -> Result<(), BanMapError> {
-        let former = self.read(entry.slot)?.unwrap_or_default();
-        self.put(entry, former, ticks)
+        let former = self.read(entry.slot)?;
+        self.put(entry, former.unwrap_or_default(), ticks)?;
+        if former.is_none() {
+            self.count_hashed(entry.slot, 1);
+        }
+        Ok(())
     }
 
     fn put(&mut self, entry: &Entry, former: Ban, ticks: &TickClock) -> Result<(), BanMapError> {
@@ -137,7 +145,9 @@ impl BanMaps {
             last_seen: counters.last_seen.map_or(0, |at| ticks.ticks_at(at).0),
             ..Ban::default()
         };
-        self.put(entry, former, ticks)
+        self.put(entry, former, ticks)?;
+        self.count_hashed(entry.slot, 1);
+        Ok(())
     }
 
     /// Removes an entry. False where there was none.
@@ -152,9 +162,25 @@ impl BanMaps {
             Slot::NetV6(net) => self.nets_v6.remove(&key_v6(net)),
         };
         match removed {
-            Ok(()) => self.forget_net(slot).map(|()| true),
+            Ok(()) => {
+                self.count_hashed(slot, -1);
+                self.forget_net(slot).map(|()| true)
+            }
             Err(error) if is_missing(&error) => self.forget_net(slot).map(|()| false),
             Err(error) => Err(refused("remove a ban", error)),
+        }
+    }
+
+    /// How many entries a map holds.
+    #[must_use]
+    pub fn used(&self, map: effect::Map) -> u64 {
+        let [v4, v6] = self.hashed;
+        let count = |ipv4| self.nets.iter().filter(|net| net.addr().is_ipv4() == ipv4).count() as u64;
+        match map {
+            effect::Map::BansV4 => v4,
+            effect::Map::BansV6 => v6,
+            effect::Map::NetsV4 => count(true),
+            effect::Map::NetsV6 => count(false),
         }
     }
 
@@ -217,6 +243,15 @@ impl BanMaps {
             Ok(ban) => Ok(Some(ban)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(refused("read a ban", error)),
+        }
+    }
+
+    fn count_hashed(&mut self, slot: Slot, change: i64) {
+        let [v4, v6] = &mut self.hashed;
+        match slot {
+            Slot::V4(_) => *v4 = v4.saturating_add_signed(change),
+            Slot::V6(_) => *v6 = v6.saturating_add_signed(change),
+            Slot::NetV4(_) | Slot::NetV6(_) => {}
         }
     }
 

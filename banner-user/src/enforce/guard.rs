@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    host::{self, AttachedXdp, Interfaces, Link, SelectError, Selection, Snapshot, XdpMode},
+    explain::{Context, Explained, Operation, explain},
+    host::{self, AttachedXdp, Foreign, Interfaces, Link, SelectError, Selection, Snapshot, XdpMode},
     kernel::{Attach, Attached, Kernel, KernelError, Mode},
 };
 use crate::event::Escaped;
@@ -46,17 +47,15 @@ pub enum GuardError {
     /// What is configured does not fit the host.
     #[error(transparent)]
     Select(#[from] SelectError),
-    /// Another program is in the way.
-    #[error(
-        "interface {interface} already runs {program}; an interface runs one XDP program. Stop its owner, or take it off with `ip link set dev {interface} xdp off`"
-    )]
-    Foreign {
-        /// Which interface.
+    /// The kernel refused an interface, or would have.
+    #[error("cannot guard interface {interface}: {explained}")]
+    Refused {
+        /// Its name, escaped.
         interface: String,
-        /// What runs there.
-        program: String,
+        /// Why, and what to do.
+        explained: Explained,
     },
-    /// The kernel refused.
+    /// The kernel refused something else.
     #[error(transparent)]
     Kernel(#[from] KernelError),
 }
@@ -168,8 +167,9 @@ impl Guard {
         };
         let pinned = kernel.linked_program(link.index)?;
         let ours = link.xdp.iter().find(|attached| Some(attached.program) == pinned).map(mode);
-        if let Some(program) = host::foreign(link, pinned.as_slice()) {
-            return Err(GuardError::Foreign { interface: shown(&link.name), program: program.to_string() });
+        if let Some(foreign) = host::foreign(link, pinned.as_slice()) {
+            // What the kernel would say, without the race: a netlink attachment would be replaced silently.
+            return Err(refused(link, Mode::Native, Some(&foreign), libc::EBUSY));
         }
         // A pin that the interface does not bear out is of another network namespace or of an interface that is gone; and a
         // link cannot change its mode, so that an operator who asks for the other one has a moment without.
@@ -193,14 +193,30 @@ impl Guard {
                 Ok(guarded(mode, if slower { vec![note.to_owned()] } else { Vec::new() }))
             }
             Err(error) if self.attach == Attach::Auto && is_for_lack_of_native(&error) => {
-                kernel.attach(link.index, Mode::Generic)?;
+                kernel.attach(link.index, Mode::Generic).map_err(|error| explained(link, Mode::Generic, error))?;
                 let note =
                     format!("its driver does not run XDP natively ({error}); generic mode costs several times as much");
                 Ok(guarded(Mode::Generic, vec![note]))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(explained(link, first, error)),
         }
     }
+}
+
+fn explained(link: &Link, mode: Mode, error: KernelError) -> GuardError {
+    match (&error, error.errno()) {
+        (KernelError::Attach { .. }, Some(errno)) => refused(link, mode, None, errno),
+        _ => error.into(),
+    }
+}
+
+fn refused(link: &Link, mode: Mode, foreign: Option<&Foreign>, errno: i32) -> GuardError {
+    let mode = match mode {
+        Mode::Native => XdpMode::Native,
+        Mode::Generic => XdpMode::Generic,
+    };
+    let explained = explain(Operation::Attach { link, mode, foreign }, errno, &Context::read_or_unknown());
+    GuardError::Refused { interface: shown(&link.name), explained }
 }
 
 /// What drivers answer that cannot, or cannot as they are set up now (MTU, queues, LRO), run XDP themselves.

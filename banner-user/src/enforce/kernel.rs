@@ -19,6 +19,7 @@ use banner_common::Ban;
 
 use super::{
     bans::{BanMapError, BanMaps},
+    explain::{Context, Explained, Operation, explain},
     pins::{Pins, PinsError},
     ticks::{self, TickError},
 };
@@ -83,8 +84,14 @@ pub enum KernelError {
     #[error(transparent)]
     Pins(#[from] PinsError),
     /// The object could not be loaded.
-    #[error("the kernel did not take the program: {0}")]
-    Load(#[source] EbpfError),
+    #[error("the kernel did not take the maps and programs: {error}")]
+    Load {
+        /// Why.
+        #[source]
+        error: EbpfError,
+        /// The sizes that were asked for.
+        sizes: MapSizes,
+    },
     /// The verifier or the loader refused a program.
     #[error("the kernel did not take the program `{name}`: {error}")]
     Program {
@@ -112,6 +119,12 @@ pub enum KernelError {
     /// The maps of bans.
     #[error(transparent)]
     Bans(#[from] BanMapError),
+    /// The kernel lacks what the program needs.
+    #[error("Linux {release} is too old: banner needs 5.18 or newer")]
+    TooOld {
+        /// As uname(2) says.
+        release: String,
+    },
     /// The clocks.
     #[error(transparent)]
     Ticks(#[from] TickError),
@@ -150,17 +163,47 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Why the kernel refused, and what to do, where the number that it answered with tells. For an interface,
+    /// [`Guard`](super::guard::Guard) knows more.
+    #[must_use]
+    pub fn explained(&self) -> Option<Explained> {
+        let operation = match self {
+            Self::Load { error: EbpfError::MapError(MapError::CreateError { name, .. }), sizes } => {
+                let entries =
+                    geometry(*sizes).into_iter().find(|(known, ..)| known == name).map_or(1, |(.., entries)| entries);
+                Operation::CreateMap { name, entries }
+            }
+            Self::Load { .. } | Self::Program { .. } => Operation::Load,
+            Self::Pin { path, .. } => Operation::Pin { path },
+            Self::Pins(_)
+            | Self::ForeignMap { .. }
+            | Self::Map { .. }
+            | Self::Bans(_)
+            | Self::TooOld { .. }
+            | Self::Ticks(_)
+            | Self::Attach { .. }
+            | Self::Unpinnable { .. }
+            | Self::Link { .. } => return None,
+        };
+        Some(explain(operation, self.errno()?, &Context::read_or_unknown()))
+    }
+
     /// The error number that the kernel answered with, where there is one.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
             // io::Error is what carries the number; it stands at the end of the chain of each of these.
             Self::Attach { error, .. } | Self::Program { error, .. } => Some(error),
-            Self::Load(error) => Some(error),
+            Self::Load { error, .. } => Some(error),
             Self::Map { error, .. } => Some(error),
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
-            Self::Pins(_) | Self::ForeignMap { .. } | Self::Bans(_) | Self::Ticks(_) | Self::Unpinnable { .. } => None,
+            Self::Pins(_)
+            | Self::ForeignMap { .. }
+            | Self::Bans(_)
+            | Self::Ticks(_)
+            | Self::TooOld { .. }
+            | Self::Unpinnable { .. } => None,
         };
         while let Some(error) = source {
             if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -199,6 +242,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel refuses; what was attached before still is.
     pub fn load(pins: &Pins, sizes: MapSizes) -> Result<(Self, Option<Migration>), KernelError> {
+        release()?;
         pins.prepare()?;
         let mut migration = None;
         if resized(pins, sizes)? {
@@ -301,6 +345,14 @@ impl Kernel {
         }
     }
 
+    /// Takes everything off: links, maps and their directory.
+    ///
+    /// # Errors
+    /// Where a pin cannot be removed.
+    pub fn remove_pins(&self) -> Result<(), KernelError> {
+        Ok(self.pins.remove()?)
+    }
+
     /// Samples the tick clock again: due after a suspend, when deadlines have to be written anew.
     ///
     /// # Errors
@@ -331,6 +383,41 @@ impl Kernel {
 const FILTER: &str = "banner";
 const CLOCK: &str = "clock";
 
+/// The oldest kernel that the program runs on: XDP over several buffers and `bpf_xdp_load_bytes` came with it.
+const OLDEST: (u32, u32) = (5, 18);
+
+/// The kernel's release.
+///
+/// # Errors
+/// [`KernelError::TooOld`].
+pub fn release() -> Result<String, KernelError> {
+    let name = nix::sys::utsname::uname().map_err(|errno| KernelError::TooOld { release: errno.desc().to_owned() })?;
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map_while(|number| number.parse().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < OLDEST { Err(KernelError::TooOld { release }) } else { Ok(release) }
+}
+
+/// A tick clock without anything pinned: for looking at pinned maps from outside the daemon.
+///
+/// # Errors
+/// Where the kernel does not load or run the clock program.
+pub fn probe_ticks() -> Result<TickClock, KernelError> {
+    let mut loader = EbpfLoader::new();
+    // The clock program uses none of the maps: let them be small.
+    let sizes = MapSizes { bans_v4: 1, bans_v6: 1, prefixes: 1 };
+    for (name, .., entries) in geometry(sizes) {
+        loader.map_max_entries(name, entries);
+    }
+    let mut object = loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })?;
+    load_program(&mut object, CLOCK)?;
+    Ok(ticks::measure(program(&mut object, CLOCK)?)?)
+}
+
+/// Every map that outlives the daemon.
+const PINNED: [&str; 7] = ["BANS_V4", "BANS_V6", "NETS_V4", "NETS_V6", "NETS_PRESENT", "PORTS", "STATS"];
+
 /// The maps of bans, with what each must look like.
 fn geometry(sizes: MapSizes) -> [(&'static str, MapType, u32, u32); 4] {
     [
@@ -346,18 +433,38 @@ fn resized(pins: &Pins, sizes: MapSizes) -> Result<bool, KernelError> {
     let mut resized = false;
     for (name, kind, key_size, entries) in geometry(sizes) {
         let path = pins.map(name);
-        if !path.exists() {
-            continue;
+        if path.exists() {
+            resized |= pinned_entries(path, kind, key_size)? != entries;
         }
-        let info = MapInfo::from_pin(&path).map_err(failed("look at a pinned map"))?;
-        let found = info.map_type().map_err(failed("look at a pinned map"))?;
-        if (found, info.key_size(), info.value_size() as usize) != (kind, key_size, size_of::<Ban>()) {
-            let found = format!("{found:?} with keys of {} and values of {} bytes", info.key_size(), info.value_size());
-            return Err(KernelError::ForeignMap { path, found });
-        }
-        resized |= info.max_entries() != entries;
     }
     Ok(resized)
+}
+
+/// The sizes of the pinned maps.
+///
+/// # Errors
+/// Where one is missing, or is no map of banner's.
+pub fn pinned_sizes(pins: &Pins) -> Result<MapSizes, KernelError> {
+    let mut sizes = MapSizes { bans_v4: 0, bans_v6: 0, prefixes: 0 };
+    for (name, kind, key_size, _) in geometry(sizes) {
+        let entries = pinned_entries(pins.map(name), kind, key_size)?;
+        match name {
+            "BANS_V4" => sizes.bans_v4 = entries,
+            "BANS_V6" => sizes.bans_v6 = entries,
+            _ => sizes.prefixes = entries,
+        }
+    }
+    Ok(sizes)
+}
+
+fn pinned_entries(path: PathBuf, kind: MapType, key_size: u32) -> Result<u32, KernelError> {
+    let info = MapInfo::from_pin(&path).map_err(failed("look at a pinned map"))?;
+    let found = info.map_type().map_err(failed("look at a pinned map"))?;
+    if (found, info.key_size(), info.value_size() as usize) == (kind, key_size, size_of::<Ban>()) {
+        return Ok(info.max_entries());
+    }
+    let found = format!("{found:?} with keys of {} and values of {} bytes", info.key_size(), info.value_size());
+    Err(KernelError::ForeignMap { path, found })
 }
 
 /// Copies every ban into maps of the configured sizes, which then take the place of the pinned ones.
@@ -384,11 +491,13 @@ fn migrate(pins: &Pins, sizes: MapSizes) -> Result<Migration, KernelError> {
 
 fn load_object(maps: &Path, sizes: MapSizes) -> Result<Ebpf, KernelError> {
     let mut loader = EbpfLoader::new();
-    loader.default_map_pin_directory(maps);
+    for name in PINNED {
+        loader.map_pin_path(name, maps.join(name));
+    }
     for (name, _, _, entries) in geometry(sizes) {
         loader.map_max_entries(name, entries);
     }
-    loader.load(OBJECT).map_err(KernelError::Load)
+    loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })
 }
 
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {

@@ -13,8 +13,11 @@
 //! a rename and has no characters that bpffs refuses.
 
 pub mod bans;
+pub mod explain;
 pub mod guard;
 pub mod host;
 pub mod kernel;
+#[cfg(test)]
+mod namespace;
 pub mod pins;
 pub mod ticks;

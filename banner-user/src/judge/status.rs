@@ -70,6 +70,8 @@ pub struct Ban {
     pub observe: bool,
     /// Failures that came more than two seconds after it began though they should not have been able to, up to 65,535.
     pub late: u16,
+    /// Made by hand with force, over what would have protected it.
+    pub forced: bool,
     /// Where its packets are counted, with those of other bans of the same prefix.
     pub slot: Slot,
     /// The entry waits for room in its map: nothing is dropped.
@@ -81,13 +83,9 @@ pub struct Ban {
 pub struct Page {
     /// In the order of their prefixes.
     pub bans: Vec<Ban>,
-    /// Where the next page goes on; `None` after the last.
-    pub next: Option<Cursor>,
+    /// The prefix after which the next page goes on; `None` after the last. It stays valid when bans come and go.
+    pub next: Option<IpNet>,
 }
-
-/// A place between two bans. It stays valid when bans come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(Key);
 
 /// Everything about one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,13 +153,20 @@ impl Judge {
         self.ledger.len()
     }
 
-    /// A page of bans.
+    /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
+    /// prefix are at most one for each jail, and are never cut apart.
     #[must_use]
-    pub fn bans(&self, after: Option<Cursor>, limit: usize) -> Page {
-        let mut keys = self.ledger.after(after.map(|Cursor(key)| key));
-        let page: Vec<(Key, &Record)> = keys.by_ref().take(limit).collect();
-        let next = page.last().map(|(key, _)| Cursor(*key)).filter(|_| keys.next().is_some());
-        Page { bans: page.into_iter().map(|(key, record)| self.view(key, record)).collect(), next }
+    pub fn bans(&self, after: Option<IpNet>, limit: usize) -> Page {
+        let mut keys = self.ledger.after(after.map(|prefix| Key { prefix, origin: OriginId::LAST })).peekable();
+        let mut bans: Vec<Ban> = Vec::new();
+        while let Some((key, _)) = keys.peek() {
+            let last = bans.last().map(|ban| ban.prefix);
+            if bans.len() >= limit && last != Some(key.prefix) {
+                return Page { bans, next: last };
+            }
+            bans.extend(keys.next().map(|(key, record)| self.view(key, record)));
+        }
+        Page { bans, next: None }
     }
 
     /// Everything about one address.
@@ -215,6 +220,7 @@ impl Judge {
             until: record.until(),
             observe: record.observe,
             late: record.late,
+            forced: record.forced,
             waits: self.capacity.waits(slot),
             slot,
         }

@@ -1,1 +1,355 @@
 //! Bytes of whole lines, with their position. Knows nothing of mail.
+//!
+//! A [`Follower`] reads what is appended to log files, and no line of theirs is lost, doubled, broken or made up:
+//!
+//! ```text
+//!                 named or matched          another file stands at      nothing was written
+//!                 by a pattern              the path, or none           for 30 s
+//!   path ─────────────────────> FOLLOWING ─────────────────> DRAINING ──────────────> closed, with a
+//!           from its end if it     │   ^                        │                     bookmark in case
+//!           was there before us,   │   └────────────────────────┘                     it comes back
+//!           from its beginning     │     a followed path names it again
+//!           if it appeared later   │
+//!                                  └─ shorter than it was, or other bytes before the offset: emptied; from its beginning
+//! ```
+//!
+//! A file is a device and inode, held open. Paths lead to files: by rotation to another one, by links and patterns several to
+//! the same one, which is read once. Every poll looks at every path; four polls a second are the truth, and [`Wakeup`] makes
+//! them come at once.
+//!
+//! A line is what stands before a `\n`, byte for byte: a `\r` stays, invalid UTF-8 is just bytes. It is handed on when its
+//! `\n` is there, never before. A line that never gets one before its file is closed is dropped, as is one above
+//! [`LINE_MAX`]; both are told.
+//!
+//! Bounds: [`FILES_MAX`] paths, the named ones first, then those written last; [`DRAINING_MAX`] old files, beyond which the
+//! one that has been quiet longest is closed; one buffer; no bytes of a pending line are kept, they are read again.
+//!
+//! What the file system makes impossible:
+//! - what is written and emptied away between two polls is never seen (so `copytruncate` may lose what is written between its
+//!   copy and its truncation);
+//! - a file that comes and goes between two polls is never seen (nor one that a pattern matches for less than a second);
+//! - a file that is emptied, and grows beyond the offset with the very same 64 bytes before it, between two polls, goes on;
+//! - a writer that keeps a rotated file open, is silent for 30 s and then writes to it is not heard, unless a pattern
+//!   matches the file's new name;
+//! - an edited file looks like a new one, and is read again. Its lines are not [live](Line::live), so that each is judged by its
+//!   stamp. The same goes for a copy that a pattern matches, unless it was finished and its original emptied.
+
+mod bookmark;
+mod file;
+mod look;
+mod notice;
+mod paths;
+mod slot;
+mod status;
+mod wake;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::errno::Errno;
+
+use self::{
+    bookmark::Shelf,
+    file::{BUFFER, CHUNK, Found, Reader, Step},
+    paths::{Pattern, errno},
+    slot::{Slot, SlotState},
+};
+pub use self::{
+    bookmark::{BEFORE_MAX, BEGINNING_MAX, Bookmark, Inode},
+    file::LINE_MAX,
+    notice::Notice,
+    paths::PatternError,
+    status::{Counters, FileState, FileStatus},
+    wake::{POLL_INTERVAL, Wakeup},
+};
+use crate::{
+    clock::BootTime,
+    event::{FileId, Position},
+};
+
+/// How many paths are followed at once. Those that are configured by name come first, then those whose files were written last.
+pub const FILES_MAX: usize = 256;
+
+/// How many files are read on after a rotation took their name. Beyond, the one that has been quiet longest is closed.
+pub const DRAINING_MAX: usize = 16;
+
+/// How long a file that lost its name must have been quiet before it is closed: its writer keeps it until it is told to reopen
+/// its logs (logrotate runs `postrotate` after renaming all files of a section).
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// One line of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Without its newline, and otherwise as it stands in the file; at most [`LINE_MAX`] bytes.
+    pub bytes: &'a [u8],
+    /// Where it begins.
+    pub position: Position,
+    /// Which of the configured patterns its file was found by, as indices into what [`Follower::new`] got.
+    pub patterns: &'a [usize],
+    /// It was completed while we were following. Not live is what stood in a file when it was opened or found emptied, and
+    /// what is a copy of text that was read before: it may be of any age.
+    pub live: bool,
+}
+
+/// Whether a poll left something to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything that is there was read.
+    Idle,
+    /// The budget was used up; poll again.
+    More,
+}
+
+/// Follows log files. See the [module](self) for what it promises.
+#[derive(Debug)]
+pub struct Follower {
+    patterns: Vec<Pattern>,
+    slots: Vec<Slot>,
+    open: Vec<Open>,
+    shelf: Shelf,
+    buffer: Box<[u8]>,
+    /// The open file whose turn it is.
+    turn: usize,
+    next_id: u32,
+    /// When the patterns were last matched.
+    matched_at: Option<BootTime>,
+    /// More files match than are followed, and that was told.
+    is_crowded: bool,
+    /// What the slots hold has changed outside of looking.
+    is_changed: bool,
+    /// Counts the changes of what [`Wakeup`] has to watch.
+    generation: u64,
+}
+
+/// A file that is read.
+#[derive(Debug)]
+struct Open {
+    reader: Reader,
+    /// The path that its lines are marked with: the first that led to it, and when that leads elsewhere, one that does.
+    id: FileId,
+    /// All patterns that have led to it.
+    patterns: Vec<usize>,
+    /// No path leads to it, since then.
+    orphaned: Option<BootTime>,
+    grown: BootTime,
+    /// The last read reached its end.
+    is_at_end: bool,
+    failure: Option<Errno>,
+}
+
+impl Follower {
+    /// Follows the files at these paths, and those that match these shell patterns (`*`, `?`, `[..]`; not `**`). Nothing is
+    /// opened before the first poll.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(patterns: Vec<String>) -> Result<Self, PatternError> {
+        let mut follower = Self {
+            patterns: Vec::new(),
+            slots: Vec::new(),
+            open: Vec::new(),
+            shelf: Shelf::default(),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            turn: 0,
+            next_id: 0,
+            matched_at: None,
+            is_crowded: false,
+            is_changed: false,
+            generation: 0,
+        };
+        follower.configure(patterns)?;
+        Ok(follower)
+    }
+
+    /// Takes positions of an earlier run: a file that still holds what was read then is read on from there.
+    pub fn resume(&mut self, bookmarks: impl IntoIterator<Item = Bookmark>) {
+        for bookmark in bookmarks {
+            self.shelf.put(bookmark);
+        }
+    }
+
+    /// Looks at all paths, reads what is new, at most about `budget` bytes, and hands on the lines. Lines of one file come in
+    /// their order, and those of a rotated file before those of its successor where both are there.
+    pub fn poll(
+        &mut self,
+        now: BootTime,
+        budget: usize,
+        sink: &mut dyn FnMut(Line<'_>),
+        notice: &mut dyn FnMut(Notice),
+    ) -> Progress {
+        self.look(now, notice);
+        let progress = self.read(now, budget, sink, notice);
+        self.retire(now, notice);
+        progress
+    }
+
+    /// The followed paths.
+    pub fn files(&self) -> impl Iterator<Item = FileStatus<'_>> {
+        self.slots.iter().map(|slot| {
+            let file = slot.holds.and_then(|inode| self.open.iter().find(|file| file.reader.inode() == inode));
+            let failure = file.and_then(|file| file.failure).map(FileState::Unreadable);
+            let state = match slot.state {
+                _ if !slot.is_wanted => FileState::Draining,
+                SlotState::Following => match file {
+                    Some(file) if file.id != slot.id => FileState::SameAs(file.id),
+                    Some(_) | None => failure.unwrap_or(FileState::Following),
+                },
+                SlotState::Missing => FileState::Missing,
+                SlotState::Unreadable(errno) => FileState::Unreadable(errno),
+                SlotState::NotRegular => FileState::NotRegular,
+            };
+            FileStatus {
+                id: slot.id,
+                path: &slot.path,
+                patterns: &slot.patterns,
+                state,
+                offset: file.map(|file| file.reader.offset()),
+                draining: self.open.iter().filter(|file| file.id == slot.id && file.orphaned.is_some()).count(),
+                counters: slot.counters,
+            }
+        })
+    }
+
+    /// The configured patterns that match no file.
+    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
+        self.patterns
+            .iter()
+            .enumerate()
+            .filter(|(index, pattern)| {
+                pattern.is_glob && !self.slots.iter().any(|slot| slot.is_wanted && slot.patterns.contains(index))
+            })
+            .map(|(_, pattern)| pattern.text.as_str())
+    }
+
+    /// The path that a line's position is marked with; none once it is neither configured nor matched nor read any more.
+    #[must_use]
+    pub fn path(&self, id: FileId) -> Option<&Path> {
+        self.slots.iter().find(|slot| slot.id == id).map(|slot| slot.path.as_path())
+    }
+
+    /// How far every file was read, for [`resume`](Self::resume).
+    pub fn positions(&self) -> impl Iterator<Item = Bookmark> {
+        self.open.iter().map(|file| file.reader.bookmark()).chain(self.shelf.iter().cloned())
+    }
+
+    /// Changes whenever [`watched`](Self::watched) does.
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What to watch: the open files, by a name that no rename leads astray, and the paths where one may appear.
+    fn watched(&self) -> impl Iterator<Item = PathBuf> {
+        let open = self.open.iter().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.reader.descriptor())));
+        let missing = self.slots.iter().filter(|slot| slot.is_named && slot.state == SlotState::Missing);
+        open.chain(missing.map(|slot| slot.path.clone()))
+    }
+
+    /// Reads the open files by turns, each up to its end or until the budget is used up.
+    fn read(
+        &mut self,
+        now: BootTime,
+        budget: usize,
+        sink: &mut dyn FnMut(Line<'_>),
+        notice: &mut dyn FnMut(Notice),
+    ) -> Progress {
+        let mut left = budget.max(1);
+        for file in &mut self.open {
+            file.is_at_end = false;
+        }
+        while self.open.iter().any(|file| !file.is_at_end) {
+            if left == 0 {
+                return Progress::More;
+            }
+            let index = if self.turn < self.open.len() { self.turn } else { 0 };
+            self.turn = index + 1;
+            let used = self.read_one(index, now, left.min(CHUNK), sink, notice);
+            left = left.saturating_sub(used);
+        }
+        // The oldest first, next time: what is left in a rotated file comes before what its successor holds.
+        self.turn = 0;
+        Progress::Idle
+    }
+
+    /// Reads one file once. Returns how many new bytes there were.
+    fn read_one(
+        &mut self,
+        index: usize,
+        now: BootTime,
+        budget: usize,
+        sink: &mut dyn FnMut(Line<'_>),
+        notice: &mut dyn FnMut(Notice),
+    ) -> usize {
+        let copied = self.copied(index);
+        let Some(Open { reader, id, patterns, grown, is_at_end, failure, .. }) =
+            self.open.get_mut(index).filter(|file| !file.is_at_end)
+        else {
+            return 0;
+        };
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == *id) else {
+            *is_at_end = true; // Never so: a slot stays while a file is marked with it.
+            return 0;
+        };
+        reader.extend_history(copied);
+        let step = reader.read(&mut self.buffer, budget, &mut |found| match found {
+            Found::Line { bytes, offset, live } => {
+                slot.counters.lines += 1;
+                slot.counters.last_line = Some(now);
+                sink(Line { bytes, position: Position { file: *id, offset }, patterns, live });
+            }
+            Found::Overlong { bytes, offset } => slot.count_overlong(now, offset, bytes, notice),
+        });
+        let used = match step {
+            Ok(Step::More(bytes)) => bytes,
+            Ok(Step::End(bytes)) => {
+                *is_at_end = true;
+                bytes
+            }
+            Ok(Step::Truncated(bookmark)) => {
+                slot.counters.truncations += 1;
+                notice(Notice::Truncated { path: slot.path.clone(), offset: bookmark.offset });
+                self.shelf.put(bookmark);
+                *grown = now;
+                return 0;
+            }
+            Err(error) => {
+                *is_at_end = true;
+                let errno = errno(&error);
+                if failure.replace(errno) != Some(errno) {
+                    notice(Notice::Unreadable(slot.path.clone(), errno));
+                }
+                return 0;
+            }
+        };
+        if failure.take().is_some() {
+            notice(Notice::Readable(slot.path.clone()));
+        }
+        if used > 0 {
+            slot.counters.bytes += used as u64;
+            *grown = now;
+        }
+        used
+    }
+
+    /// How far a file that is at its beginning is a copy of one that we know: what an editor or a backup puts in place of a
+    /// log, or what `copytruncate` makes of it.
+    fn copied(&mut self, index: usize) -> u64 {
+        let Some(file) = self.open.get_mut(index).filter(|file| file.reader.offset() == 0) else {
+            return 0;
+        };
+        // If it cannot be read, reading it will say so.
+        let _ = file.reader.learn_beginning();
+        let Some(beginning) = self.open.get(index).map(|file| file.reader.beginning()) else {
+            return 0;
+        };
+        let others = self.open.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, file)| &file.reader);
+        let open = others.filter(|other| bookmark::begin_alike(other.beginning(), beginning)).map(Reader::offset);
+        let shelved =
+            self.shelf.iter().filter(|bookmark| bookmark.begins_with(beginning)).map(|bookmark| bookmark.offset);
+        open.chain(shelved).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

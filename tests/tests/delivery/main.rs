@@ -6,6 +6,8 @@
 
 mod hosts;
 
+use std::net::Ipv4Addr;
+
 use anyhow::ensure;
 use banner_common::{Ban, PERMANENT};
 use banner_tests::{
@@ -31,6 +33,8 @@ const DATAGRAM: Delivered = Delivered { datagrams: 1, ..NOTHING };
 const ECHO: Delivered = Delivered { echoed: true, ..NOTHING };
 
 const KEPT_AWAY: Outcome = Outcome { clean: SEGMENT, banned: NOTHING };
+/// Linux takes the connection request, and then has no way back to a mapped address.
+const KEPT_AWAY_UNANSWERED: Outcome = Outcome { clean: Delivered { answered: false, ..SEGMENT }, banned: NOTHING };
 const OTHER_TCP: Outcome = Outcome { clean: SEGMENT, banned: SEGMENT };
 const OTHER_UDP: Outcome = Outcome { clean: DATAGRAM, banned: DATAGRAM };
 const OTHER_ICMP: Outcome = Outcome { clean: ECHO, banned: ECHO };
@@ -73,6 +77,11 @@ const SHAPES: &[Row] = &[
     ("IPv6, 802.1Q, priority only",              KEPT_AWAY,  |s| vec![s.v6().tcp(GUARDED_PORT).tagged(ethertype::VLAN, 0)]),
     ("IPv6, 802.1ad × 8",                        KEPT_AWAY,  |s| vec![s.v6().tcp(GUARDED_PORT).tagged_times(8, ethertype::SERVICE_VLAN, 0)]),
     ("IPv6, tags and options",                   KEPT_AWAY,  |s| vec![s.v6().then(Extension::destination_options()).tcp(GUARDED_PORT).tagged_times(3, ethertype::VLAN, 0)]),
+    ("IPv6, a later fragment that lies",         KEPT_AWAY,  |s| vec![s.fragment(0, true).carry(protocol::TCP, s.segment_v6().get(..24).unwrap_or_default()), s.fragment(3, false).carry(protocol::UDP, s.segment_v6().get(24..).unwrap_or_default())]),
+    ("IPv6 from a mapped IPv4 address",          KEPT_AWAY_UNANSWERED, |s| vec![s.mapped().tcp(GUARDED_PORT)]),
+    ("mapped, destination options",              KEPT_AWAY_UNANSWERED, |s| vec![s.mapped().then(Extension::destination_options()).tcp(GUARDED_PORT)]),
+    ("IPv6 from behind NAT64",                   KEPT_AWAY,  |s| vec![s.translated().tcp(GUARDED_PORT)]),
+    ("NAT64, destination options",               KEPT_AWAY,  |s| vec![s.translated().then(Extension::destination_options()).tcp(GUARDED_PORT)]),
 
     ("IPv4, other port",                         OTHER_TCP,  |s| vec![s.v4().tcp(OTHER_PORT)]),
     ("IPv4, other port behind options",          OTHER_TCP,  |s| vec![s.v4().options(&[0x94, 4, 0, 25]).tcp(OTHER_PORT)]),
@@ -100,10 +109,13 @@ fn no_shape_of_a_banned_source_reaches_tcp_and_everything_else_arrives() -> anyh
         let mut failures = Vec::new();
         let mut port = 10_000;
         for (name, outcome, frames) in SHAPES {
-            for (ban, expected) in [("no ban", outcome.clean), ("banned", outcome.banned), ("unbanned", outcome.clean)] {
+            for (ban, expected) in [("no ban", outcome.clean), ("banned", outcome.banned), ("unbanned", outcome.clean)]
+            {
                 for entry in BANS {
                     match ban {
-                        "banned" => hosts.program.ban(entry, Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() })?,
+                        "banned" => {
+                            hosts.program.ban(entry, Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() })?
+                        }
                         "unbanned" => hosts.program.unban(entry)?,
                         _ => {}
                     }
@@ -133,6 +145,22 @@ impl Sender {
 
     fn v6(&self) -> Ipv6 {
         Ipv6::new(SOURCE_V6, SERVER_V6).source_port(self.port)
+    }
+
+    /// `::ffff:198.51.100.66` (RFC 4291).
+    fn mapped(&self) -> Ipv6 {
+        Ipv6::new(Ipv4Addr::from(SOURCE_V4).to_ipv6_mapped().octets(), SERVER_V6).source_port(self.port)
+    }
+
+    /// `64:ff9b::198.51.100.66` (RFC 6052).
+    fn translated(&self) -> Ipv6 {
+        let [a, b, c, d] = SOURCE_V4;
+        Ipv6::new([0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d], SERVER_V6).source_port(self.port)
+    }
+
+    /// A fragment at an offset in units of eight bytes.
+    fn fragment(&self, offset: u16, more: bool) -> Ipv6 {
+        self.v6().then(Extension::fragment(0, offset, more, self.identification()))
     }
 
     fn identification(&self) -> u32 {

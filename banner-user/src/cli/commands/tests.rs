@@ -1,6 +1,8 @@
 //! Every command against a daemon that answers from a table, and against none.
 
-use std::{cell::RefCell, fs, io::Write, num::NonZeroU32, path::Path, rc::Rc, thread::JoinHandle};
+use std::{
+    cell::RefCell, fs, io::Write, num::NonZeroU32, os::unix::net::UnixListener, path::Path, rc::Rc, thread::JoinHandle,
+};
 
 use clap::Parser;
 use tempfile::TempDir;
@@ -139,6 +141,7 @@ fn ban(text: &str) -> Ban {
         bytes: 0,
         last_seen: None,
         observe: false,
+        waits: false,
     }
 }
 
@@ -162,7 +165,7 @@ impl Installation {
         let (stop, stopped) = oneshot::channel::<()>();
         let (bound, is_bound) = std::sync::mpsc::channel();
         let daemon = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let socket = Socket::bind(&path).unwrap();
                 bound.send(()).unwrap();
@@ -233,6 +236,7 @@ fn a_daemon_answers_and_the_exit_code_says_what_it_was() {
         ("status", Exit::Done, "banner 0.1.0, process 812", ""),
         ("status mail", Exit::Done, "jail mail\n", ""),
         ("status mial", Exit::Usage, "", "error: there is no jail `mial`\n  remedy: did you mean `mail`?"),
+        ("status ma\u{1b}[2Jil", Exit::Usage, "", r"there is no jail `ma\u{1b}[2Jil`"),
         ("status web", Exit::Usage, "", "the jails are: mail"),
         ("status mail --json", Exit::Done, r#"{"name":"mail","currently_failed":0,"#, ""),
         ("status --json", Exit::Done, r#"{"daemon":{"version":"0.1.0","pid":812,"since":"2026-11-22T12:00:00Z"}"#, ""),
@@ -275,7 +279,7 @@ fn without_a_daemon_the_kernel_answers_what_it_can() {
         ("status", true, Exit::Unreachable, "banner is not running\n", enforced),
         ("status --json", true, Exit::Unreachable, r#"{"daemon":null"#, enforced),
         ("status", false, Exit::Unreachable, "", not_running),
-        ("status mail", true, Exit::Unreachable, "", "the kernel knows no jails"),
+        ("status mail", true, Exit::Unreachable, "", not_running),
         ("bans", true, Exit::Done, "203.0.113.7", enforced),
         ("bans --json", true, Exit::Done, r#"{"prefix":"203.0.113.7""#, enforced),
         ("bans", false, Exit::Unreachable, "", not_running),
@@ -293,6 +297,20 @@ fn without_a_daemon_the_kernel_answers_what_it_can() {
         assert!(stdout.contains(written) && (written.is_empty() == stdout.is_empty()), "{line}: {stdout}");
         assert!(stderr.contains(message) && (message.is_empty() == stderr.is_empty()), "{line}: {stderr}");
     }
+}
+
+#[test]
+fn a_daemon_that_is_there_and_broken_is_not_taken_for_a_dead_one() {
+    let installation = Installation::without_daemon();
+    let listener = UnixListener::bind(installation.directory.path().join("banner.sock")).unwrap();
+    let lines = ["status", "bans", "detach"];
+    let hanging_up = std::thread::spawn(move || lines.map(|_| drop(listener.accept().unwrap())));
+    for line in lines {
+        let (exit, stdout, stderr) = installation.run(line, true);
+        assert_eq!((exit, stdout.as_str()), (Exit::Unreachable, ""), "{line}");
+        assert!(stderr.starts_with("error: the daemon does not answer\n  cause: "), "{line}: {stderr}");
+    }
+    hanging_up.join().unwrap();
 }
 
 #[test]

@@ -32,7 +32,11 @@ const WIDTHS: [usize; 7] = [23, 25, 16, 12, 10, 12, 0];
 
 fn cells(ban: &Ban, style: &Style) -> [String; 7] {
     let left = ban.remaining.map_or_else(|| "-".to_owned(), seconds);
-    let observing = if ban.observe { " (observed only)" } else { "" };
+    let only = match (ban.waits, ban.observe) {
+        (true, _) => " (waits for room: nothing is dropped)",
+        (false, true) => " (observed only)",
+        (false, false) => "",
+    };
     [
         ban.prefix.to_string(),
         ban.until.map_or_else(|| "permanent".to_owned(), |until| style.time(until)),
@@ -40,7 +44,7 @@ fn cells(ban: &Ban, style: &Style) -> [String; 7] {
         by(ban),
         ban.packets.to_string(),
         ban.bytes.to_string(),
-        format!("{}{observing}", list(&ban.services)),
+        format!("{}{only}", list(&ban.services)),
     ]
 }
 
@@ -78,11 +82,13 @@ pub(super) mod tests {
             bytes: 720,
             last_seen: Some(Time("2026-11-22T12:00:47Z".parse().unwrap())),
             observe: false,
+            waits: false,
         }
     }
 
     #[test]
     fn bans_are_listed_in_columns_under_one_heading() {
+        let waiting = Ban { waits: true, ..example("192.0.2.2") };
         let by_hand = Ban {
             origin: Origin::Hand,
             jail: None,
@@ -93,12 +99,13 @@ pub(super) mod tests {
         };
         let mut listing = Listing::default();
         let shown: String =
-            [example("192.0.2.1"), by_hand].iter().map(|ban| listing.row(ban, &Style::plain())).collect();
+            [example("192.0.2.1"), waiting, by_hand].iter().map(|ban| listing.row(ban, &Style::plain())).collect();
         assert_eq!(
             shown,
             "\
 PREFIX                   UNTIL                      LEFT              BY            PACKETS     BYTES         SERVICES
 192.0.2.1                2026-11-22 12:10:00+00:00  9m 12s            mail          12          720           smtp, imap
+192.0.2.2                2026-11-22 12:10:00+00:00  9m 12s            mail          12          720           smtp, imap (waits for room: nothing is dropped)
 2001:db8::/64            permanent                  -                 hand          12          720           smtp, imap (observed only)
 "
         );

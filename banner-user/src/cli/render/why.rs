@@ -13,6 +13,9 @@ pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
     let verdict = match &why.protected {
         Some(reason) => style.good(&format!("is never banned: {reason}")),
         None if why.bans.is_empty() => "is not banned".to_owned(),
+        None if why.bans.iter().all(|ban| ban.waits) => {
+            style.warning("is to be banned, and waits for room in the kernel: nothing is dropped")
+        }
         None if why.bans.iter().all(|ban| ban.observe) => style.warning("would be banned, and is only observed"),
         None => style.bad("is banned"),
     };
@@ -38,12 +41,16 @@ pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
 }
 
 fn ban(ban: &Ban, style: &Style) -> String {
-    let observing = if ban.observe { ", observed only: nothing is dropped" } else { "" };
+    let only = match (ban.waits, ban.observe) {
+        (true, _) => ", waits for room in the kernel: nothing is dropped",
+        (false, true) => ", observed only: nothing is dropped",
+        (false, false) => "",
+    };
     let since = ban.since.map(|since| format!("since {}, ", style.time(since))).unwrap_or_default();
     let left = ban.remaining.map(|left| format!(", {} left", seconds(left))).unwrap_or_default();
     let last = ban.last_seen.map(|last| format!(", the last at {}", style.time(last))).unwrap_or_default();
     let rows = [
-        ("by", format!("{}{observing}", by(ban))),
+        ("by", format!("{}{only}", by(ban))),
         (
             "time",
             format!(
@@ -65,7 +72,10 @@ fn tally(tally: &[Tally]) -> String {
     let row = |tally: &Tally| {
         [
             format!("jail {}", tally.jail),
-            format!("{} of {} within {}", tally.failures, tally.maxretry, seconds(tally.findtime)),
+            match &tally.protected {
+                None => format!("{} of {} within {}", tally.failures, tally.maxretry, seconds(tally.findtime)),
+                Some(reason) => format!("never bans it: {reason}"),
+            },
         ]
     };
     table(&tally.iter().map(row).collect::<Vec<_>>())
@@ -119,7 +129,16 @@ mod tests {
         let banned = Why {
             source: "2001:db8::/64".parse().unwrap(),
             bans: vec![example("2001:db8::/64")],
-            tally: vec![Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600 }],
+            tally: vec![
+                Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600, protected: None },
+                Tally {
+                    jail: "web".into(),
+                    failures: 0.0,
+                    maxretry: 3,
+                    findtime: 600,
+                    protected: Some("ignoreip 2001:db8::/32".into()),
+                },
+            ],
             failures: vec![failure(1, 0.25, None), failure(2, 1.0, Some(b"root\x1b[2J"))],
             newest_line: Some("Nov 22 11:59:02 mail cyrus/imap[7]: badlogin: [2001:db8::5]".into()),
             failures_while_banned: 1,
@@ -139,6 +158,7 @@ warning: 1 failure logged while it was banned: does it come through a proxy, ano
 
 tally
   jail mail  2.25 of 3 within 10m
+  jail web   never bans it: ignoreip 2001:db8::/32
 
 failures
   2026-11-22 11:59:01+00:00  cyrus  weight 0.25  -                   /var/log/mail.log at byte 4097

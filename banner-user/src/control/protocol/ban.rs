@@ -32,6 +32,8 @@ pub struct Ban {
     pub last_seen: Option<Time>,
     /// It drops nothing, and only counts what it would drop.
     pub observe: bool,
+    /// It drops nothing yet: the kernel's map is full, and it waits for room.
+    pub waits: bool,
 }
 
 /// Who made a ban.

@@ -29,7 +29,7 @@ pub enum ErrorKind {
     Forbidden,
     /// There is no such path. 404.
     NotFound,
-    /// What should be unbanned is not banned. 404.
+    /// What should be unbanned is not banned; its failures are forgotten all the same. 404.
     NotBanned,
     /// The path has no such method. 405.
     MethodNotAllowed,

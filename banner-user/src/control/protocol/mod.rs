@@ -33,3 +33,6 @@ pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail,
 pub use text::Text;
 pub use time::{BanTime, Time};
 pub use why::{Failure, Tally, Why};
+
+#[cfg(test)]
+mod tests;

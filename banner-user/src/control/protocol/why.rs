@@ -13,9 +13,10 @@ pub struct Why {
     pub address: IpAddr,
     /// What it is counted as: itself, or for IPv6 a prefix.
     pub source: Prefix,
-    /// Why it is never banned; `null` where it can be.
+    /// What keeps its packets from being dropped, whatever ban covers it; `null` where nothing does, or where a ban was forced
+    /// over it.
     pub protected: Option<Text>,
-    /// The bans that hold it, the narrowest first.
+    /// The bans that cover it, the narrowest first.
     pub bans: Vec<Ban>,
     /// How far it is from a ban, in each jail that counts failures of it.
     pub tally: Vec<Tally>,
@@ -38,6 +39,8 @@ pub struct Tally {
     pub maxretry: u16,
     /// Seconds.
     pub findtime: u64,
+    /// Why this jail never bans it, though others may; `null` where it can.
+    pub protected: Option<Text>,
 }
 
 /// One failure to authenticate.

@@ -113,6 +113,7 @@ fn ban_of(prefix: Prefix) -> Ban {
         bytes: 0,
         last_seen: None,
         observe: false,
+        waits: false,
     }
 }
 
@@ -197,8 +198,12 @@ async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
         limit: Some(PAGE_MAX),
     };
     let asked = query.clone();
-    tokio::spawn(async move { Client::new(&socket).bans(&asked).await });
-    let Some(Request::Bans(received, _)) = served.requests.recv().await else { panic!("another request") };
+    let asking = tokio::spawn(async move { Client::new(&socket).bans(&asked).await });
+    let request = tokio::select! {
+        request = served.requests.recv() => request,
+        refused = asking => panic!("{refused:?}"),
+    };
+    let Some(Request::Bans(received, _)) = request else { panic!("another request") };
     assert_eq!(received, query);
 
     let mut stream = served.connect().await;

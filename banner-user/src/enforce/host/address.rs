@@ -26,8 +26,8 @@ pub(super) fn request() -> RouteNetlinkMessage {
 
 /// Decodes the body of an `RTM_NEWADDR`.
 ///
-/// On a point-to-point link `IFA_ADDRESS` is the peer's address and `IFA_LOCAL` the host's; IPv6 leaves `IFA_LOCAL` out where there is
-/// no peer (include/uapi/linux/if_addr.h).
+/// On a point-to-point link `IFA_ADDRESS` is the peer's address and `IFA_LOCAL` the host's; IPv6 leaves `IFA_LOCAL` out
+/// where there is no peer (include/uapi/linux/if_addr.h).
 pub(super) fn decode(body: &[u8], addresses: &mut Vec<Address>) -> Result<(), DecodeError> {
     let header = AddressHeader::parse(body)?;
     let (mut local, mut address) = (None, None);

@@ -8,11 +8,11 @@ use crate::event::Escaped;
 /// Why XDP cannot guard a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// Its frames have no Ethernet header. The kernel attaches a program there all the same, in generic mode, and the program would
-    /// take the first 14 bytes of the IP header for an Ethernet header.
+    /// Its frames have no Ethernet header. The kernel attaches a program there all the same, in generic mode, and the
+    /// program would take the first 14 bytes of the IP header for an Ethernet header.
     NotEthernet(LinkLayer),
-    /// A VRF: a routing domain that looks like a device. Packets reach it from its ports past generic XDP (vrf_ip_rcv in
-    /// drivers/net/vrf.c), so a program there would see none.
+    /// A VRF: a routing domain that looks like a device. Packets reach it from its ports past generic XDP (vrf_ip_rcv
+    /// in drivers/net/vrf.c), so a program there would see none.
     Vrf,
     /// Loopback, which nobody outside reaches. Only with [`Interfaces::Auto`](super::Interfaces::Auto).
     Loopback,
@@ -63,8 +63,8 @@ pub(super) fn unfit_for_auto(link: &Link) -> Option<Unfit> {
     unfit(link).or((link.layer == LinkLayer::Loopback).then_some(Unfit::Loopback))
 }
 
-/// Virtual devices without ndo_bpf (Linux 6.18: drivers/net, net/8021q, net/bridge). A bond has it where all its ports have it, so
-/// nothing can be said of it beforehand.
+/// Virtual devices without ndo_bpf (Linux 6.18: drivers/net, net/8021q, net/bridge). A bond has it where all its ports
+/// have it, so nothing can be said of it beforehand.
 const GENERIC_ONLY: [&str; 7] = ["bridge", "ipvlan", "loopback", "macvlan", "team", "vlan", "vxlan"];
 
 /// What there is to know about a link that is selected.

@@ -14,8 +14,8 @@ pub struct Foreign {
     pub mode: XdpMode,
     /// The kernel's number for it; `bpftool prog show id N` says more.
     pub program: u32,
-    /// What its author called it, at most 15 bytes. Unknown without CAP_SYS_ADMIN, which the kernel wants from those who look up
-    /// programs (bpf_prog_get_fd_by_id in kernel/bpf/syscall.c), and for a program that has none.
+    /// What its author called it, at most 15 bytes. Unknown without CAP_SYS_ADMIN, which the kernel wants from those
+    /// who look up programs (bpf_prog_get_fd_by_id in kernel/bpf/syscall.c), and for a program that has none.
     pub name: Option<Vec<u8>>,
 }
 

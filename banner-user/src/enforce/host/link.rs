@@ -15,8 +15,9 @@ use super::netlink::attributes;
 pub struct Link {
     /// The interface index, unique in its network namespace and never zero.
     pub index: u32,
-    /// At most 15 bytes. The kernel allows any byte but `/`, `:`, NUL and white space (dev_valid_name in net/core/dev.c), so it is
-    /// escaped where it is shown; what is not UTF-8 is replaced, so that such a link can be shown, but not named.
+    /// At most 15 bytes. The kernel allows any byte but `/`, `:`, NUL and white space (dev_valid_name in
+    /// net/core/dev.c), so it is escaped where it is shown; what is not UTF-8 is replaced, so that such a link can be
+    /// shown, but not named.
     pub name: String,
     /// Other names that it answers to (`ip link property add altname`), up to 127 bytes each.
     pub alternative_names: Vec<String>,
@@ -121,8 +122,8 @@ pub(super) fn decode(body: &[u8], links: &mut Vec<Link>) -> Result<(), DecodeErr
     Ok(())
 }
 
-/// rtnl_xdp_fill in net/core/rtnetlink.c reports each mode's program by itself (Linux 4.19), and once more by `IFLA_XDP_PROG_ID`
-/// where it is the only one.
+/// rtnl_xdp_fill in net/core/rtnetlink.c reports each mode's program by itself (Linux 4.19), and once more by
+/// `IFLA_XDP_PROG_ID` where it is the only one.
 fn attached(attribute: &LinkXdp) -> Option<AttachedXdp> {
     let (mode, program) = if let LinkXdp::DrvProgId(program) = attribute {
         (XdpMode::Native, *program)

@@ -1,4 +1,5 @@
-//! A netlink socket of the route family (rtnetlink(7)): dumps that are complete or fail, and the notifications of groups.
+//! A netlink socket of the route family (rtnetlink(7)): dumps that are complete or fail, and the notifications of
+//! groups.
 
 use std::{future::poll_fn, io};
 
@@ -19,7 +20,6 @@ const BUFFER: usize = 1 << 16;
 pub(super) struct Connection {
     pub(super) socket: TokioSocket,
     buffer: Box<[u8]>,
-    sequence: u32,
 }
 
 /// What the kernel sent.
@@ -34,7 +34,6 @@ pub(super) enum Received<'a> {
 pub(super) struct Message<'a> {
     pub(super) kind: u16,
     flags: u16,
-    sequence: u32,
     pub(super) body: &'a [u8],
 }
 
@@ -50,16 +49,17 @@ impl Connection {
             Ok(socket)
         };
         let socket = open().map_err(|error: io::Error| HostError::Open { cause: errno(&error) })?;
-        Ok(Self { socket, buffer: vec![0; BUFFER].into(), sequence: 0 })
+        Ok(Self { socket, buffer: vec![0; BUFFER].into() })
     }
 
     /// Asks for all objects of a kind and lets `decode` add what it finds in each message's body.
     ///
-    /// The whole answer is read in every case, so that the socket can be used again.
+    /// One at a time: an answer that was not read to its end, because the future was dropped or the transfer failed, is
+    /// still to come.
     ///
     /// # Errors
-    /// [`HostError::Unsteady`] where objects changed meanwhile, so that some may be missing; [`HostError::TooMany`] beyond `limit`;
-    /// [`HostError::Transfer`] and [`HostError::Decode`].
+    /// [`HostError::Unsteady`] where objects changed meanwhile, so that some may be missing; [`HostError::TooMany`]
+    /// beyond `limit`; [`HostError::Transfer`] and [`HostError::Decode`].
     pub(super) async fn dump<T>(
         &mut self,
         request: RouteNetlinkMessage,
@@ -69,9 +69,7 @@ impl Connection {
     ) -> Result<Vec<T>, HostError> {
         let transfer = |error: &io::Error| HostError::Transfer { what, cause: errno(error) };
         let malformed = |error: DecodeError| HostError::Decode { what, detail: error.to_string() };
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        self.socket.socket_ref().send(&dump_request(request, sequence), 0).map_err(|error| transfer(&error))?;
+        self.socket.socket_ref().send(&dump_request(request), 0).map_err(|error| transfer(&error))?;
 
         let mut found = Vec::new();
         let mut outcome = Ok(());
@@ -80,9 +78,6 @@ impl Connection {
                 return Err(HostError::Transfer { what, cause: Errno::ENOBUFS });
             };
             while let Some(message) = next_message(&mut bytes).map_err(malformed)? {
-                if message.sequence != sequence {
-                    continue;
-                }
                 if message.flags & NLM_F_DUMP_INTR != 0 {
                     outcome = outcome.and(Err(HostError::Unsteady));
                 }
@@ -126,10 +121,9 @@ impl Connection {
     }
 }
 
-fn dump_request(request: RouteNetlinkMessage, sequence: u32) -> Vec<u8> {
+fn dump_request(request: RouteNetlinkMessage) -> Vec<u8> {
     let mut message = NetlinkMessage::from(request);
     message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    message.header.sequence_number = sequence;
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
@@ -143,20 +137,15 @@ pub(super) fn next_message<'a>(bytes: &mut &'a [u8]) -> Result<Option<Message<'a
     }
     let message = NetlinkBuffer::new_checked(*bytes)?;
     let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
-    let taken = Message {
-        kind: message.message_type(),
-        flags: message.flags(),
-        sequence: message.sequence_number(),
-        body: message.payload(),
-    };
+    let taken = Message { kind: message.message_type(), flags: message.flags(), body: message.payload() };
     *bytes = bytes.get(length.next_multiple_of(usize::from(NLMSG_ALIGNTO))..).unwrap_or_default();
     Ok(Some(taken))
 }
 
 /// The attributes that follow a message's fixed header of `header` bytes.
 ///
-/// The decoders look at the attributes that they use and at no other: a kernel newer than the decoding crate may lay out one of the
-/// rest in a way that it refuses, and that must not keep the daemon from starting.
+/// The decoders look at the attributes that they use and at no other: a kernel newer than the decoding crate may lay
+/// out one of the rest in a way that it refuses, and that must not keep the daemon from starting.
 pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, DecodeError>> {
     NlasIterator::new(body.get(header..).unwrap_or_default())
 }

@@ -42,8 +42,8 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The addresses of the `nameserver` lines: the keyword at the very start, white space, the address, as glibc reads them
-/// (resolv/res_init.c). A zone is cut off, an address that is none is left out.
+/// The addresses of the `nameserver` lines: the keyword at the very start, white space, the address, as glibc reads
+/// them (resolv/res_init.c). A zone is cut off, an address that is none is left out.
 fn parse(text: &[u8]) -> Vec<IpAddr> {
     text.split(|byte| *byte == b'\n')
         .filter_map(|line| line.strip_prefix(b"nameserver"))

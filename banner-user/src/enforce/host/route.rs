@@ -16,14 +16,16 @@ const RTA_VIA: u16 = 18;
 /// One next hop of a default route: where packets for everywhere go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefaultRoute {
-    /// The router; none where the link itself is the way (a tunnel, a point-to-point link). Of an IPv4 route it may be IPv6 (RFC 5549).
+    /// The router; none where the link itself is the way (a tunnel, a point-to-point link). Of an IPv4 route it may be
+    /// IPv6 (RFC 5549).
     pub gateway: Option<IpAddr>,
     /// The index of the link.
     pub link: u32,
 }
 
-/// Asks for the routes of one family in all tables that lead somewhere: the kernel leaves out the local, broadcast and unreachable
-/// ones. It can filter by type and table but not by destination (ip_valid_fib_dump_req in net/ipv4/fib_frontend.c).
+/// Asks for the routes of one family in all tables that lead somewhere: the kernel leaves out the local, broadcast and
+/// unreachable ones. It can filter by type and table but not by destination (ip_valid_fib_dump_req in
+/// net/ipv4/fib_frontend.c).
 pub(super) fn request(family: AddressFamily) -> RouteNetlinkMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
@@ -31,10 +33,11 @@ pub(super) fn request(family: AddressFamily) -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetRoute(message)
 }
 
-/// Decodes the body of an `RTM_NEWROUTE`: adds the next hops where it is a default route of `family`, and nothing otherwise.
+/// Decodes the body of an `RTM_NEWROUTE`: adds the next hops where it is a default route of `family`, and nothing
+/// otherwise.
 ///
-/// A kernel without IPv6 answers with all the families that it has. A route over a next-hop object repeats the object's hops, unless
-/// the sysctl net.ipv4.nexthop_compat_mode is 0; then they are not seen here.
+/// A kernel without IPv6 answers with all the families that it has. A route over a next-hop object repeats the object's
+/// hops, unless the sysctl net.ipv4.nexthop_compat_mode is 0; then they are not seen here.
 pub(super) fn decode(body: &[u8], family: AddressFamily, routes: &mut Vec<DefaultRoute>) -> Result<(), DecodeError> {
     if !is_default(body)? {
         return Ok(());
@@ -67,7 +70,8 @@ pub(super) fn decode(body: &[u8], family: AddressFamily, routes: &mut Vec<Defaul
     Ok(())
 }
 
-/// Whether the body of an `RTM_NEWROUTE` or `RTM_DELROUTE` is of a route to everywhere. It is cheap: there may be a million others.
+/// Whether the body of an `RTM_NEWROUTE` or `RTM_DELROUTE` is of a route to everywhere. It is cheap: there may be a
+/// million others.
 pub(super) fn is_default(body: &[u8]) -> Result<bool, DecodeError> {
     Ok(RouteHeader::parse(body)?.destination_prefix_length == 0)
 }

@@ -10,8 +10,8 @@ use super::{
     route,
 };
 
-/// Changes come in swarms (a link that goes down takes its addresses and routes along): they are reported once, this long after the
-/// first of them.
+/// Changes come in swarms (a link that goes down takes its addresses and routes along): they are reported once, this
+/// long after the first of them.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// `RTNLGRP_*`: links, and addresses and routes of both families (include/uapi/linux/rtnetlink.h).
@@ -42,8 +42,8 @@ impl Watch {
         Ok(Self { connection: Connection::open(&GROUPS)?, due: None })
     }
 
-    /// Returns once there was a change since it returned last, within a tenth of a second. Notifications that the kernel had to drop
-    /// count as a change. Nothing is forgotten where the future is dropped.
+    /// Returns once there was a change since it returned last, within a tenth of a second. Notifications that the
+    /// kernel had to drop count as a change. Nothing is forgotten where the future is dropped.
     ///
     /// # Errors
     /// [`HostError::Transfer`]: the socket is of no more use.
@@ -73,8 +73,8 @@ impl Watch {
     }
 }
 
-/// Whether a notification is worth reading the network again: all but routes to somewhere, which a router learns by the thousand.
-/// What cannot be understood is worth it.
+/// Whether a notification is worth reading the network again: all but routes to somewhere, which a router learns by the
+/// thousand. What cannot be understood is worth it.
 fn matters(mut bytes: &[u8]) -> bool {
     while let Ok(Some(message)) = next_message(&mut bytes) {
         let is_route = matches!(message.kind, libc::RTM_NEWROUTE | libc::RTM_DELROUTE);

@@ -1,10 +1,10 @@
 mod decoding;
-mod namespace;
+mod kernel;
 
 use super::{Link, LinkLayer, Snapshot};
 
 /// A link as a network card's driver would make it.
-pub(in super::super) fn link(index: u32, name: &str) -> Link {
+pub(in crate::enforce) fn link(index: u32, name: &str) -> Link {
     Link {
         index,
         name: name.to_owned(),
@@ -18,6 +18,6 @@ pub(in super::super) fn link(index: u32, name: &str) -> Link {
     }
 }
 
-pub(in super::super) fn snapshot<const N: usize>(links: [Link; N]) -> Snapshot {
+pub(in crate::enforce) fn snapshot<const N: usize>(links: [Link; N]) -> Snapshot {
     Snapshot { links: links.into(), ..Snapshot::default() }
 }

@@ -1,43 +1,12 @@
 //! What the kernel says, in a network namespace that each test makes.
 
-use std::{cell::Cell, io::Write, net::IpAddr, process::Command, process::Stdio, thread, time::Duration};
+use std::{cell::Cell, net::IpAddr, time::Duration};
 
 use netlink_sys::AsyncSocket;
-use nix::sched::{CloneFlags, unshare};
 use tokio::time::timeout;
 
 use super::{super::*, link};
-
-/// Runs a test on a thread with a network namespace of its own; both go together.
-fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
-    if !nix::unistd::geteuid().is_root() {
-        assert!(std::env::var_os("CI").is_none(), "tests of the host's network need root");
-        println!("skipped: making a network namespace needs root");
-        return;
-    }
-    thread::scope(|scope| {
-        let namespace = scope.spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { timeout(Duration::from_secs(60), test()).await.expect("the test hangs") });
-        });
-        namespace.join().unwrap();
-    });
-}
-
-/// Runs lines of `ip` in the namespace of the calling thread.
-fn ip(lines: &str) {
-    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    ip.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    assert!(ip.wait().unwrap().success(), "{lines}");
-}
-
-/// Without link-local addresses, whose duplicate detection would be a change a second later.
-const VETH: &str = "
-    link add mail0 type veth peer name peer0
-    link set mail0 up addrgenmode none
-    link set peer0 up addrgenmode none
-";
+use crate::enforce::namespace::{VETH, in_namespace, ip};
 
 fn addresses(texts: &[&str]) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -155,6 +124,25 @@ fn default_routes_of_both_families_are_found_in_all_tables() {
     });
 }
 
+/// There is one for every address, and a router's table has a million that lead somewhere.
+#[test]
+fn the_kernel_leaves_out_local_routes() {
+    in_namespace(|| async {
+        ip(VETH);
+        ip("
+            address add 198.51.100.10/24 dev mail0
+            route add default via 198.51.100.1
+        ");
+        let mut connection = Connection::open(&[]).unwrap();
+        let count = |_: &[u8], found: &mut Vec<()>| {
+            found.push(());
+            Ok(())
+        };
+        let routes = connection.dump(route::request(AddressFamily::Inet), "routes", 10, count).await.unwrap();
+        assert_eq!(routes.len(), 2, "the default route and that of the prefix");
+    });
+}
+
 #[test]
 fn a_long_list_comes_whole() {
     in_namespace(|| async {
@@ -216,6 +204,13 @@ fn a_refusal_of_the_kernel_is_an_error() {
 /// Longer than a change takes to be reported, by far.
 const QUIET: Duration = Duration::from_millis(400);
 
+/// The kernel reports a link that has come up at most once a second (net/core/link_watch.c).
+async fn settled() -> Watch {
+    let mut watch = Watch::open().unwrap();
+    while timeout(Duration::from_millis(1500), watch.changed()).await.is_ok() {}
+    watch
+}
+
 async fn is_quiet(watch: &mut Watch) -> bool {
     timeout(QUIET, watch.changed()).await.is_err()
 }
@@ -225,11 +220,10 @@ fn every_kind_of_change_wakes_once() {
     in_namespace(|| async {
         ip(VETH);
         ip("address add 198.51.100.10/24 dev mail0");
-        let mut watch = Watch::open().unwrap();
-        assert!(is_quiet(&mut watch).await);
+        let mut watch = settled().await;
         for change in [
-            "link add bridge0 type bridge",
             "link set mail0 mtu 1400",
+            "link property add dev mail0 altname another",
             "address add 192.0.2.1/24 dev mail0",
             "address add 2001:db8::10/64 dev mail0 nodad",
             "address del 192.0.2.1/24 dev mail0",
@@ -262,11 +256,24 @@ fn a_change_is_not_forgotten_with_a_dropped_future() {
 }
 
 #[test]
-fn notifications_that_the_kernel_dropped_are_a_change() {
+fn changes_that_do_not_cease_are_reported_all_the_same() {
     in_namespace(|| async {
         ip(VETH);
         let mut watch = Watch::open().unwrap();
-        assert!(is_quiet(&mut watch).await);
+        let mut changes = 0;
+        while timeout(Duration::from_millis(10), watch.changed()).await.is_err() {
+            changes += 1;
+            assert!(changes < 200);
+            ip(&format!("link set mail0 mtu {}", 1400 + changes));
+        }
+    });
+}
+
+#[test]
+fn notifications_that_the_kernel_dropped_are_a_change() {
+    in_namespace(|| async {
+        ip(VETH);
+        let mut watch = settled().await;
         watch.connection.socket.socket_ref().set_rx_buf_sz(1).unwrap();
         // None of these would count by itself, were it heard.
         ip("address add 198.51.100.10/24 dev mail0");

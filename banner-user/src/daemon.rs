@@ -1,1 +1,0 @@
-//! The one loop that joins the steps.

@@ -1,0 +1,251 @@
+//! What the control socket asks, answered from the state of the judge and of the kernel.
+
+use std::net::IpAddr;
+
+use tracing::info;
+
+use super::{Daemon, Next, view};
+use crate::{
+    clock::Now,
+    control::{
+        Request,
+        protocol::{
+            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, PAGE_MAX, Packets,
+            Prefix, Status, Text, UnbanRequest, Unbanned, Why,
+        },
+    },
+    enforce::bans::BanMapError,
+    event::FileId,
+    judge::{
+        self,
+        manual::{self, Refusal, Target},
+        policy::BanTime,
+    },
+};
+
+impl Daemon {
+    /// Answers one request. Whoever asked may have gone meanwhile: an answer that nobody takes is no error.
+    pub(super) async fn answer(&mut self, request: Request) -> Next {
+        match request {
+            Request::Status(reply) => drop(reply.send(self.status())),
+            Request::Bans(query, reply) => drop(reply.send(self.bans(&query))),
+            Request::Why(address, reply) => drop(reply.send(self.why(address))),
+            Request::Ban(request, reply) => drop(reply.send(self.ban(&request))),
+            Request::Unban(request, reply) => drop(reply.send(self.unban(&request))),
+            Request::Reload(reply) => drop(reply.send(self.reload().await)),
+            Request::Detach(reply) => {
+                let detached = self.detach();
+                let done = detached.is_ok();
+                drop(reply.send(detached));
+                if done {
+                    return Next::Stop;
+                }
+            }
+        }
+        Next::Continue
+    }
+
+    fn status(&self) -> Result<Status, ErrorBody> {
+        let judged = self.judge.status();
+        let kernel = self.enforcer.kernel_ref();
+        let jails = self.config.policy.jails.iter().zip(&judged.jails).map(|(jail, status)| protocol::Jail {
+            name: Text::from(&*jail.name),
+            currently_failed: status.currently_failed as u64,
+            total_failed: status.total_failed,
+            currently_banned: status.currently_banned as u64,
+            total_banned: status.total_banned,
+            maxretry: jail.maxretry,
+            findtime: jail.findtime.as_secs(),
+            bantime: view::ban_time(jail.bantime),
+            services: view::services(jail.services, &self.config.services),
+            filter: jail.filters.iter().map(|name| Text::from(&**name)).collect(),
+            source: jail.source.iter().map(|path| Text::escape(path.as_bytes())).collect(),
+            observe: jail.observe,
+        });
+        let stale = |id: FileId| {
+            let stale = judged.stale.iter().find(|stale| stale.file == id)?;
+            let side = if stale.ahead { "ahead" } else { "behind" };
+            Some(format!("its stamps are {} s {side}; lines are judged by their arrival", stale.off_by.as_secs()))
+        };
+        let overflowed = |map| {
+            let room = judged.room.iter().find(|(known, ..)| *known == map);
+            room.map_or(0, |(_, yielded, waiting)| yielded + *waiting as u64)
+        };
+        let mut limits = view::limits(&kernel.bans, self.config.map_sizes, overflowed);
+        limits.sources = Some(Fill {
+            used: judged.jails.iter().map(|jail| jail.currently_failed as u64).sum(),
+            limit: self.config.policy.limits.sources as u64,
+            overflowed: judged.evicted,
+        });
+        Ok(Status {
+            daemon: Some(protocol::Daemon {
+                version: env!("CARGO_PKG_VERSION").into(),
+                pid: std::process::id(),
+                since: self.started.wall.into(),
+            }),
+            interfaces: self.guard.interfaces().iter().map(view::interface).collect(),
+            jails: jails.collect(),
+            files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
+            packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
+            limits,
+            warnings: self.current_warnings(&judged),
+        })
+    }
+
+    fn current_warnings(&self, judged: &judge::status::Status) -> Vec<Text> {
+        let slower = self
+            .guard
+            .interfaces()
+            .iter()
+            .flat_map(|guarded| guarded.notes.iter().map(move |note| format!("interface {guarded}: {note}")));
+        let outages = judged.outages.iter().map(|outage| {
+            format!(
+                "the authentication backend does not answer since {} (filter {}): such failures count against nobody",
+                outage.since, outage.filter
+            )
+        });
+        let others =
+            judged.others.iter().filter(|(origin, bans)| *bans > 0 && matches!(origin, judge::Origin::Jail(_))).map(
+                |(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"),
+            );
+        let unmatched = self.follower.unmatched().map(|pattern| format!("no file matches {pattern}"));
+        let all = self.warnings.iter().cloned().chain(slower).chain(outages).chain(others).chain(unmatched);
+        all.chain(self.enforcer.refusal()).map(Text::from).collect()
+    }
+
+    fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {
+        let now = Now::read();
+        if let Some(jail) = query.jail.as_ref().filter(|jail| !self.has_jail(jail.as_str())) {
+            return Err(ErrorBody::new(ErrorKind::Invalid, format!("there is no jail `{jail}`"))
+                .remedy("`banner status` shows the jails"));
+        }
+        let limit = query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let page = self.judge.bans(query.after.map(Prefix::net), limit.into());
+        let shown = page.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
+        let mut bans = shown.collect::<Result<Vec<_>, _>>().map_err(|error| refused_by_kernel(&error))?;
+        bans.retain(|ban| query.jail.is_none() || ban.jail == query.jail);
+        Ok(BansPage { bans, next: page.next.map(Prefix::from) })
+    }
+
+    /// Whether a jail is configured, or was and still has bans.
+    fn has_jail(&self, name: &str) -> bool {
+        let is_orphan = |origin: &judge::Origin| matches!(origin, judge::Origin::Jail(jail) if **jail == *name);
+        self.config.policy.jails.iter().any(|jail| *jail.name == *name)
+            || self.judge.status().others.iter().any(|(origin, _)| is_orphan(origin))
+    }
+
+    fn why(&self, address: IpAddr) -> Result<Why, ErrorBody> {
+        let now = Now::read();
+        let why = self.judge.why(address);
+        let shown = why.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
+        let file =
+            |id| self.follower.path(id).map_or_else(|| Text::from("a file that is no longer followed"), Text::from);
+        let failures = why.evidence.iter().flat_map(|evidence| &evidence.failures);
+        let tallies = why
+            .tallies
+            .iter()
+            .zip(&self.config.policy.jails)
+            .filter(|(tally, _)| tally.failures > 0 || tally.protection.is_some());
+        // A ban that --force made over a protection holds all the same.
+        let forced = why.bans.iter().any(|ban| ban.forced);
+        Ok(Why {
+            address: why.address,
+            source: why.source.into(),
+            protected: why.protections.first().filter(|_| !forced).map(|protection| Text::from(protection.to_string())),
+            bans: shown.collect::<Result<_, _>>().map_err(|error| refused_by_kernel(&error))?,
+            tally: tallies
+                .map(|(tally, jail)| protocol::Tally {
+                    jail: Text::from(&*tally.jail),
+                    failures: f64::from(tally.failures) / 4.0,
+                    maxretry: jail.maxretry,
+                    findtime: jail.findtime.as_secs(),
+                    protected: tally.protection.map(|protection| Text::from(protection.to_string())),
+                })
+                .collect(),
+            failures: failures.map(|failure| view::failure(failure, file(failure.position.file))).collect(),
+            newest_line: why.evidence.map(|evidence| Text::escape(&evidence.line)),
+            failures_while_banned: why.bans.iter().map(|ban| u64::from(ban.late)).sum(),
+        })
+    }
+
+    fn ban(&mut self, request: &BanRequest) -> Result<Banned, ErrorBody> {
+        let now = Now::read();
+        let names = request.services.iter().map(Text::as_str);
+        let services = match self.config.services.mask(names) {
+            Ok(mask) => (!mask.is_empty()).then_some(mask),
+            Err(error) => return Err(ErrorBody::new(ErrorKind::Invalid, error.to_string())),
+        };
+        let request = manual::BanRequest {
+            target: target(request.prefix),
+            bantime: request.bantime.map(|length| match length {
+                protocol::BanTime::Permanent => BanTime::Permanent,
+                protocol::BanTime::Seconds(seconds) => {
+                    BanTime::For(std::time::Duration::from_secs(seconds.get().into()))
+                }
+            }),
+            services,
+            jail: request.jail.as_ref().map(ToString::to_string),
+            force: request.force,
+        };
+        let banned = self.judge.ban(&request, now).map_err(|refusal| refused(&refusal))?;
+        self.enforcer.carry_out_all(&mut self.judge, banned.effects, now);
+        Ok(Banned {
+            prefix: banned.ban.prefix.into(),
+            until: view::end(banned.ban.until, now),
+            services: view::services(banned.ban.services, &self.config.services),
+            except: banned.protected_inside.iter().map(|protection| protection.prefix.into()).collect(),
+            overridden: banned.overridden.iter().map(|protection| Text::from(protection.to_string())).collect(),
+        })
+    }
+
+    fn unban(&mut self, request: &UnbanRequest) -> Result<Unbanned, ErrorBody> {
+        let now = Now::read();
+        let unbanned = self.judge.unban(target(request.prefix), now);
+        self.enforcer.carry_out_all(&mut self.judge, unbanned.effects, now);
+        let Some(first) = unbanned.lifted.first() else {
+            let mut error = ErrorBody::new(ErrorKind::NotBanned, format!("{} is not banned", request.prefix));
+            for ban in &unbanned.still {
+                let wider = Prefix::from(ban.prefix);
+                error = error.because(format!("{wider} around it is")).remedy(format!("banner unban {wider}"));
+            }
+            if unbanned.forgotten > 0 {
+                error = error.because("its failures are forgotten");
+            }
+            return Err(error);
+        };
+        Ok(Unbanned {
+            prefix: first.prefix.into(),
+            lifted: unbanned.lifted.len() as u64,
+            still_banned_by: unbanned.still.iter().map(|ban| ban.prefix.into()).collect(),
+        })
+    }
+
+    fn detach(&mut self) -> Result<Detached, ErrorBody> {
+        let entries = self.enforcer.entries().map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
+        let interfaces = self.guard.interfaces().iter().map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
+        self.enforcer
+            .kernel_ref()
+            .remove_pins()
+            .map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
+        info!("detached by hand: nothing is enforced any more");
+        Ok(Detached { interfaces, entries: entries.len() as u64 })
+    }
+}
+
+/// An address is banned as it is judged, a prefix as it is.
+fn target(prefix: Prefix) -> Target {
+    let net = prefix.net();
+    if net.prefix_len() == net.max_prefix_len() { Target::Address(net.addr()) } else { Target::Prefix(net) }
+}
+
+fn refused(refusal: &Refusal) -> ErrorBody {
+    let kind = match refusal {
+        Refusal::Protected { .. } | Refusal::TooWide { .. } | Refusal::TooManyProtected { .. } => ErrorKind::Refused,
+        Refusal::UnknownJail { .. } | Refusal::Empty(_) => ErrorKind::Invalid,
+    };
+    ErrorBody::new(kind, refusal.to_string())
+}
+
+fn refused_by_kernel(error: &BanMapError) -> ErrorBody {
+    ErrorBody::new(ErrorKind::Kernel, error.to_string()).remedy("`banner check` tells what the kernel can do")
+}

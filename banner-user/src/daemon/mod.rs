@@ -1,0 +1,330 @@
+//! The one loop that joins the steps: logs are read, lines detected, events judged, effects carried out.
+//!
+//! ```text
+//!            wake-up ─┐
+//!    control request ─┤                       ┌─ follower ─> detector ─┐
+//!     judge deadline ─┼─> select! ─> Daemon ──┤                        ├─> judge ─> Enforcer ─> kernel
+//!     network change ─┤                       └─ operator, clock, host ┘
+//!   signal, 1 s tick ─┘
+//! ```
+//!
+//! Everything runs on one thread, and nothing in the loop waits for anything but the kernel: logs are read in slices of
+//! [`READ_BUDGET`], listings are answered page by page.
+
+mod answer;
+mod enforcer;
+mod log;
+mod platform;
+mod reload;
+mod view;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tracing::{error, info, warn};
+
+use self::enforcer::Enforcer;
+pub use self::platform::System;
+use crate::{
+    clock::{BootTime, Now},
+    config::Config,
+    control::{
+        Request, server,
+        socket::{BindError, Socket},
+    },
+    detect::{Detector, Filter, FilterError},
+    enforce::{
+        guard::{Guard, GuardError},
+        host::{self, Host, HostError, Role, Snapshot, Watch},
+        kernel::{Kernel, KernelError},
+        pins::Pins,
+    },
+    judge::{HostAddresses, Input, Judge, Line},
+    source::{Follower, PatternError, Progress, Wakeup},
+};
+
+/// How much of the logs is read before the loop looks at everything else again: some milliseconds of work.
+const READ_BUDGET: usize = 1 << 20;
+
+/// The filters that a configuration can name.
+const FILTERS: &[&str] = &["postfix-sasl", "cyrus"];
+
+/// How often resolv.conf is read again; the kernel tells of everything else that makes up the host's network.
+const HOST_EVERY: Duration = Duration::from_secs(60);
+
+/// How many requests may wait for the loop. Connections are fewer.
+const REQUESTS_MAX: usize = 32;
+
+/// Why the daemon does not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The control socket cannot be had; a second daemon gets no further than this.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// The kernel does not enforce.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// An interface cannot be guarded.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The host's network cannot be read.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A filter does not compile.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A source is not a pattern.
+    #[error(transparent)]
+    Source(#[from] PatternError),
+    /// The runtime does not start.
+    #[error("cannot start the event loop: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Everything that the loop owns.
+struct Daemon {
+    config: Config,
+    /// Where the configuration came from, to read it again.
+    config_path: Option<PathBuf>,
+    started: Now,
+    follower: Follower,
+    progress: Progress,
+    detector: Detector,
+    judge: Judge,
+    enforcer: Enforcer,
+    guard: Guard,
+    host: Host,
+    /// When the host's network was last looked at.
+    host_read_at: BootTime,
+    /// Warnings that stay true while the daemon runs.
+    warnings: Vec<String>,
+}
+
+/// What the loop does next.
+enum Next {
+    Continue,
+    /// End, and leave enforcement on.
+    Stop,
+}
+
+/// Runs until a signal or `detach` ends it. Enforcement goes on after a signal, and ends with `detach`.
+///
+/// # Errors
+/// Where it cannot start: with what is wrong and what to do.
+pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // First of all: whoever holds the socket's lock is the one daemon that may touch the maps.
+        let socket = Socket::bind(&config.socket)?;
+        let mut watch = Watch::open()?;
+        let mut daemon = Daemon::start(config, config_path).await?;
+        let (requests, mut queue) = mpsc::channel(REQUESTS_MAX);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(server::serve(socket, requests, async {
+            // An error means that the loop is gone: that is a stop too.
+            let _ = stopped.await;
+        }));
+        let signals = Signals::new()?;
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+            warn!("cannot tell the service manager that banner is ready: {error}");
+        }
+        let result = daemon.serve(&mut queue, &mut watch, signals).await;
+        drop(queue);
+        drop(stop);
+        let _ = server.await;
+        result
+    })
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+impl Daemon {
+    async fn start(config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
+        let started = Now::read();
+        let detector = detector(&config)?;
+        let follower = Follower::new(patterns(&config))?;
+        let host = Host::default();
+        let network = host.read().await?;
+        let (mut kernel, migration) = Kernel::load(&Pins::new(&config.bpffs), config.map_sizes)?;
+        if let Some(migration) = migration {
+            info!("the maps have another size now: {} bans were taken along", migration.kept);
+            if migration.dropped > 0 {
+                warn!("{} bans nearest their end had no room in the new maps", migration.dropped);
+            }
+        }
+        kernel.guard(&config.services)?;
+        let mut judge = Judge::new(config.policy.clone());
+        let mut enforcer = Enforcer::new(kernel);
+        // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
+        enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
+        let found = enforcer.entries()?;
+        enforcer.carry_out(&mut judge, Input::Adopt(found), started);
+        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
+        for guarded in guard.interfaces() {
+            info!("interface {guarded} is guarded");
+            guarded.notes.iter().for_each(|note| warn!("interface {guarded}: {note}"));
+        }
+        let warnings = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
+        Ok(Self {
+            config_path: config_path.map(Path::to_owned),
+            started,
+            follower,
+            progress: Progress::More,
+            detector,
+            judge,
+            enforcer,
+            guard,
+            host,
+            host_read_at: started.boot,
+            warnings,
+            config,
+        })
+    }
+
+    async fn serve(
+        &mut self,
+        requests: &mut mpsc::Receiver<Request>,
+        watch: &mut Watch,
+        mut signals: Signals,
+    ) -> Result<(), DaemonError> {
+        let mut wakeup = Wakeup::new();
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watching = true;
+        loop {
+            let deadline = self.deadline();
+            let next = tokio::select! {
+                notice = wakeup.wait(self.progress) => {
+                    notice.iter().for_each(|notice| warn!("{notice}"));
+                    self.read();
+                    if let Some(notice) = wakeup.watch(&self.follower).await {
+                        warn!("{notice}");
+                    }
+                    Next::Continue
+                }
+                Some(request) = requests.recv() => self.answer(request).await,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.enforcer.carry_out(&mut self.judge, Input::Tick, Now::read());
+                    Next::Continue
+                }
+                changed = watch.changed(), if watching => {
+                    if let Err(error) = changed {
+                        warn!("changes of the network are no longer heard of, and looked for once a minute: {error}");
+                        watching = false;
+                    }
+                    self.look_at_host().await;
+                    Next::Continue
+                }
+                _ = second.tick() => {
+                    self.keep_house().await;
+                    Next::Continue
+                }
+                _ = signals.hangup.recv() => {
+                    match self.reload().await {
+                        Ok(_) => info!("the configuration was read again"),
+                        Err(error) => error!("the old configuration stays in force: {error}"),
+                    }
+                    Next::Continue
+                }
+                _ = signals.interrupt.recv() => Next::Stop,
+                _ = signals.terminate.recv() => Next::Stop,
+            };
+            if let Next::Stop = next {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what the logs have, judges it, and carries out what follows before the next line is looked at.
+    fn read(&mut self) {
+        let now = Now::read();
+        let Self { follower, detector, judge, enforcer, .. } = self;
+        self.progress = follower.poll(
+            now.boot,
+            READ_BUDGET,
+            &mut |line| {
+                if let Some(event) = detector.handle(line.bytes, now.wall) {
+                    let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
+                    enforcer.carry_out(judge, Input::Line(Line { event, bytes, position, sources, live }), now);
+                }
+            },
+            &mut |notice| warn!("{notice}"),
+        );
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.judge.next_deadline()?;
+        Some(Instant::now() + (deadline - Now::read().boot))
+    }
+
+    async fn keep_house(&mut self) {
+        let now = Now::read();
+        if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
+            error!("the deadlines of the bans could not be set right after a suspend: {error}");
+        }
+        if now.boot - self.host_read_at >= HOST_EVERY {
+            self.look_at_host().await;
+        }
+    }
+
+    /// Own addresses, gateways and resolvers may be others now, and so may the interfaces.
+    async fn look_at_host(&mut self) {
+        let now = Now::read();
+        self.host_read_at = now.boot;
+        match self.host.read().await {
+            Ok(network) => {
+                self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
+                for news in self.guard.refresh(self.enforcer.kernel(), &network) {
+                    warn!("{news}");
+                }
+            }
+            Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),
+        }
+    }
+}
+
+fn detector(config: &Config) -> Result<Detector, FilterError> {
+    let mut names: Vec<&str> = config.policy.jails.iter().flat_map(|jail| &jail.filters).map(|name| &**name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let filters = names.into_iter().map(Filter::built_in).collect::<Result<_, _>>()?;
+    Ok(Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system)))
+}
+
+fn patterns(config: &Config) -> Vec<String> {
+    config.policy.sources().into_iter().map(str::to_owned).collect()
+}
+
+fn addresses(network: &Snapshot) -> HostAddresses {
+    let mut addresses = HostAddresses::default();
+    for protected in host::protected(network) {
+        match protected.role {
+            Role::Own { .. } => addresses.own.push(protected.address),
+            Role::Gateway { .. } => addresses.gateways.push(protected.address),
+            Role::Resolver => addresses.resolvers.push(protected.address),
+        }
+    }
+    addresses
+}

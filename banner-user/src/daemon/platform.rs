@@ -1,0 +1,188 @@
+//! What the command line finds on a real machine: the daemon, and the pinned maps where none runs.
+
+use std::{fmt::Display, path::Path};
+
+use super::{DaemonError, FILTERS, log, view};
+use crate::{
+    cli::{Exit, Failure, Finding, Platform, Verdict},
+    clock::Now,
+    config::Config,
+    control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
+    control::socket::BindError,
+    enforce::{
+        bans::BanMaps,
+        guard::GuardError,
+        host::{self, Host, Snapshot, XdpMode},
+        kernel::{self, KernelError},
+        pins::{Pins, PinsError},
+    },
+    judge::effect::{Map, Until},
+};
+
+/// This machine.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Platform for System {
+    fn filters(&self) -> &[&str] {
+        FILTERS
+    }
+
+    fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
+        log::start();
+        super::run(config, path).map_err(|error| {
+            let explained = match &error {
+                DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => error.explained(),
+                DaemonError::Socket(_)
+                | DaemonError::Guard(GuardError::Select(_) | GuardError::Refused { .. })
+                | DaemonError::Host(_)
+                | DaemonError::Filter(_)
+                | DaemonError::Source(_)
+                | DaemonError::Runtime(_) => None,
+            };
+            match explained {
+                Some(explained) => Failure::new(exit(&error), &format_args!("{error}: {explained}")),
+                None => Failure::new(exit(&error), &error),
+            }
+        })
+    }
+
+    fn check(&self, config: &Config) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut find = |subject: &str, verdict, note: String| {
+            findings.push(Finding { subject: subject.into(), verdict, note: note.into() });
+        };
+        match kernel::release() {
+            Ok(release) => find("kernel", Verdict::Good, format!("Linux {release}")),
+            Err(error) => find("kernel", Verdict::Refused, error.to_string()),
+        }
+        match Pins::new(&config.bpffs).check() {
+            Ok(()) => find("bpffs", Verdict::Good, config.bpffs.display().to_string()),
+            Err(error) => find("bpffs", Verdict::Misconfigured, error.to_string()),
+        }
+        match kernel::probe_ticks() {
+            Ok(ticks) => find("XDP", Verdict::Good, format!("programs load and run; {} ticks a second", ticks.hertz())),
+            Err(error) => find("XDP", Verdict::Refused, error.to_string()),
+        }
+        match network() {
+            Err(error) => find("network", Verdict::Refused, error),
+            Ok(network) => match host::select(&network, &config.interface) {
+                Err(error) => find("interface", Verdict::Misconfigured, error.to_string()),
+                Ok(selection) => {
+                    for link in &selection.links {
+                        let notes = selection.notes.iter().filter(|note| note.interface == link.name);
+                        let notes: Vec<String> = notes.map(ToString::to_string).collect();
+                        let subject = Text::escape(link.name.as_bytes()).to_string();
+                        let subject = format!("interface {subject}");
+                        if notes.is_empty() {
+                            find(&subject, Verdict::Good, format!("index {}, MTU {}", link.index, link.mtu));
+                        } else {
+                            find(&subject, Verdict::Warning, notes.join("; "));
+                        }
+                    }
+                }
+            },
+        }
+        for source in config.policy.sources() {
+            // Patterns may match nothing yet, and a file may come later: both are told by the daemon.
+            if !source.contains(['*', '?', '[']) {
+                match std::fs::File::open(source) {
+                    Ok(_) => find(source, Verdict::Good, "readable".to_owned()),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        find(source, Verdict::Warning, "does not exist; it is followed as soon as it does".to_owned());
+                    }
+                    Err(error) => find(source, Verdict::Misconfigured, format!("cannot be read: {error}")),
+                }
+            }
+        }
+        findings
+    }
+
+    fn offline_status(&self, config: &Config) -> Result<Option<Status>, Failure> {
+        let pins = Pins::new(&config.bpffs);
+        if !pins.exist() {
+            return Ok(None);
+        }
+        let bans = BanMaps::open(&pins).map_err(refused)?;
+        let network = network().map_err(refused)?;
+        Ok(Some(Status {
+            interfaces: linked_interfaces(&pins, &network),
+            packets: Packets::read(|reason| bans.packets(reason)).map_err(refused)?,
+            limits: view::limits(&bans, kernel::pinned_sizes(&pins).map_err(refused)?, |_| 0),
+            ..Status::default()
+        }))
+    }
+
+    fn offline_bans(&self, config: &Config) -> Result<Option<Box<dyn Iterator<Item = Ban>>>, Failure> {
+        let pins = Pins::new(&config.bpffs);
+        if !pins.exist() {
+            return Ok(None);
+        }
+        let ticks = kernel::probe_ticks().map_err(refused)?;
+        let mut entries = BanMaps::open(&pins).and_then(|bans| bans.entries(&ticks)).map_err(refused)?;
+        entries.retain(|(entry, _)| !entry.protected);
+        entries.sort_by_key(|(entry, _)| entry.slot.prefix());
+        let (services, now) = (config.services.clone(), Now::read());
+        let is_in_force = move |until: Until| until > Until::Boot(now.boot);
+        Ok(Some(Box::new(
+            entries
+                .into_iter()
+                .filter(move |(entry, _)| is_in_force(entry.until))
+                .map(move |(entry, counters)| view::entry(&entry, counters, &services, now)),
+        )))
+    }
+
+    fn offline_detach(&self, config: &Config) -> Result<Option<Detached>, Failure> {
+        let pins = Pins::new(&config.bpffs);
+        if !pins.exist() {
+            return Ok(None);
+        }
+        // What cannot be read any more can be taken off all the same.
+        let entries = BanMaps::open(&pins).map_or(0, |bans| Map::ALL.map(|map| bans.used(map)).iter().sum());
+        let interfaces = network().map(|network| linked_interfaces(&pins, &network)).unwrap_or_default();
+        pins.remove().map_err(refused)?;
+        Ok(Some(Detached { interfaces: interfaces.into_iter().map(|interface| interface.name).collect(), entries }))
+    }
+}
+
+fn network() -> Result<Snapshot, String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(Host::default().read()).map_err(|error| error.to_string())
+}
+
+/// The interfaces for which a link is pinned.
+fn linked_interfaces(pins: &Pins, network: &Snapshot) -> Vec<Interface> {
+    let indices = pins.linked_interfaces().unwrap_or_default();
+    let show = |index: u32| match network.link(index) {
+        Some(link) => {
+            let mode = link.xdp.first().map(|attached| match attached.mode {
+                XdpMode::Native | XdpMode::Offload => crate::control::protocol::Mode::Native,
+                XdpMode::Generic => crate::control::protocol::Mode::Generic,
+            });
+            let state = if mode.is_some() { InterfaceState::Attached } else { InterfaceState::Failed };
+            Interface { name: Text::escape(link.name.as_bytes()), mode, state, note: None }
+        }
+        None => Interface {
+            name: Text::from(format!("index {index}")),
+            mode: None,
+            state: InterfaceState::Missing,
+            note: None,
+        },
+    };
+    indices.into_iter().map(show).collect()
+}
+
+fn refused(error: impl Display) -> Failure {
+    Failure::new(Exit::Kernel, &error)
+}
+
+fn exit(error: &DaemonError) -> Exit {
+    match error {
+        DaemonError::Guard(GuardError::Select(_)) | DaemonError::Filter(_) | DaemonError::Source(_) => Exit::Usage,
+        DaemonError::Kernel(KernelError::Pins(PinsError::NotBpffs { .. })) => Exit::Usage,
+        DaemonError::Socket(BindError::AlreadyRunning { .. }) => Exit::No,
+        DaemonError::Socket(_) => Exit::Usage,
+        DaemonError::Kernel(_) | DaemonError::Guard(_) | DaemonError::Host(_) | DaemonError::Runtime(_) => Exit::Kernel,
+    }
+}

@@ -1,0 +1,74 @@
+//! Reading the configuration again.
+
+use tracing::warn;
+
+use super::{Daemon, FILTERS, addresses, detector, patterns};
+use crate::{
+    clock::Now,
+    config::Config,
+    control::protocol::{ErrorBody, ErrorKind, Reloaded, Text},
+    enforce::guard::Guard,
+    judge::Input,
+};
+
+impl Daemon {
+    /// Takes over a new configuration, with all failures, bans and positions kept. One that does not check changes nothing.
+    pub(super) async fn reload(&mut self) -> Result<Reloaded, ErrorBody> {
+        let invalid = |error: &dyn std::fmt::Display| {
+            let mut body =
+                ErrorBody::new(ErrorKind::Configuration, "the configuration has errors; the old one stays in force");
+            for line in error.to_string().lines() {
+                body = body.because(line);
+            }
+            body
+        };
+        let mut config = Config::load(self.config_path.as_deref(), FILTERS).map_err(|error| invalid(&error))?;
+        let detector = detector(&config).map_err(|error| invalid(&error))?;
+        let kernel = |error: &dyn std::fmt::Display| ErrorBody::new(ErrorKind::Kernel, error.to_string());
+        let network = self.host.read().await.map_err(|error| kernel(&error))?;
+
+        let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
+        warnings.extend(self.keep_what_needs_a_restart(&mut config));
+        self.follower.configure(patterns(&config)).map_err(|error| invalid(&error))?;
+        self.detector = detector;
+        let before = self.judge.bans_in_force();
+        let now = Now::read();
+        self.enforcer.carry_out(&mut self.judge, Input::Configure(config.policy.clone()), now);
+        self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
+        let lifted = before.saturating_sub(self.judge.bans_in_force());
+        match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network) {
+            Ok(guard) => self.guard = guard,
+            Err(error) => {
+                warn!("the interfaces stay as they were: {error}");
+                warnings.push(format!("the interfaces stay as they were: {error}"));
+            }
+        }
+        self.config = config;
+        self.warnings.clone_from(&warnings);
+        Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
+    }
+
+    /// What cannot change while the daemon runs stays as it is, and the operator is told.
+    fn keep_what_needs_a_restart(&self, config: &mut Config) -> Vec<String> {
+        let mut kept = Vec::new();
+        let mut keep = |key: &str, is_changed: bool| {
+            if is_changed {
+                kept.push(format!("`{key}` has changed, and takes effect at the next start"));
+            }
+        };
+        let running = &self.config;
+        keep("socket", config.socket != running.socket);
+        keep("bpffs", config.bpffs != running.bpffs);
+        keep("limits", config.map_sizes != running.map_sizes);
+        // The bits of a mask mean other services then, in every ban that is in force.
+        keep("services", config.services != running.services);
+        config.socket.clone_from(&running.socket);
+        config.bpffs.clone_from(&running.bpffs);
+        config.map_sizes = running.map_sizes;
+        if config.services != running.services {
+            config.policy.jails.clone_from(&running.policy.jails);
+            config.services.clone_from(&running.services);
+        }
+        kept
+    }
+}

@@ -1,0 +1,162 @@
+//! What the judge, the kernel and the follower know, in the words of the control protocol.
+
+use crate::{
+    clock::Now,
+    control::protocol::{self, Fill, InterfaceState, Limits, Text, Time},
+    enforce::{
+        bans::{BanMapError, BanMaps, Counters},
+        guard::{Guarded, State},
+        kernel::{Kernel, MapSizes, Mode},
+    },
+    judge::{
+        Failure, Origin,
+        effect::{Entry, Map, Until},
+        policy::BanTime,
+        status::Ban,
+    },
+    service::{ServiceMask, Services},
+    source::{FileState, FileStatus, LINE_MAX},
+};
+
+/// The names of the services in a mask.
+pub(super) fn services(mask: ServiceMask, services: &Services) -> Vec<Text> {
+    services.names(mask).map(Text::from).collect()
+}
+
+/// When something ends, on the wall; None for never.
+pub(super) fn end(until: Until, now: Now) -> Option<Time> {
+    match until {
+        Until::Permanent => None,
+        Until::Boot(at) => Some(now.wall_at(at).into()),
+    }
+}
+
+/// The seconds until something ends, rounded up; None for never.
+fn remaining(until: Until, now: Now) -> Option<u64> {
+    match until {
+        Until::Permanent => None,
+        Until::Boot(at) => {
+            let remaining = at - now.boot;
+            Some(remaining.as_secs() + u64::from(remaining.subsec_nanos() > 0))
+        }
+    }
+}
+
+/// A ban that the daemon knows, with what the kernel's entry has counted.
+pub(super) fn ban(ban: &Ban, kernel: &Kernel, table: &Services, now: Now) -> Result<protocol::Ban, BanMapError> {
+    let counters = kernel.bans.counters(ban.slot, &kernel.ticks)?.unwrap_or_default();
+    let (origin, jail) = match &ban.origin {
+        Origin::Hand => (protocol::Origin::Hand, None),
+        Origin::Adopted => (protocol::Origin::Adopted, None),
+        Origin::Jail(name) => (protocol::Origin::Jail, Some(Text::from(&**name))),
+    };
+    Ok(protocol::Ban {
+        prefix: ban.prefix.into(),
+        origin,
+        jail,
+        services: services(ban.services, table),
+        since: (ban.origin != Origin::Adopted).then(|| now.wall_at(ban.since).into()),
+        until: end(ban.until, now),
+        remaining: remaining(ban.until, now),
+        packets: counters.packets,
+        bytes: counters.bytes,
+        last_seen: last_seen(counters, now),
+        observe: ban.observe,
+        waits: ban.waits,
+    })
+}
+
+/// An entry of the kernel's, as far as the kernel knows it.
+pub(super) fn entry(entry: &Entry, counters: Counters, table: &Services, now: Now) -> protocol::Ban {
+    protocol::Ban {
+        prefix: entry.slot.prefix().into(),
+        origin: if entry.manual { protocol::Origin::Hand } else { protocol::Origin::Adopted },
+        jail: None,
+        services: services(entry.services, table),
+        since: None,
+        until: end(entry.until, now),
+        remaining: remaining(entry.until, now),
+        packets: counters.packets,
+        bytes: counters.bytes,
+        last_seen: last_seen(counters, now),
+        observe: entry.observe,
+        waits: false,
+    }
+}
+
+fn last_seen(counters: Counters, now: Now) -> Option<Time> {
+    counters.last_seen.map(|at| now.wall_at(at).into())
+}
+
+/// One failure of a source.
+pub(super) fn failure(failure: &Failure, file: Text) -> protocol::Failure {
+    protocol::Failure {
+        at: failure.at.into(),
+        filter: Text::from(&*failure.attempt.filter),
+        user: failure.attempt.user.as_ref().map(Text::from),
+        weight: f64::from(failure.attempt.weight.0) / 4.0,
+        file,
+        offset: failure.position.offset,
+    }
+}
+
+/// A bantime as the protocol has it: whole seconds.
+pub(super) fn ban_time(length: BanTime) -> protocol::BanTime {
+    match length {
+        BanTime::Permanent => protocol::BanTime::Permanent,
+        BanTime::For(length) => u32::try_from(length.as_secs())
+            .ok()
+            .and_then(std::num::NonZeroU32::new)
+            .map_or(protocol::BanTime::Permanent, protocol::BanTime::Seconds),
+    }
+}
+
+/// How an interface fares.
+pub(super) fn interface(guarded: &Guarded) -> protocol::Interface {
+    let (mode, state, failure) = match &guarded.state {
+        State::Attached(Mode::Native) => (Some(protocol::Mode::Native), InterfaceState::Attached, None),
+        State::Attached(Mode::Generic) => (Some(protocol::Mode::Generic), InterfaceState::Attached, None),
+        State::Missing => (None, InterfaceState::Missing, None),
+        State::Failed(why) => (None, InterfaceState::Failed, Some(why.as_str())),
+    };
+    let notes: Vec<&str> = failure.into_iter().chain(guarded.notes.iter().map(String::as_str)).collect();
+    protocol::Interface {
+        name: Text::escape(guarded.name.as_bytes()),
+        mode,
+        state,
+        note: (!notes.is_empty()).then(|| Text::from(notes.join("; "))),
+    }
+}
+
+/// How a log fares.
+pub(super) fn file(status: &FileStatus<'_>, stale: Option<String>) -> protocol::File {
+    let (state, why) = match status.state {
+        FileState::Following | FileState::SameAs(_) => (protocol::FileState::Following, None),
+        FileState::Draining => (protocol::FileState::Draining, None),
+        FileState::Missing => (protocol::FileState::Missing, None),
+        FileState::Unreadable(errno) => (protocol::FileState::Unreadable, Some(errno.desc().to_owned())),
+        FileState::NotRegular => (protocol::FileState::Unreadable, Some("not a regular file".to_owned())),
+    };
+    let overlong = status.counters.overlong;
+    let cut = (overlong > 0).then(|| format!("{overlong} lines longer than {LINE_MAX} bytes were dropped"));
+    let notes: Vec<String> = [why, stale, cut].into_iter().flatten().collect();
+    protocol::File {
+        path: status.path.into(),
+        state,
+        offset: status.offset.unwrap_or(0),
+        lines: status.counters.lines,
+        note: (!notes.is_empty()).then(|| Text::from(notes.join("; "))),
+    }
+}
+
+/// How full the kernel's maps are. What gave way is known to the daemon alone.
+pub(super) fn limits(bans: &BanMaps, sizes: MapSizes, overflowed: impl Fn(Map) -> u64) -> Limits {
+    let fill = |map, limit: u32| Fill { used: bans.used(map), limit: limit.into(), overflowed: overflowed(map) };
+    Limits {
+        bans_v4: fill(Map::BansV4, sizes.bans_v4),
+        bans_v6: fill(Map::BansV6, sizes.bans_v6),
+        prefixes_v4: fill(Map::NetsV4, sizes.prefixes),
+        prefixes_v6: fill(Map::NetsV6, sizes.prefixes),
+        sources: None,
+    }
+}

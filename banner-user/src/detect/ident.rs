@@ -1,0 +1,108 @@
+//! Who wrote a line: the syslog tag.
+
+use serde::Deserialize;
+
+/// The longest tag that is taken for one. Postfix builds it from syslog_name, of any length but in practice a few words.
+pub(super) const IDENT_MAX: usize = 128;
+
+/// The tag of a line, without process id: `postfix/submission/smtpd`, `cyrus/imaps`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ident<'a> {
+    name: &'a [u8],
+    /// `name` is what rsyslog left of a longer tag: its part before the first slash.
+    cut: bool,
+}
+
+impl<'a> Ident<'a> {
+    /// The tag of RFC 3164. None where it holds what no mail server's tag holds.
+    pub(super) fn whole(name: &'a [u8]) -> Option<Self> {
+        is_tag(name).then_some(Self { name, cut: false })
+    }
+
+    /// The app-name of RFC 5424. rsyslog ends it at the first slash of the tag; other loggers write the tag as it is.
+    pub(super) fn app_name(name: &'a [u8]) -> Option<Self> {
+        is_tag(name).then(|| Self { name, cut: !name.contains(&b'/') })
+    }
+}
+
+fn is_tag(name: &[u8]) -> bool {
+    let graphic = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
+    (1..=IDENT_MAX).contains(&name.len()) && name.iter().all(graphic)
+}
+
+/// Whose lines a filter reads: a tag, or `*` and how the tag ends (`*/smtpd`, `*`).
+///
+/// Of a tag that was cut at its first slash only what stands before it is compared, so that `*/smtpd` also reads the lines of
+/// `postfix`, where the rest of the tag is lost; then the message alone tells who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct IdentPattern {
+    any_start: bool,
+    end: String,
+}
+
+impl IdentPattern {
+    pub(super) fn matches(&self, ident: Ident<'_>) -> bool {
+        let end = self.end.as_bytes();
+        match (ident.cut, self.any_start) {
+            (false, true) => ident.name.ends_with(end),
+            (false, false) => ident.name == end,
+            (true, true) => end.contains(&b'/') || ident.name.ends_with(end),
+            (true, false) => end.split(|byte| *byte == b'/').next() == Some(ident.name),
+        }
+    }
+}
+
+impl From<String> for IdentPattern {
+    fn from(text: String) -> Self {
+        match text.strip_prefix('*') {
+            Some(end) => Self { any_start: true, end: end.to_owned() },
+            None => Self { any_start: false, end: text },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_reads_the_tags_that_it_names() {
+        for (pattern, tag, expected) in [
+            ("*/smtpd", "postfix/smtpd", true),
+            ("*/smtpd", "postfix/submission/smtpd", true),
+            ("*/smtpd", "postfix-out/smtpd", true),
+            ("*/smtpd", "postfix/smtp", false),
+            ("*/smtpd", "smtpd", false),
+            ("*", "imaps", true),
+            ("cyrus/imap", "cyrus/imap", true),
+            ("cyrus/imap", "cyrus/imaps", false),
+        ] {
+            let ident = Ident::whole(tag.as_bytes()).unwrap();
+            assert_eq!(IdentPattern::from(pattern.to_owned()).matches(ident), expected, "{pattern} {tag}");
+        }
+    }
+
+    #[test]
+    fn a_cut_tag_is_compared_up_to_the_slash() {
+        for (pattern, app_name, expected) in [
+            ("*/smtpd", "postfix", true),
+            ("*/smtpd", "postfix-out", true),
+            ("*/smtpd", "postfix/smtp", false),
+            ("cyrus/imap", "cyrus", true),
+            ("cyrus/imap", "postfix", false),
+            ("sshd", "sshd", true),
+            ("*sshd", "postfix", false),
+        ] {
+            let ident = Ident::app_name(app_name.as_bytes()).unwrap();
+            assert_eq!(IdentPattern::from(pattern.to_owned()).matches(ident), expected, "{pattern} {app_name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_tag_is_refused() {
+        for name in [&b""[..], b"postfix smtpd", b"a[1]", b"a:b", b"\xff", &[b'a'; IDENT_MAX + 1]] {
+            assert_eq!(Ident::whole(name), None);
+        }
+    }
+}

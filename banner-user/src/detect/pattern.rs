@@ -1,0 +1,205 @@
+//! Patterns: regular expressions over bytes, with tags for what an attacker may write.
+//!
+//! | tag | stands for |
+//! | --- | --- |
+//! | `<ADDR>` | the client's address, read strictly afterwards; at most once |
+//! | `<NAME>` | a host name: letters, digits, `.`, `_`, `-`; never trusted, so never kept |
+//! | `<MECH>` | a SASL mechanism as RFC 4422 section 3.1 names it, in either case: no other can exist |
+//! | `<USER>` | what the client called itself: any bytes; at most once |
+//!
+//! A pattern covers all of its text: `\A` and `\z` are put around it. `.` is any byte. Groups are written `(?:...)`.
+
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+/// The longest pattern, in bytes.
+const PATTERN_MAX: usize = 2048;
+/// What one compiled pattern may take of memory, in bytes; as much again for what matching caches.
+const COMPILED_MAX: usize = 1 << 20;
+/// The same for all patterns of a filter together.
+const SET_MAX: usize = 8 << 20;
+
+const TAGS: [(&str, &str); 4] = [
+    ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._-]{1,32})?)"),
+    ("<NAME>", "[0-9A-Za-z._-]+"),
+    ("<MECH>", "[0-9A-Za-z_-]{1,20}"),
+    ("<USER>", "(?P<user>.*)"),
+];
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Longer than any pattern has to be.
+    #[error("it is longer than {PATTERN_MAX} bytes; split it into several rules")]
+    TooLong,
+    /// `<WORD>` where WORD is no tag.
+    #[error("`{0}` is no tag; there are <ADDR>, <NAME>, <MECH> and <USER>")]
+    UnknownTag(String),
+    /// A capturing group.
+    #[error("it has a group that captures; write (?:...) for (...)")]
+    Captures,
+    /// What the regex compiler says, with the pattern and where in it.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// With the tags replaced.
+    expression: String,
+    regex: Regex,
+    /// Kept, so that matching allocates nothing.
+    locations: CaptureLocations,
+    address: Option<usize>,
+    user: Option<usize>,
+}
+
+/// What the tags of a pattern matched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Captured<'a> {
+    pub(super) address: Option<&'a [u8]>,
+    pub(super) user: Option<&'a [u8]>,
+}
+
+impl Pattern {
+    pub(super) fn compile(text: &str) -> Result<Self, PatternError> {
+        if text.len() > PATTERN_MAX {
+            return Err(PatternError::TooLong);
+        }
+        let mut expanded = text.to_owned();
+        for (tag, expression) in TAGS {
+            expanded = expanded.replace(tag, expression);
+        }
+        if let Some(tag) = tag_in(&expanded) {
+            return Err(PatternError::UnknownTag(tag.to_owned()));
+        }
+        let regex = RegexBuilder::new(&whole(&expanded))
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .size_limit(COMPILED_MAX)
+            .dfa_size_limit(COMPILED_MAX)
+            .build()
+            .map_err(|error| PatternError::Syntax(error.to_string()))?;
+        let named = |name| regex.capture_names().position(|group| group == Some(name));
+        let (address, user) = (named("address"), named("user"));
+        if regex.captures_len() != 1 + usize::from(address.is_some()) + usize::from(user.is_some()) {
+            return Err(PatternError::Captures);
+        }
+        Ok(Self { expression: expanded, locations: regex.capture_locations(), regex, address, user })
+    }
+
+    /// The regular expression that it stands for, not anchored.
+    pub(super) fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    /// Whether the pattern captures an address.
+    pub(super) fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// Whether the pattern captures a user.
+    pub(super) fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// Matches the whole of a text.
+    pub(super) fn captures<'a>(&mut self, text: &'a [u8]) -> Option<Captured<'a>> {
+        self.regex.captures_read(&mut self.locations, text)?;
+        let group = |index: Option<usize>| {
+            let (start, end) = self.locations.get(index?)?;
+            text.get(start..end)
+        };
+        Some(Captured { address: group(self.address), user: group(self.user) })
+    }
+}
+
+/// Several patterns, matched in one pass.
+#[derive(Debug)]
+pub(super) struct PatternSet(RegexSet);
+
+impl PatternSet {
+    /// Takes what [`Pattern::expression`] gives, and any other regular expression.
+    pub(super) fn compile(expressions: impl IntoIterator<Item = String>) -> Result<Self, PatternError> {
+        RegexSetBuilder::new(expressions.into_iter().map(|expression| whole(&expression)))
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .size_limit(SET_MAX)
+            .dfa_size_limit(SET_MAX)
+            .build()
+            .map(Self)
+            .map_err(|error| PatternError::Syntax(error.to_string()))
+    }
+
+    /// The indices of the patterns that match the whole of a text, in their order.
+    pub(super) fn matches(&self, text: &[u8]) -> impl Iterator<Item = usize> {
+        self.0.matches(text).into_iter()
+    }
+}
+
+fn whole(expression: &str) -> String {
+    format!(r"\A(?:{expression})\z")
+}
+
+/// The first `<WORD>` in upper case.
+fn tag_in(text: &str) -> Option<&str> {
+    text.match_indices('<').find_map(|(start, _)| {
+        let tail = text.get(start + 1..)?;
+        let length = tail.bytes().take_while(u8::is_ascii_uppercase).count();
+        (length > 0 && tail.as_bytes().get(length) == Some(&b'>')).then(|| text.get(start..start + length + 2))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured<'a>(pattern: &str, text: &'a [u8]) -> Option<Captured<'a>> {
+        Pattern::compile(pattern).unwrap().captures(text)
+    }
+
+    #[test]
+    fn tags_capture_and_the_whole_text_must_match() {
+        let pattern = r"<NAME>\[<ADDR>\]: SASL <MECH> failed, user=<USER>";
+        let text = b"unknown[2001:db8::1%eth0]: SASL CRAM-MD5 failed, user=\xff]: x[192.0.2.9]\n";
+        let expected = Captured { address: Some(b"2001:db8::1%eth0"), user: Some(b"\xff]: x[192.0.2.9]\n") };
+        assert_eq!(captured(pattern, text), Some(expected));
+        assert_eq!(captured("a|b", b"ab"), None);
+        assert_eq!(captured("a", b"xa"), None);
+        assert_eq!(captured("a", b"ax"), None);
+    }
+
+    #[test]
+    fn a_host_name_holds_nothing_that_could_end_it() {
+        let pattern = r"<NAME>\[<ADDR>\]";
+        assert!(captured(pattern, b"under_score.-x-.test[192.0.2.1]").is_some());
+        for text in ["[192.0.2.1]", "a b[192.0.2.1]", "a[192.0.2.9] b[192.0.2.1]", "a[192.0.2.1]:", "\u{e4}[192.0.2.1]"]
+        {
+            assert_eq!(captured(pattern, text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_set_tells_all_that_match_in_their_order() {
+        let expressions = ["a.*", "b", ".*c"].map(str::to_owned);
+        let set = PatternSet::compile(expressions).unwrap();
+        assert_eq!(set.matches(b"ac").collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(set.matches(b"xb").count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_a_pattern_is_refused_with_the_reason() {
+        let refused = |pattern: &str| Pattern::compile(pattern).unwrap_err();
+        assert_eq!(refused("<HOST>"), PatternError::UnknownTag("<HOST>".to_owned()));
+        assert_eq!(refused("(a)<ADDR>"), PatternError::Captures);
+        assert_eq!(refused(&"a".repeat(PATTERN_MAX + 1)), PatternError::TooLong);
+        assert!(matches!(refused("<ADDR> <ADDR>"), PatternError::Syntax(_)));
+        assert!(matches!(refused("(?:.{1000}){1000}"), PatternError::Syntax(_)));
+        assert!(matches!(refused("a["), PatternError::Syntax(_)));
+    }
+
+    #[test]
+    fn angle_brackets_that_are_no_tag_stand_for_themselves() {
+        assert!(captured(r"APOP \(<.*>\)", b"APOP (<1@mail>)").is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! Full maps.
+
+use super::*;
+
+#[test]
+fn the_ban_nearest_its_end_yields_and_the_map_is_told_of_once_an_hour() {
+    check(
+        "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600; \
+             banned 192.0.2.1/32 by jail mail until 600 for 3
+         1 fail 192.0.2.2 weight=12 -> write hash 192.0.2.2/32 mail until 601; \
+             banned 192.0.2.2/32 by jail mail until 601 for 3
+         2 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 602; \
+             banned 192.0.2.3/32 by jail mail until 602 for 3
+         2 full hash 192.0.2.3/32 -> remove hash 192.0.2.1/32; \
+             unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             write hash 192.0.2.3/32 mail until 602; full BANS_V4 yielded 1 waiting 0
+         3 full hash 192.0.2.3/32 -> remove hash 192.0.2.2/32; \
+             unbanned 192.0.2.2/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             write hash 192.0.2.3/32 mail until 602
+         4 fail 2001:db8::1 weight=12 -> write hash 2001:db8::/64 mail until 604; \
+             banned 2001:db8::/64 by jail mail until 604 for 3
+         4 full hash 2001:db8::/64 -> full BANS_V6 yielded 0 waiting 1",
+    );
+}
+
+#[test]
+fn bans_by_hand_and_permanent_ones_never_yield_and_what_finds_no_room_waits_for_it() {
+    let forever = Jail { bantime: BanTime::Permanent, ..jail("forever", "cyrus", MAIL) };
+    let mut world = check_with(
+        policy([mail(), forever]),
+        "0 ban 192.0.2.1 for=10 -> write hash 192.0.2.1/32 mail until 10 manual; banned 192.0.2.1/32 by hand until 10
+         0 fail 192.0.2.2 weight=12 filter=cyrus -> write hash 192.0.2.2/32 mail until 600; \
+             banned 192.0.2.2/32 by jail mail until 600 for 3; \
+             write hash 192.0.2.2/32 mail for ever; banned 192.0.2.2/32 by jail forever for ever for 3
+         1 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 601; \
+             banned 192.0.2.3/32 by jail mail until 601 for 3
+         1 full hash 192.0.2.3/32 -> full BANS_V4 yielded 0 waiting 1
+         # Not enforced, so not late.
+         9 fail 192.0.2.3",
+    );
+    assert!(world.judge.why("192.0.2.3".parse().unwrap()).bans[0].waits);
+    world.check(
+        "10 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by hand: its time is over; \
+             write hash 192.0.2.3/32 mail until 601",
+    );
+    assert!(!world.judge.why("192.0.2.3".parse().unwrap()).bans[0].waits);
+}
+
+#[test]
+fn a_ban_that_ended_while_it_waited_is_not_written() {
+    check(
+        "0 ban 192.0.2.1 for=700 -> write hash 192.0.2.1/32 mail until 700 manual; banned 192.0.2.1/32 by hand until 700
+         1 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 601; \
+             banned 192.0.2.3/32 by jail mail until 601 for 3
+         1 full hash 192.0.2.3/32 -> full BANS_V4 yielded 0 waiting 1
+         601 tick -> remove hash 192.0.2.3/32; unbanned 192.0.2.3/32 by jail mail: its time is over
+         700 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by hand: its time is over",
+    );
+}
+
+#[test]
+fn a_protected_address_that_has_no_room_takes_the_ban_around_it_with_it() {
+    check(
+        "0 own 192.0.2.10
+         1 ban 192.0.2.0/24 -> write trie 192.0.2.10/32 protected; \
+             write trie 192.0.2.0/24 mail until 601 manual; banned 192.0.2.0/24 by hand until 601
+         1 full trie 192.0.2.10/32 -> remove trie 192.0.2.0/24; remove trie 192.0.2.10/32; unbanned 192.0.2.0/24 by hand: \
+             a protected address inside it has no room in the map NETS_V4; full NETS_V4 yielded 0 waiting 0",
+    );
+}
+
+#[test]
+fn an_entry_that_vanished_is_written_again_if_it_is_still_wanted() {
+    check(
+        "0 ban 192.0.2.1 -> write hash 192.0.2.1/32 mail until 600 manual; banned 192.0.2.1/32 by hand until 600
+         1 vanished hash 192.0.2.1/32 -> write hash 192.0.2.1/32 mail until 600 manual; vanished 192.0.2.1/32
+         1 vanished hash 192.0.2.2/32",
+    );
+}

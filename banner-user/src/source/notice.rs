@@ -1,0 +1,157 @@
+//! What an operator should be told about the followed files.
+
+use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, path::PathBuf};
+
+use nix::errno::Errno;
+
+use super::{DRAIN, FILES_MAX, file::LINE_MAX};
+use crate::event::Escaped;
+
+/// Something happened to a followed file that an operator may have to know. Each is told when it begins, not while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A configured path names nothing.
+    Missing(PathBuf),
+    /// A configured pattern matches nothing.
+    NoMatch(String),
+    /// What was missing is there.
+    Appeared(PathBuf),
+    /// A path cannot be looked at, opened or read.
+    Unreadable(PathBuf, Errno),
+    /// What could not be read can be read again.
+    Readable(PathBuf),
+    /// A path names a directory, FIFO, socket or device.
+    NotRegular(PathBuf),
+    /// A path names another file than before.
+    Rotated(PathBuf),
+    /// A file was emptied, after it had been read up to here.
+    Truncated {
+        /// Which.
+        path: PathBuf,
+        /// How far it had been read, in bytes.
+        offset: u64,
+    },
+    /// Lines were longer than [`LINE_MAX`].
+    OverlongLine {
+        /// In which file.
+        path: PathBuf,
+        /// Where the latest began.
+        offset: u64,
+        /// Its length.
+        bytes: u64,
+        /// How many since the last notice, itself included.
+        lines: u64,
+    },
+    /// A rotated file was closed, and its last line never got its newline.
+    PartialLineDropped {
+        /// Where the file was.
+        path: PathBuf,
+        /// The length of what was dropped.
+        bytes: u64,
+    },
+    /// A rotated file had to be closed early, because too many are still being read.
+    DrainCutShort {
+        /// Where the file was.
+        path: PathBuf,
+        /// How much of it was never read.
+        unread: u64,
+    },
+    /// More files match than are followed at once.
+    TooManyFiles {
+        /// How many match.
+        matched: usize,
+    },
+    /// The kernel does not tell of changes.
+    WakeupUnavailable(String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(path) => write!(
+                f,
+                "{} does not exist: no failure is seen there until it does; it is followed as soon as it appears. If it never \
+                 will, correct `source` in the configuration",
+                Shown(path)
+            ),
+            Self::NoMatch(pattern) => write!(
+                f,
+                "no file matches {}: no failure is seen there until one does. If none ever will, correct `source` in the \
+                 configuration",
+                Escaped(pattern.as_bytes())
+            ),
+            Self::Appeared(path) => write!(f, "{} has appeared and is followed from its beginning", Shown(path)),
+            Self::Unreadable(path, errno) => {
+                write!(f, "cannot read {}: {}. {}", Shown(path), errno.desc(), remedy(*errno))
+            }
+            Self::Readable(path) => write!(f, "{} can be read again", Shown(path)),
+            Self::NotRegular(path) => write!(
+                f,
+                "{} is not a regular file (a directory, FIFO, socket or device) and is not read; name the log file itself in \
+                 `source`",
+                Shown(path)
+            ),
+            Self::Rotated(path) => write!(
+                f,
+                "{} is a new file (rotated): it is read from its beginning, and the old one until nothing was written to it \
+                 for {} s",
+                Shown(path),
+                DRAIN.as_secs()
+            ),
+            Self::Truncated { path, offset } => write!(
+                f,
+                "{} was emptied after {offset} bytes had been read: it is read from its beginning. What was written right \
+                 before may be lost; rotating by rename (logrotate without copytruncate) loses nothing",
+                Shown(path)
+            ),
+            Self::OverlongLine { path, offset, bytes, lines } => write!(
+                f,
+                "dropped {lines} line(s) of {} longer than {LINE_MAX} bytes, the latest at offset {offset} with {bytes} bytes",
+                Shown(path)
+            ),
+            Self::PartialLineDropped { path, bytes } => write!(
+                f,
+                "the old file of {} ended without a newline: its last {bytes} bytes are no line and were dropped",
+                Shown(path)
+            ),
+            Self::DrainCutShort { path, unread } => write!(
+                f,
+                "too many rotated files are still being read: one of {} was closed with {unread} bytes unread. Rotate less \
+                 often",
+                Shown(path)
+            ),
+            Self::TooManyFiles { matched } => write!(
+                f,
+                "{matched} files match, {FILES_MAX} are followed: the ones in the configuration by name, then the ones written \
+                 last. Narrow the patterns in `source`"
+            ),
+            Self::WakeupUnavailable(why) => write!(
+                f,
+                "the kernel does not tell when logs change ({}): they are looked at four times a second instead, so that a ban \
+                 comes up to 250 ms later. Raise fs.inotify.max_user_instances and fs.inotify.max_user_watches",
+                Escaped(why.as_bytes())
+            ),
+        }
+    }
+}
+
+fn remedy(errno: Errno) -> &'static str {
+    if errno == Errno::EACCES || errno == Errno::EPERM {
+        "Run the daemon as root or give it CAP_DAC_READ_SEARCH"
+    } else if errno == Errno::EMFILE || errno == Errno::ENFILE {
+        "Raise LimitNOFILE in the unit, or narrow the patterns in `source`"
+    } else if errno == Errno::ELOOP {
+        "Its symbolic links lead in a circle; mend them"
+    } else {
+        "It is tried again continuously"
+    }
+}
+
+/// A path, fit for a terminal.
+struct Shown<'a>(&'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Escaped(self.0.as_os_str().as_bytes()), f)
+    }
+}
