@@ -99,12 +99,7 @@ pub(super) struct Jail {
     pub(super) total_failed: u64,
 }
 
-/// What the demonstration reads of `banner bans --json`.
-#[derive(Deserialize)]
-struct Bans {
-    bans: Vec<Ban>,
-}
-
+/// What the demonstration reads of a line of `banner bans --json`.
 #[derive(Deserialize)]
 pub(super) struct Ban {
     pub(super) prefix: String,
@@ -149,11 +144,11 @@ impl<'a> Banner<'a> {
     }
 
     pub(super) fn status(&self) -> Result<Status> {
-        self.json(&["status", "--json"])
+        parse(&self.cli(&["status", "--json"])?)
     }
 
     pub(super) fn bans(&self) -> Result<Vec<Ban>> {
-        Ok(self.json::<Bans>(&["bans", "--json"])?.bans)
+        self.cli(&["bans", "--json"])?.lines().map(parse).collect()
     }
 
     /// Runs a command of banner's on the mail host and returns what it prints.
@@ -163,16 +158,15 @@ impl<'a> Banner<'a> {
         process::output(&mut self.command(arguments))
     }
 
-    fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
-        let text = self.cli(arguments)?;
-        serde_json::from_str(&text).with_context(|| format!("banner {} printed: {text}", arguments.join(" ")))
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.binary);
         command.arg("--config").arg(self.files.path("banner.toml")).args(arguments);
         command
     }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).with_context(|| format!("cannot read banner's JSON: {text}"))
 }
 
 impl Drop for Banner<'_> {

@@ -1,33 +1,28 @@
 //! Waiting that a Ctrl-C ends like any other error, so that everything is taken down as after one.
 
 use std::{
-    os::fd::AsFd as _,
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
-};
 
-/// Milliseconds between two looks.
-const STEP: u8 = 5;
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(5);
 
-/// The signals that end a demonstration, caught.
-pub(super) struct Interrupt(SignalFd);
+/// The signals that end a demonstration (SIGINT, SIGTERM, SIGHUP), caught.
+pub(super) struct Interrupt(Receiver<()>);
 
 impl Interrupt {
-    /// From now on they no longer end the process. Before the first thread is started, which inherits that; child processes
-    /// do not.
+    /// From now on they no longer end the process.
     pub(super) fn catch() -> Result<Self> {
-        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-        signals.thread_block().context("cannot block signals")?;
-        let descriptor = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).context("cannot catch signals")?;
-        Ok(Self(descriptor))
+        let (sender, receiver) = mpsc::channel();
+        let handler = move || {
+            // Nobody receives once the demonstration is over.
+            let _ = sender.send(());
+        };
+        ctrlc::set_handler(handler).context("cannot catch signals")?;
+        Ok(Self(receiver))
     }
 
     /// Looks again and again until there is an answer.
@@ -57,14 +52,13 @@ impl Interrupt {
     /// # Errors
     /// A signal has arrived.
     pub(super) fn check(&self) -> Result<()> {
-        self.pause(0)
+        self.pause(Duration::ZERO)
     }
 
-    fn pause(&self, milliseconds: u8) -> Result<()> {
-        let mut descriptors = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut descriptors, PollTimeout::from(milliseconds)).context("cannot wait for signals")? > 0 {
-            bail!("interrupted; everything is taken down");
+    fn pause(&self, time: Duration) -> Result<()> {
+        match self.0.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => bail!("interrupted; everything is taken down"),
         }
-        Ok(())
     }
 }
