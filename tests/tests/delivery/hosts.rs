@@ -1,8 +1,6 @@
 //! Two hosts with a cable between them: a client that sends any frame, and a server with the program on its end of the cable.
 
 use std::{
-    fs::File,
-    io::{Read as _, Seek as _},
     net::{TcpListener, UdpSocket},
     path::Path,
     time::{Duration, Instant},
@@ -13,6 +11,7 @@ use banner_tests::{
     frame::{CLIENT_MAC, Frame, ICMP_ECHO_REPLY, ICMPV6_ECHO_REPLY, Ipv4, SERVER_MAC, ethertype, protocol},
     namespace::{Namespace, hexadecimal},
     object::Program,
+    segments::Segments,
     wire::Wire,
 };
 
@@ -50,7 +49,7 @@ pub(crate) struct Delivered {
 pub(crate) struct Hosts {
     pub(crate) program: Program,
     wire: Wire,
-    statistics: File,
+    segments: Segments,
     datagrams: UdpSocket,
     _listeners: [TcpListener; 2],
     _client: Namespace,
@@ -83,18 +82,18 @@ impl Hosts {
         let listeners = [TcpListener::bind(("::", GUARDED_PORT))?, TcpListener::bind(("::", OTHER_PORT))?];
         let datagrams = UdpSocket::bind(("::", DATAGRAM_PORT))?;
         datagrams.set_nonblocking(true)?;
-        let statistics = File::open("/proc/thread-self/net/snmp")?;
         drop(inside);
 
+        let segments = Segments::of(&server)?;
         let inside = client.enter()?;
         let wire = Wire::open("client")?;
         drop(inside);
-        Ok(Self { program, wire, statistics, datagrams, _listeners: listeners, _client: client, _server: server })
+        Ok(Self { program, wire, segments, datagrams, _listeners: listeners, _client: client, _server: server })
     }
 
     /// Sends frames from a port, and says what the server made of them. Waits for as much as is expected.
     pub(crate) fn deliver(&mut self, frames: &[Frame], port: u16, expected: Delivered) -> anyhow::Result<Delivered> {
-        let before = self.segments()?;
+        let before = self.segments.count()?;
         for frame in frames {
             self.wire.send(frame)?;
         }
@@ -117,18 +116,7 @@ impl Hosts {
             }
         }
         anyhow::ensure!(done, "the ping of an innocent source was not answered within {PATIENCE:?}");
-        Ok(Delivered { segments: self.segments()? - before, answered, datagrams: self.take_datagrams(), echoed })
-    }
-
-    fn segments(&mut self) -> anyhow::Result<u64> {
-        let mut text = String::new();
-        self.statistics.rewind()?;
-        self.statistics.read_to_string(&mut text)?;
-        // Two lines begin with "Tcp:": the names of the columns, and their values.
-        let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp:")).map(str::split_whitespace);
-        let (names, mut values) = (rows.next().context("no TCP names")?, rows.next().context("no TCP values")?);
-        let column = names.into_iter().position(|name| name == "InSegs").context("no InSegs")?;
-        Ok(values.nth(column).context("InSegs has no value")?.parse()?)
+        Ok(Delivered { segments: self.segments.count()? - before, answered, datagrams: self.take_datagrams(), echoed })
     }
 
     fn take_datagrams(&self) -> usize {
