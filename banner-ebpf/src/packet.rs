@@ -29,9 +29,9 @@ mod ethertype {
     pub const SERVICE_VLAN: u16 = 0x88a8_u16.to_be();
 }
 
-/// Tags that are looked behind. Linux itself strips any number of priority tags (`__netif_receive_skb_core`); a frame
-/// with more than these is passed, because its source cannot be known.
-const TAGS_MAX: u32 = 32;
+/// Tags that are looked behind. Linux itself strips any number of priority tags (`__netif_receive_skb_core`), so this is as many
+/// as a jumbo frame has room for.
+const TAGS_MAX: u32 = 9216 / 4;
 
 /// Extension headers that are walked. Linux walks any number; behind these the port counts as unreadable.
 const EXTENSIONS_MAX: u32 = 16;

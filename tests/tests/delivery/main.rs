@@ -57,7 +57,7 @@ const SHAPES: &[Row] = &[
     ("IPv4, 802.1Q × 2",                         KEPT_AWAY,  |s| vec![s.v4().tcp(GUARDED_PORT).tagged_times(2, ethertype::VLAN, 0)]),
     ("IPv4, 802.1Q × 8",                         KEPT_AWAY,  |s| vec![s.v4().tcp(GUARDED_PORT).tagged_times(8, ethertype::VLAN, 0)]),
     ("IPv4, 802.1ad × 8",                        KEPT_AWAY,  |s| vec![s.v4().tcp(GUARDED_PORT).tagged_times(8, ethertype::SERVICE_VLAN, 0)]),
-    ("IPv4, 802.1Q × 32",                        KEPT_AWAY,  |s| vec![s.v4().tcp(GUARDED_PORT).tagged_times(32, ethertype::VLAN, 0)]),
+    ("IPv4, 802.1Q × 300",                       KEPT_AWAY,  |s| vec![s.v4().tcp(GUARDED_PORT).tagged_times(300, ethertype::VLAN, 0)]),
     ("IPv4, tags, options and fragments",        KEPT_AWAY,  |s| s.v4().no_operations(4).fragments(protocol::TCP, &s.segment_v4(), 8).into_iter().map(|frame| frame.tagged(ethertype::VLAN, 0)).collect()),
 
     ("IPv6",                                     KEPT_AWAY,  |s| vec![s.v6().tcp(GUARDED_PORT)]),
