@@ -1,6 +1,6 @@
 //! What the command line finds on a real machine: the daemon, and the pinned maps where none runs.
 
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, fs::File, io, path::Path};
 
 use super::{DaemonError, FILTERS, log, view};
 use crate::{
@@ -83,17 +83,10 @@ impl Platform for System {
                 }
             },
         }
-        for source in config.policy.sources() {
-            // Patterns may match nothing yet, and a file may come later: both are told by the daemon.
-            if !source.contains(['*', '?', '[']) {
-                match std::fs::File::open(source) {
-                    Ok(_) => find(source, Verdict::Good, "readable".to_owned()),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        find(source, Verdict::Warning, "does not exist; it is followed as soon as it does".to_owned());
-                    }
-                    Err(error) => find(source, Verdict::Misconfigured, format!("cannot be read: {error}")),
-                }
-            }
+        // Patterns may match nothing yet, and a file may come later: the daemon tells of both while it runs.
+        for source in config.policy.sources().into_iter().filter(|source| !source.contains(['*', '?', '['])) {
+            let (verdict, note) = look_at_log(Path::new(source));
+            find(&Text::escape(source.as_bytes()).to_string(), verdict, note);
         }
         findings
     }
@@ -142,6 +135,22 @@ impl Platform for System {
         let interfaces = network().map(|network| linked_interfaces(&pins, &network)).unwrap_or_default();
         pins.remove().map_err(refused)?;
         Ok(Some(Detached { interfaces: interfaces.into_iter().map(|interface| interface.name).collect(), entries }))
+    }
+}
+
+fn look_at_log(path: &Path) -> (Verdict, String) {
+    // Looked at before it is opened: opening a FIFO waits for its writer.
+    match std::fs::metadata(path)
+        .and_then(|metadata| if metadata.is_file() { File::open(path).map(Some) } else { Ok(None) })
+    {
+        Ok(Some(_)) => (Verdict::Good, "readable".to_owned()),
+        Ok(None) => (Verdict::Misconfigured, "is not a regular file; name the log itself in `source`".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (Verdict::Warning, "does not exist; it is followed as soon as it does".to_owned())
+        }
+        Err(error) => {
+            (Verdict::Misconfigured, format!("cannot be read: {error}; the daemon needs CAP_DAC_READ_SEARCH or root"))
+        }
     }
 }
 

@@ -106,11 +106,17 @@ impl Guard {
                 guarded.state = State::Missing;
             }
         }
+        let program = kernel.program_id().ok();
         for link in self.wanted(network) {
+            let runs_ours = program.is_none_or(|program| link.xdp.iter().any(|attached| attached.program == program));
             let known =
                 self.guarded.iter().position(|guarded| guarded.index == Some(link.index) || guarded.name == link.name);
-            if let Some(Guarded { state: State::Attached(_), .. }) = known.and_then(|known| self.guarded.get(known)) {
-                continue;
+            let former = known.and_then(|known| self.guarded.get(known));
+            if let Some(former @ Guarded { state: State::Attached(_), .. }) = former {
+                if runs_ours {
+                    continue;
+                }
+                news.push(format!("somebody took the program off interface {former}"));
             }
             let guarded = match self.attach(link, kernel) {
                 Ok(guarded) => {
