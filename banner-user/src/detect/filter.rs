@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! ident = ["*/smtpd"]                    # whose lines: a tag, or `*` and how it ends
+//! nobody = ["(unavailable)"]             # what stands in a user's place where there is none
 //!
 //! [[rule]]
 //! kind = "failure"                       # or "success", or "outage": the backend is down, nobody's fault
@@ -41,6 +42,8 @@ const BUILT_IN: [(&str, &str); 2] = [
 pub struct Filter {
     name: FilterName,
     idents: Vec<IdentPattern>,
+    /// What stands in a user's place where there is none.
+    nobody: Vec<String>,
     /// How the rules' messages start, each start once.
     starts: Vec<Start>,
     rules: Vec<Rule>,
@@ -122,7 +125,8 @@ impl Filter {
         let mut starts: Vec<_> = rules.iter().map(|rule| rule.start().clone()).collect();
         starts.sort_unstable();
         starts.dedup();
-        let mut filter = Self { name: name.into(), idents: written.ident, starts, rules, candidates };
+        let mut filter =
+            Self { name: name.into(), idents: written.ident, nobody: written.nobody, starts, rules, candidates };
         for (index, example) in examples.iter().enumerate() {
             match filter.decide(example.as_bytes()) {
                 Some((first, _)) if first == index => {}
@@ -153,7 +157,10 @@ impl Filter {
 
     /// The first rule that matches, by its index, and what it says.
     fn decide(&mut self, message: &[u8]) -> Option<(usize, Finding)> {
-        self.candidates.matches(message).find_map(|index| Some((index, self.rules.get_mut(index)?.find(message)?)))
+        let nobody = &self.nobody;
+        self.candidates
+            .matches(message)
+            .find_map(|index| Some((index, self.rules.get_mut(index)?.find(message, nobody)?)))
     }
 }
 
@@ -170,6 +177,8 @@ fn nearest(name: &str) -> Option<&'static str> {
 #[serde(deny_unknown_fields)]
 struct WrittenFilter {
     ident: Vec<IdentPattern>,
+    #[serde(default)]
+    nobody: Vec<String>,
     rule: Vec<WrittenRule>,
 }
 

@@ -7,7 +7,9 @@
 //! | `<MECH>` | a SASL mechanism as RFC 4422 section 3.1 names it, in either case: no other can exist |
 //! | `<USER>` | what the client called itself: any bytes; at most once |
 //!
-//! A pattern covers all of its text: `\A` and `\z` are put around it. `.` is any byte. Groups are written `(?:...)`.
+//! A pattern covers all of its text: `\A` and `\z` are put around it. `.` is any byte. Groups are written `(?:...)`; only
+//! `(?P<user>...)` and `(?P<address>...)` may be named, to say more narrowly than the tag what stands there. Matching is
+//! several times cheaper where at every byte only one way goes on (`[^ ]+ ` rather than `.* `).
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 

@@ -91,12 +91,12 @@ impl Rule {
     }
 
     /// What a message says by this rule, if it is one of its own.
-    pub(super) fn find(&mut self, message: &[u8]) -> Option<Finding> {
+    pub(super) fn find(&mut self, message: &[u8], nobody: &[String]) -> Option<Finding> {
         if message.len() > self.longest {
             return None;
         }
         match &mut self.form {
-            Form::Text { start, pattern } => finding(self.verdict, pattern.captures(start.rest(message)?)?),
+            Form::Text { start, pattern } => finding(self.verdict, pattern.captures(start.rest(message)?)?, nobody),
             Form::Logfmt { start, fields } => {
                 if !matches!(start.rest(message)?, [] | [b' ', ..]) {
                     return None;
@@ -110,7 +110,7 @@ impl Rule {
                     let Captured { address, user } = pattern.captures(value)?;
                     captured = Captured { address: captured.address.or(address), user: captured.user.or(user) };
                 }
-                finding(self.verdict, captured)
+                finding(self.verdict, captured, nobody)
             }
         }
     }
@@ -165,12 +165,12 @@ impl Form {
 }
 
 /// None where what stands in the address's place is no address.
-fn finding(verdict: Verdict, captured: Captured<'_>) -> Option<Finding> {
+fn finding(verdict: Verdict, captured: Captured<'_>, nobody: &[String]) -> Option<Finding> {
     let source = match captured.address {
         Some(text) => Some(address::parse(text)?),
         None => None,
     };
-    let user = captured.user.map(User::new);
+    let user = captured.user.filter(|user| !nobody.iter().any(|nobody| nobody.as_bytes() == *user)).map(User::new);
     Some(match verdict {
         Verdict::Failure(weight) => Finding::Failure { source: source?, user, weight },
         Verdict::Success => Finding::Success { source: source?, user },
