@@ -28,12 +28,12 @@ impl Hourly {
 }
 
 /// The room of all maps.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Capacity {
     maps: BTreeMap<Map, Room>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Room {
     waiting: BTreeSet<Slot>,
     yielded: u64,
@@ -58,15 +58,20 @@ impl Capacity {
         }
     }
 
+    pub(super) fn written(&mut self, slot: Slot) {
+        if let Some(room) = self.maps.get_mut(&slot.map()) {
+            room.waiting.remove(&slot);
+        }
+    }
+
     pub(super) fn waits(&self, slot: Slot) -> bool {
         self.maps.get(&slot.map()).is_some_and(|room| room.waiting.contains(&slot))
     }
 
-    /// There is room at `freed`: what waited for it, taken out.
+    /// An entry was removed: what waited for its room, taken out. One that itself only waited leaves none.
     pub(super) fn freed(&mut self, freed: Slot) -> Option<Slot> {
         let waiting = &mut self.maps.get_mut(&freed.map())?.waiting;
-        waiting.remove(&freed);
-        waiting.pop_first()
+        if waiting.remove(&freed) { None } else { waiting.pop_first() }
     }
 
     /// Whether a full map is told of now.

@@ -7,13 +7,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::report::Report;
 use crate::{clock::BootTime, service::ServiceMask};
 
-/// One thing to do. Effects are carried out in the order in which they come: what protects an address is written before the
+/// One thing to do, by [`Judge::carry_out`](super::Judge::carry_out). Effects are carried out in the order in which they come: what protects an address is written before the
 /// prefix around it, and what replaces an entry before that entry is removed, so that no moment between two of them drops the
 /// wrong packet or passes a banned one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Write an entry, replacing what stands at its key but for the counters. Where the map has no room, hand the entry back
-    /// as [`Input::Full`](super::Input::Full) and carry out what that returns before the next effect.
+    /// Write an entry, replacing what stands at its key but for the counters.
     Write(Entry),
     /// Remove an entry. It may be gone, or may never have been written.
     Remove(Slot),

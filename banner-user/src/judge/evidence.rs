@@ -44,7 +44,7 @@ impl Aged for Evidence {
 }
 
 /// The evidence of a bounded number of sources; beyond, that of the source whose last failure is oldest is forgotten.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Archive {
     sources: Recent<Evidence>,
 }

@@ -21,7 +21,8 @@ pub enum Input<'a> {
     Protect(HostAddresses),
     /// What the kernel's maps hold at start, after [`Self::Configure`] and [`Self::Protect`].
     Adopt(Vec<Entry>),
-    /// An entry could not be written: its map has no room.
+    /// An entry could not be written: its map has no room. What this returns is to be carried out before anything else
+    /// ([`Judge::carry_out`](super::Judge::carry_out) does so).
     Full(Entry),
     /// An entry is missing in the kernel, or is not what was written.
     Vanished(Slot),

@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// What a jail knows of one source.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tracked {
     window: Window,
-    /// It was over the limit, is never banned, and that was told.
+    /// It was over the limit, is never banned, and that was told. Forgotten with it when it has been quiet.
     told: bool,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Over {
 }
 
 /// A jail and its tallies.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct JailState {
     pub(super) jail: Jail,
     pub(super) id: OriginId,
@@ -90,9 +90,6 @@ impl JailState {
     pub(super) fn count(&mut self, source: IpNet, at: LogTime, weight: Weight, now: LogTime) -> Option<Over> {
         let (limit, findtime) = (self.limit(), self.jail.findtime);
         self.tracked.update(source, |tracked| {
-            if tracked.window.newest().is_none_or(|newest| newest < earlier(at, findtime)) {
-                tracked.told = false;
-            }
             let failures = tracked.window.add(at, weight, findtime, now);
             tracked.window.trim(limit);
             let newest = tracked.window.newest()?;

@@ -45,7 +45,8 @@ pub struct BanRequest {
     pub services: Option<ServiceMask>,
     /// Whose `bantime` and services; the first jail's where it is not said. Its `observe` and `ignoreip` do not matter.
     pub jail: Option<String>,
-    /// Ban even what is in `ignoreip`, is a gateway or a resolver, or is very wide.
+    /// Ban even what is in `ignoreip`, is a gateway or a resolver, or is very wide. Such a ban stays until something else
+    /// comes to protect it.
     pub force: bool,
 }
 
@@ -145,7 +146,7 @@ impl Judge {
             Target::Address(address) => self.source(scope::canonical(address)),
             Target::Prefix(prefix) => scope::canonical_prefix(prefix),
         };
-        let mut record = self.record(request, now)?;
+        let record = self.record(request, now)?;
         if let Some(protection) = self.ledger.protections().forbids(prefix, request.force) {
             return Err(Refusal::Protected { prefix, protection });
         }
@@ -166,7 +167,6 @@ impl Judge {
         let mut effects = Vec::new();
         self.end_what_is_over(now, &mut effects);
         let key = Key { prefix, origin: OriginId::HAND };
-        record.forced = !overridden.is_empty();
         self.put(key, record, &mut effects);
         effects.push(self.banned(key, record, None, now));
         self.use_room(&mut effects);

@@ -22,6 +22,7 @@ pub mod status;
 
 mod adopt;
 mod capacity;
+mod carry_out;
 mod evidence;
 mod failure;
 mod jail;
@@ -42,7 +43,7 @@ use std::time::Duration;
 
 use self::{
     capacity::{Capacity, Hourly},
-    effect::{Entry, Slot},
+    effect::Slot,
     evidence::Archive,
     jail::JailState,
     ledger::{Key, Ledger, Record},
@@ -54,6 +55,7 @@ use self::{
     stamps::Stamps,
 };
 pub use self::{
+    carry_out::{Kernel, NoRoom},
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
     input::{Input, Line},
@@ -68,13 +70,13 @@ use crate::clock::{BootTime, Now};
 
 /// Bans that are ended, and sources that are forgotten, in one call; the rest follows in the next, so that a million that end
 /// together do not hold up the loop.
-const BATCH: usize = 10_000;
+const BATCH: usize = 1_000;
 
 /// How often sources that have gone quiet are looked for while nothing else happens.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// Judges failures by the policy, and knows what is banned, why and until when.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Judge {
     policy: Policy,
     host: HostAddresses,
@@ -130,9 +132,10 @@ impl Judge {
             }
             Input::Adopt(found) => self.adopt(found, now, &mut effects),
             Input::Vanished(slot) => self.write_again(slot, &mut effects),
+            // Not followed by use_room: the room that is made is taken.
             Input::Full(entry) => {
                 self.make_room(entry.slot, now, &mut effects);
-                return effects; // The room that was made is taken.
+                return effects;
             }
         }
         self.use_room(&mut effects);
@@ -240,13 +243,19 @@ impl Judge {
     /// A map is full: the ban nearest its end yields to the entry. Where none may, a ban waits for room; but a protected
     /// address never waits: the bans around it go.
     fn make_room(&mut self, slot: Slot, now: Now, effects: &mut Vec<Effect>) {
-        let Some(Entry { protected, .. }) = self.ledger.entry(slot) else { return };
+        let Some(entry) = self.ledger.entry(slot) else { return };
         let map = slot.map();
-        if let Some(victim) = self.ledger.victim(map, slot.prefix()) {
+        let ended = |effect: &Effect| matches!(effect, Effect::Remove(ended) if ended.map() == map);
+        if effects.iter().any(ended) {
+            effects.push(Effect::Write(entry)); // Something in the map has just ended anyway.
+            return;
+        }
+        let takes_room = |prefix| prefix != slot.prefix() && !self.capacity.waits(self.ledger.slot(prefix));
+        if let Some(victim) = self.ledger.victim(map, takes_room) {
             self.capacity.yielded(map);
             self.lift_all(self.ledger.at(victim).map(|(key, _)| key).collect(), Ended::Yielded(map), effects);
             effects.extend(self.ledger.entry(slot).map(Effect::Write));
-        } else if protected {
+        } else if entry.protected {
             let around = self.ledger.wider(slot.prefix()).map(|(key, _)| key).collect();
             self.lift_all(around, Ended::CannotProtect(map), effects);
         } else {

@@ -38,13 +38,13 @@ impl OriginId {
 /// The names behind the numbers, and how many bans each origin has made.
 ///
 /// A jail that leaves the configuration keeps its number until its last ban has ended; then a new jail may take it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Origins {
     /// In the order of their numbers. `None` is free.
     known: Vec<Option<Known>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     origin: Origin,
     configured: bool,

@@ -28,7 +28,7 @@ pub struct OutageState {
 }
 
 /// The outages of now, by filter.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Outages {
     current: BTreeMap<FilterName, OutageState>,
 }

@@ -16,7 +16,7 @@ pub(super) trait Aged {
 ///
 /// Sorted maps, not hash tables: nothing in here depends on a random seed, and an attacker who chooses the sources cannot
 /// make them collide.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Recent<V> {
     values: BTreeMap<IpNet, V>,
     by_age: BTreeSet<(Option<LogTime>, IpNet)>,

@@ -37,7 +37,7 @@ pub struct StaleStamps {
 }
 
 /// The files whose stamps are not believed now.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Stamps {
     stale: BTreeMap<FileId, StaleStamps>,
 }
@@ -67,7 +67,7 @@ impl Stamps {
 
     fn note(&mut self, claimed: LogTime, file: FileId, now: Now) -> Option<StaleStamps> {
         let arrival = now.wall.as_log_time();
-        let known = self.stale.get(&file).filter(|stale| now.boot - stale.last <= GOOD_AGAIN);
+        let known = self.stale.get(&file);
         let stale = StaleStamps {
             file,
             off_by: claimed.distance(arrival),
@@ -137,7 +137,8 @@ mod tests {
         assert!(!line(600, 3600, 1), "is not good again");
         assert!(!line(1201, 0, 1));
         assert!(line(1202, 3600, 1), "after ten good minutes it is");
-        assert_eq!(stamps.stale().map(|stale| (stale.file.0, stale.lines)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
+        assert!(!line(9999, 3600, 1), "but silence is not good");
+        assert_eq!(stamps.stale().map(|stale| (stale.file.0, stale.lines)).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
 pub struct Status {
     /// In the order of the configuration.
     pub jails: Vec<JailStatus>,
-    /// Bans in force and ever made by others: by hand, by an earlier run, by jails that are no longer configured.
+    /// Bans in force that others made: by hand, by an earlier run, by jails that are no longer configured.
     pub others: Vec<(Origin, usize)>,
     /// Sources that were forgotten for want of room.
     pub evicted: u64,

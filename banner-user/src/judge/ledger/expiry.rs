@@ -8,7 +8,7 @@ use super::{
 };
 use crate::clock::BootTime;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Expiry {
     /// Made by hand: never yield.
     by_hand: BTreeSet<(BootTime, Key)>,

@@ -60,8 +60,6 @@ pub(super) struct Record {
     deadline: BootTime,
     pub(super) services: ServiceMask,
     pub(super) observe: bool,
-    /// An operator overrode the protection that covers it.
-    pub(super) forced: bool,
     /// Failures that came though they should not have been able to, up to 65,535.
     pub(super) late: u16,
 }
@@ -75,7 +73,7 @@ impl Record {
             Until::Boot(at) => at,
             Until::Permanent => NEVER,
         };
-        Self { since, deadline, services, observe, forced: false, late: 0 }
+        Self { since, deadline, services, observe, late: 0 }
     }
 
     pub(super) fn until(&self) -> Until {
@@ -88,7 +86,7 @@ impl Record {
 }
 
 /// All bans, and the entries that they make together with what is protected.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     protections: Protections,
     /// Bans whose entries are in a hash.
@@ -188,11 +186,11 @@ impl Ledger {
         self.expiry.due(now)
     }
 
-    /// The prefix in a map whose bans all end by themselves, were none of them made by hand, and are nearest their end: what
-    /// yields when the map is full.
-    pub(super) fn victim(&self, map: Map, except: IpNet) -> Option<IpNet> {
+    /// What yields when a map is full: of the prefixes that `may` yield, whose bans all end by themselves and were none of them
+    /// made by hand, the one that is nearest its end.
+    pub(super) fn victim(&self, map: Map, may: impl Fn(IpNet) -> bool) -> Option<IpNet> {
         let yields = |deadline: BootTime, key: Key| {
-            key.prefix != except
+            may(key.prefix)
                 && self.at(key.prefix).all(|(other, record)| {
                     other.origin != OriginId::HAND && record.deadline != NEVER && record.deadline <= deadline
                 })
@@ -205,8 +203,8 @@ impl Ledger {
         Slot::exact(prefix).filter(|_| !self.protections.any_inside(prefix)).unwrap_or_else(|| Slot::net(prefix))
     }
 
-    /// Takes over what is protected now. What it covers is lifted and returned with the reason; what it lies inside is written
-    /// anew.
+    /// Takes over what is protected now. Bans inside what was added are lifted and returned with the reason; those around what
+    /// was added or removed are written anew. A protection that stays was overridden, by hand, by each ban that is inside it.
     pub(super) fn protect(
         &mut self,
         protections: Protections,
@@ -218,21 +216,18 @@ impl Ledger {
         if added.is_empty() && removed.is_empty() {
             return Vec::new();
         }
-        let (protected, moved) = self.affected(&added, &removed);
+        let covered: Vec<(Key, Protection)> = added.iter().flat_map(|protection| self.covered(protection)).collect();
+        let moved: Vec<Key> = added.iter().chain(&removed).flat_map(|protection| self.moved(protection)).collect();
+        let touched = || covered.iter().map(|(key, _)| key).chain(&moved).map(|key| key.prefix);
 
         let current = std::mem::replace(&mut self.protections, former);
         let mut before = self.net_entries();
-        protected.iter().chain(&moved).for_each(|key| self.add_exact_entry(key.prefix, &mut before));
+        touched().for_each(|prefix| self.add_exact_entry(prefix, &mut before));
         self.protections = current;
 
         let mut lifted = Vec::new();
-        for key in &protected {
-            let forced = self.get(*key).is_some_and(|record| record.forced);
-            if let Some(protection) = self.protections.forbids(key.prefix, forced)
-                && let Some(record) = self.remove(*key)
-            {
-                lifted.push((*key, record, protection));
-            }
+        for (key, protection) in &covered {
+            lifted.extend(self.remove(*key).map(|record| (*key, record, *protection)));
         }
         for key in &moved {
             if let Some(record) = self.remove(*key) {
@@ -240,20 +235,23 @@ impl Ledger {
             }
         }
         let mut after = self.net_entries();
-        protected.iter().chain(&moved).for_each(|key| self.add_exact_entry(key.prefix, &mut after));
+        touched().for_each(|prefix| self.add_exact_entry(prefix, &mut after));
         difference(&before, &after, effects);
         lifted
     }
 
-    /// The bans inside an added protection, and the bans of a /64 that a protection may move between hash and trie.
-    fn affected(&self, added: &[Protection], removed: &[Protection]) -> (Vec<Key>, Vec<Key>) {
-        let inside = |protection: &Protection| self.within(protection.prefix).map(|(key, _)| key).collect::<Vec<_>>();
-        let around = |protection: &Protection| {
-            let exact = super::prefix::shortened(protection.prefix, 64);
-            exact.into_iter().flat_map(|exact| self.at(exact)).map(|(key, _)| key).collect::<Vec<_>>()
+    /// The bans inside a protection.
+    fn covered(&self, protection: &Protection) -> impl Iterator<Item = (Key, Protection)> {
+        self.within(protection.prefix).map(|(key, _)| (key, *protection))
+    }
+
+    /// The bans of the /64 around a protection: they change between hash and trie with it.
+    fn moved(&self, protection: &Protection) -> impl Iterator<Item = Key> {
+        let around = match protection.prefix {
+            IpNet::V4(_) => None,
+            IpNet::V6(_) => super::prefix::shortened(protection.prefix, 64),
         };
-        let moved = added.iter().chain(removed).filter(|protection| matches!(protection.prefix, IpNet::V6(_)));
-        (added.iter().flat_map(inside).collect(), moved.flat_map(around).collect())
+        around.into_iter().flat_map(|around| self.at(around)).map(|(key, _)| key)
     }
 
     fn add_exact_entry(&self, prefix: IpNet, entries: &mut Entries) {

@@ -47,14 +47,45 @@ fn bans_by_hand_and_permanent_ones_never_yield_and_what_finds_no_room_waits_for_
 }
 
 #[test]
+fn the_prefix_whose_last_ban_ends_first_yields_and_none_that_shares_its_entry_with_one_by_hand() {
+    let long = Jail { bantime: seconds(6000), ..jail("long", "cyrus", MAIL) };
+    check_with(
+        policy([Jail { filters: vec!["postfix-sasl".into()], ..mail() }, long]),
+        "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600; \
+             banned 192.0.2.1/32 by jail mail until 600 for 3
+         0 fail 192.0.2.1 weight=12 filter=cyrus -> write hash 192.0.2.1/32 mail until 6000; \
+             banned 192.0.2.1/32 by jail long until 6000 for 3
+         1 fail 192.0.2.2 weight=12 -> write hash 192.0.2.2/32 mail until 601; \
+             banned 192.0.2.2/32 by jail mail until 601 for 3
+         1 ban 192.0.2.2 for=10 -> write hash 192.0.2.2/32 mail until 601 manual; banned 192.0.2.2/32 by hand until 11
+         2 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 602; \
+             banned 192.0.2.3/32 by jail mail until 602 for 3
+         3 fail 192.0.2.4 weight=12 -> write hash 192.0.2.4/32 mail until 603; \
+             banned 192.0.2.4/32 by jail mail until 603 for 3
+         3 full hash 192.0.2.4/32 -> remove hash 192.0.2.3/32; \
+             unbanned 192.0.2.3/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             write hash 192.0.2.4/32 mail until 603; full BANS_V4 yielded 1 waiting 0
+         # An entry of two bans goes with both.
+         4 full hash 192.0.2.4/32 -> unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             remove hash 192.0.2.1/32; \
+             unbanned 192.0.2.1/32 by jail long: the map BANS_V4 is full and it was nearest its end; \
+             write hash 192.0.2.4/32 mail until 603",
+    );
+}
+
+#[test]
 fn a_ban_that_ended_while_it_waited_is_not_written() {
     check(
         "0 ban 192.0.2.1 for=700 -> write hash 192.0.2.1/32 mail until 700 manual; banned 192.0.2.1/32 by hand until 700
          1 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 601; \
              banned 192.0.2.3/32 by jail mail until 601 for 3
          1 full hash 192.0.2.3/32 -> full BANS_V4 yielded 0 waiting 1
+         2 ban 192.0.2.2 for=9000 -> write hash 192.0.2.2/32 mail until 9002 manual; banned 192.0.2.2/32 by hand until 9002
+         # What only waits is no room to yield.
+         3 full hash 192.0.2.2/32
          601 tick -> remove hash 192.0.2.3/32; unbanned 192.0.2.3/32 by jail mail: its time is over
-         700 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by hand: its time is over",
+         700 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by hand: its time is over; \
+             write hash 192.0.2.2/32 mail until 9002 manual",
     );
 }
 

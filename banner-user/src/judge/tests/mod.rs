@@ -11,8 +11,10 @@
 mod adopting;
 mod capacity;
 mod counting;
+pub(super) mod kernel;
 mod late;
 mod manual;
+mod no_room;
 mod outages;
 mod protecting;
 mod queries;
