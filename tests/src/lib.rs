@@ -3,11 +3,20 @@
 //! - [`object`] loads the compiled program, with maps of its own, and asks it about packets;
 //! - [`frame`] builds packets byte by byte, also those that no sane sender sends;
 //! - [`namespace`] makes two hosts with a cable between them, which vanish with the test;
-//! - [`wire`] sends frames as they are and sees what comes back;
+//! - [`wire`] sends frames as they are and sees what comes back, [`segments`] counts what reaches TCP;
+//! - [`network`] is a mail server with the internet around it, [`installation`] is banner on that server, [`mail_log`] is what
+//!   Postfix and Cyrus log there, [`pinned`] is what banner leaves in the kernel;
+//! - [`patience`] waits for what must come;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
 pub mod frame;
+pub mod installation;
+pub mod mail_log;
 pub mod namespace;
+pub mod network;
 pub mod object;
+pub mod patience;
+pub mod pinned;
 pub mod privilege;
+pub mod segments;
 pub mod wire;

@@ -20,7 +20,7 @@ use banner_common::{Ban, ClockSample, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESEN
 
 use crate::privilege::{self, BPFFS};
 
-/// Names the objects to test, separated by `:`; without it, the committed one is.
+/// Names the objects to test, by absolute paths separated by `:`; without it, the committed one is tested.
 pub const OBJECTS: &str = "BANNER_BPF_OBJECTS";
 
 /// The object that ships.

@@ -281,6 +281,7 @@ impl Daemon {
 
     async fn keep_house(&mut self) {
         let now = Now::read();
+        self.enforcer.kernel().pass_log_on();
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
             error!("the deadlines of the bans could not be set right after a suspend: {error}");
         }

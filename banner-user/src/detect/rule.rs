@@ -236,3 +236,24 @@ pub enum RuleFault {
     #[error("its example is taken by rule {0}, which stands before it")]
     ExampleTaken(usize),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_literal_or_a_word_and_what_follows_it() {
+        for (start, message, rest) in [
+            ("warning: ", "warning: x", Some("x")),
+            ("warning: ", " warning: x", None),
+            ("*: client=", "4fQ2Xn3Zz1z9: client=x", Some("x")),
+            ("*: client=", ": client=x", None),
+            ("*: client=", "4fQ2 Xn3: client=x", None),
+            ("*: client=", "4fQ2: uid=0 from=<4fQ2: client=x>", None),
+            ("*: client=", "4fQ2", None),
+        ] {
+            let found = Start::from(start.to_owned()).rest(message.as_bytes());
+            assert_eq!(found, rest.map(str::as_bytes), "{start}{message}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use aya::{
         xdp::XdpLink,
     },
 };
+use aya_log::EbpfLogger;
 use banner_common::Ban;
 
 use super::{
@@ -228,6 +229,8 @@ pub struct Migration {
 pub struct Kernel {
     pins: Pins,
     object: Ebpf,
+    /// What the programs log: the clock program each time it runs, the filter only when built with `trace`.
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
     ports: Array<MapData, u16>,
     /// The bans.
     pub bans: BanMaps,
@@ -251,10 +254,14 @@ impl Kernel {
         let mut object = load_object(&pins.maps(), sizes)?;
         load_program(&mut object, FILTER)?;
         load_program(&mut object, CLOCK)?;
+        // Enforcing does not depend on what a program logs.
+        let log = EbpfLogger::init(&mut object).ok();
         let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
         let ports = Array::try_from(Map::Array(open(&pins.map("PORTS"))?)).map_err(failed("open the port table"))?;
         let bans = BanMaps::open(pins)?;
-        Ok((Self { pins: pins.clone(), object, ports, bans, ticks }, migration))
+        let mut kernel = Self { pins: pins.clone(), object, log, ports, bans, ticks };
+        kernel.pass_log_on();
+        Ok((kernel, migration))
     }
 
     /// The kernel's id of the filter program, by which an interface tells what is attached to it.
@@ -353,12 +360,20 @@ impl Kernel {
         Ok(self.pins.remove()?)
     }
 
+    /// Hands what the programs have logged since to the daemon's own log, at debug level and above.
+    pub fn pass_log_on(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
     /// Samples the tick clock again: due after a suspend, when deadlines have to be written anew.
     ///
     /// # Errors
     /// As [`ticks::measure`].
     pub fn resample(&mut self) -> Result<(), KernelError> {
         self.ticks = ticks::measure(program(&mut self.object, CLOCK)?)?;
+        self.pass_log_on();
         Ok(())
     }
 

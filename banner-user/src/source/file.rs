@@ -188,7 +188,12 @@ impl Reader {
 
         let read = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), from)?;
         let window = buffer.get(..read).unwrap_or_default();
-        let Some(fresh) = window.strip_prefix(self.before.bytes()) else {
+        let fresh = window.strip_prefix(self.before.bytes()).filter(|fresh| {
+            // Nothing before the offset: a line that is still being written is all that there is to compare.
+            let length = fresh.len().min(self.beginning.len());
+            self.offset > 0 || fresh.get(..length) == self.beginning.get(..length)
+        });
+        let Some(fresh) = fresh else {
             return self.restart().map(Step::Truncated);
         };
         let consumed = self.split(fresh, found);
@@ -202,6 +207,15 @@ impl Reader {
             self.learn_beginning()?;
         }
         Ok(if read == wanted { Step::More(grown) } else { Step::End(grown) })
+    }
+
+    /// Notices that the file was emptied, without reading on.
+    pub(super) fn check(&mut self) -> io::Result<Option<Bookmark>> {
+        let before = self.before.bytes();
+        let mut there = [0; BEFORE_MAX];
+        let read =
+            self.file.read_at(there.get_mut(..before.len()).unwrap_or_default(), self.offset - before.len() as u64)?;
+        if there.get(..read) == Some(before) { Ok(None) } else { self.restart().map(Some) }
     }
 
     /// Hands on the whole lines in `fresh`, which begins at the offset. Returns how many bytes are done with.
@@ -255,9 +269,10 @@ impl Reader {
         self.end = bookmark.offset;
         self.before = Before::ending(&bookmark.before);
         self.hole = bookmark.offset == 0;
-        // It was taken inside an overlong line: what is left of that is no line.
+        // Inside an overlong line: what is left of it is no line. At least so much of it stands before.
         if self.before.bytes().last().is_some_and(|byte| *byte != b'\n') {
-            self.discarding = Some(Overlong { offset: bookmark.offset, bytes: 0 });
+            let bytes = LINE_MAX as u64 + 1;
+            self.discarding = Some(Overlong { offset: bookmark.offset.saturating_sub(bytes), bytes });
         }
     }
 

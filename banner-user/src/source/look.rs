@@ -211,9 +211,8 @@ impl Follower {
                 return false;
             }
             seen = Some(inode);
-            if !self.open.iter().any(|file| file.reader.inode() == inode) {
-                there = self.open(index, now);
-            }
+            self.check_open(now, notice);
+            there = self.open(index, now);
         }
         let Some(slot) = self.slots.get_mut(index) else { return false };
         let changed = slot.settle(&there, now, notice);
@@ -223,11 +222,25 @@ impl Follower {
         changed
     }
 
+    /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.
+    fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
+        for file in &mut self.open {
+            // If it cannot be read, reading it will say so.
+            let Ok(Some(bookmark)) = file.reader.check() else { continue };
+            file.grown = now;
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
+                slot.count_truncation(bookmark.offset, notice);
+            }
+            self.shelf.put(bookmark);
+        }
+    }
+
+    /// Opens what stands at the path, unless it is open already.
     fn open(&mut self, index: usize, now: BootTime) -> There {
         let Some(slot) = self.slots.get(index) else { return There::Nothing };
         let opened = file::open(&slot.path).and_then(|(file, metadata)| {
             let inode = super::Inode::from(&metadata);
-            // The path may have been given another file in between, or the file system may number an open file otherwise.
+            // Another path leads there too, or this one did before.
             if self.open.iter().any(|open| open.reader.inode() == inode) {
                 return Ok(inode);
             }

@@ -39,6 +39,7 @@ mod file;
 mod look;
 mod notice;
 mod paths;
+mod read;
 mod slot;
 mod status;
 mod wake;
@@ -52,8 +53,8 @@ use nix::errno::Errno;
 
 use self::{
     bookmark::Shelf,
-    file::{BUFFER, CHUNK, Found, Reader, Step},
-    paths::{Pattern, errno},
+    file::{BUFFER, Reader},
+    paths::Pattern,
     slot::{Slot, SlotState},
 };
 pub use self::{
@@ -170,7 +171,7 @@ impl Follower {
         }
     }
 
-    /// Looks at all paths, reads what is new, at most about `budget` bytes, and hands on the lines. Lines of one file come in
+    /// Looks at all paths, reads what is new, at most `budget` bytes (and at least one), and hands on the lines. Lines of one file come in
     /// their order, and those of a rotated file before those of its successor where both are there.
     pub fn poll(
         &mut self,
@@ -244,110 +245,6 @@ impl Follower {
         let open = self.open.iter().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.reader.descriptor())));
         let missing = self.slots.iter().filter(|slot| slot.is_named && slot.state == SlotState::Missing);
         open.chain(missing.map(|slot| slot.path.clone()))
-    }
-
-    /// Reads the open files by turns, each up to its end or until the budget is used up.
-    fn read(
-        &mut self,
-        now: BootTime,
-        budget: usize,
-        sink: &mut dyn FnMut(Line<'_>),
-        notice: &mut dyn FnMut(Notice),
-    ) -> Progress {
-        let mut left = budget.max(1);
-        for file in &mut self.open {
-            file.is_at_end = false;
-        }
-        while self.open.iter().any(|file| !file.is_at_end) {
-            if left == 0 {
-                return Progress::More;
-            }
-            let index = if self.turn < self.open.len() { self.turn } else { 0 };
-            self.turn = index + 1;
-            let used = self.read_one(index, now, left.min(CHUNK), sink, notice);
-            left = left.saturating_sub(used);
-        }
-        // The oldest first, next time: what is left in a rotated file comes before what its successor holds.
-        self.turn = 0;
-        Progress::Idle
-    }
-
-    /// Reads one file once. Returns how many new bytes there were.
-    fn read_one(
-        &mut self,
-        index: usize,
-        now: BootTime,
-        budget: usize,
-        sink: &mut dyn FnMut(Line<'_>),
-        notice: &mut dyn FnMut(Notice),
-    ) -> usize {
-        let copied = self.copied(index);
-        let Some(Open { reader, id, patterns, grown, is_at_end, failure, .. }) =
-            self.open.get_mut(index).filter(|file| !file.is_at_end)
-        else {
-            return 0;
-        };
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == *id) else {
-            *is_at_end = true; // Never so: a slot stays while a file is marked with it.
-            return 0;
-        };
-        reader.extend_history(copied);
-        let step = reader.read(&mut self.buffer, budget, &mut |found| match found {
-            Found::Line { bytes, offset, live } => {
-                slot.counters.lines += 1;
-                slot.counters.last_line = Some(now);
-                sink(Line { bytes, position: Position { file: *id, offset }, patterns, live });
-            }
-            Found::Overlong { bytes, offset } => slot.count_overlong(now, offset, bytes, notice),
-        });
-        let used = match step {
-            Ok(Step::More(bytes)) => bytes,
-            Ok(Step::End(bytes)) => {
-                *is_at_end = true;
-                bytes
-            }
-            Ok(Step::Truncated(bookmark)) => {
-                slot.counters.truncations += 1;
-                notice(Notice::Truncated { path: slot.path.clone(), offset: bookmark.offset });
-                self.shelf.put(bookmark);
-                *grown = now;
-                return 0;
-            }
-            Err(error) => {
-                *is_at_end = true;
-                let errno = errno(&error);
-                if failure.replace(errno) != Some(errno) {
-                    notice(Notice::Unreadable(slot.path.clone(), errno));
-                }
-                return 0;
-            }
-        };
-        if failure.take().is_some() {
-            notice(Notice::Readable(slot.path.clone()));
-        }
-        if used > 0 {
-            slot.counters.bytes += used as u64;
-            *grown = now;
-        }
-        used
-    }
-
-    /// How far a file that is at its beginning is a copy of one that we know: what an editor or a backup puts in place of a
-    /// log, or what `copytruncate` makes of it.
-    fn copied(&mut self, index: usize) -> u64 {
-        let Some(file) = self.open.get_mut(index).filter(|file| file.reader.offset() == 0) else {
-            return 0;
-        };
-        // If it cannot be read, reading it will say so.
-        let _ = file.reader.learn_beginning();
-        let Some(beginning) = self.open.get(index).map(|file| file.reader.beginning()) else {
-            return 0;
-        };
-        let others = self.open.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, file)| &file.reader);
-        let open = others.filter(|other| bookmark::begin_alike(other.beginning(), beginning)).map(Reader::offset);
-        let shelved =
-            self.shelf.iter().filter(|bookmark| bookmark.begins_with(beginning)).map(|bookmark| bookmark.offset);
-        open.chain(shelved).max().unwrap_or(0)
     }
 }
 

@@ -155,3 +155,32 @@ impl fmt::Display for Shown<'_> {
         fmt::Display::fmt(&Escaped(self.0.as_os_str().as_bytes()), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_says_what_happened_and_what_to_do_and_cannot_steer_a_terminal() {
+        let path = PathBuf::from("/var/log/\x1b[31mmail\n.log");
+        for (notice, expected) in [
+            (
+                Notice::Unreadable(path.clone(), Errno::EACCES),
+                "cannot read /var/log/\\u{1b}[31mmail\\n.log: Permission denied. Run the daemon as root or give it \
+                 CAP_DAC_READ_SEARCH",
+            ),
+            (
+                Notice::PartialLineDropped { path, bytes: 12 },
+                "the old file of /var/log/\\u{1b}[31mmail\\n.log ended without a newline: its last 12 bytes are no line and \
+                 were dropped",
+            ),
+            (
+                Notice::NoMatch("/var/log/*.\r".to_owned()),
+                "no file matches /var/log/*.\\r: no failure is seen there until one does. If none ever will, correct `source` \
+                 in the configuration",
+            ),
+        ] {
+            assert_eq!(notice.to_string(), expected);
+        }
+    }
+}

@@ -65,11 +65,12 @@ impl From<OpenError> for There {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::NotRegular => Self::NotRegular,
-            OpenError::Io(error) => match errno(&error) {
+            OpenError::Io(error) => {
+                let errno = errno(&error);
                 // No such name, or on the way to it something that is no directory.
-                Errno::ENOENT | Errno::ENOTDIR => Self::Nothing,
-                errno => Self::Error(errno),
-            },
+                let is_nothing = errno == Errno::ENOENT || errno == Errno::ENOTDIR;
+                if is_nothing { Self::Nothing } else { Self::Error(errno) }
+            }
         }
     }
 }
@@ -161,6 +162,11 @@ impl Slot {
     pub(super) fn release(&mut self) {
         self.seen = None;
         self.holds = None;
+    }
+
+    pub(super) fn count_truncation(&mut self, offset: u64, notice: &mut dyn FnMut(Notice)) {
+        self.counters.truncations += 1;
+        notice(Notice::Truncated { path: self.path.clone(), offset });
     }
 
     pub(super) fn count_overlong(&mut self, now: BootTime, offset: u64, bytes: u64, notice: &mut dyn FnMut(Notice)) {

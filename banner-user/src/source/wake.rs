@@ -29,7 +29,15 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// A busy log wakes at most this often, so that lines are read by the handful. The first line after a pause wakes at once.
 const SPACING: Duration = Duration::from_millis(1);
 
-/// Waits until the follower should be polled.
+/// Waits until the follower should be polled. Needs a tokio runtime with time.
+///
+/// ```text
+/// loop {
+///     progress = follower.poll(now, budget, sink, notice);
+///     wakeup.watch(&follower).await;
+///     wakeup.wait(progress).await;
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Wakeup {
     events: Option<MuxedEvents>,
@@ -38,17 +46,28 @@ pub struct Wakeup {
     /// Something has happened since the last wait returned.
     is_due: bool,
     last: Instant,
+    interval: Duration,
     is_degraded: bool,
 }
 
 impl Wakeup {
     /// Watches nothing yet.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with time, when it waits.
     #[must_use]
     pub fn new() -> Self {
-        Self { events: None, generation: None, is_due: true, last: Instant::now(), is_degraded: false }
+        Self {
+            events: None,
+            generation: None,
+            is_due: true,
+            last: Instant::now(),
+            interval: POLL_INTERVAL,
+            is_degraded: false,
+        }
+    }
+
+    /// Polls so seldom that only a wake-up can have found what is found.
+    #[cfg(test)]
+    pub(super) fn without_polling() -> Self {
+        Self { interval: Duration::from_secs(3600), ..Self::new() }
     }
 
     /// Watches what the follower follows now; cheap while that has not changed. To be called after each poll. Tells once that
@@ -60,15 +79,24 @@ impl Wakeup {
         self.generation = Some(follower.generation());
         // What happened before the watch was set is told by nobody.
         self.is_due = true;
-        let renewed = renew(follower).await;
-        self.renewed(renewed)
+        match renew(follower).await {
+            Ok((events, failure)) => {
+                self.events = events;
+                self.is_degraded &= failure.is_some();
+                failure.and_then(|error| self.degrade(&error))
+            }
+            Err(error) => {
+                self.events = None;
+                self.degrade(&error)
+            }
+        }
     }
 
     /// Returns at once after a poll that left something to read; otherwise when a file has changed, and after
     /// [`POLL_INTERVAL`] at the latest. It may be dropped before it returns, and loses nothing by that.
     pub async fn wait(&mut self, progress: Progress) -> Option<Notice> {
         let mut notice = None;
-        let deadline = self.last + POLL_INTERVAL;
+        let deadline = self.last + self.interval;
         if progress == Progress::More {
             self.is_due = true;
         }
@@ -77,7 +105,7 @@ impl Wakeup {
                 failed = poll_fn(|context| poll_changed(&mut self.events, context)) => {
                     self.is_due = true;
                     if let Err(error) = failed {
-                        notice = self.renewed(Err(error));
+                        notice = self.fail(&error);
                     }
                 }
                 () = sleep_until(deadline) => {}
@@ -91,26 +119,23 @@ impl Wakeup {
         // All that has happened by now is found by one poll.
         let drained = poll_fn(|context| Poll::Ready(poll_changed(&mut self.events, context))).await;
         if let Poll::Ready(Err(error)) = drained {
-            notice = self.renewed(Err(error));
+            notice = self.fail(&error);
         }
         self.is_due = false;
         self.last = Instant::now();
         notice
     }
 
-    fn renewed(&mut self, renewed: io::Result<Option<MuxedEvents>>) -> Option<Notice> {
-        match renewed {
-            Ok(events) => {
-                self.events = events;
-                self.is_degraded = false;
-                None
-            }
-            Err(error) => {
-                self.events = None;
-                let is_news = !std::mem::replace(&mut self.is_degraded, true);
-                is_news.then(|| Notice::WakeupUnavailable(error.to_string()))
-            }
-        }
+    /// The watch broke: it is set anew after the next poll.
+    fn fail(&mut self, error: &io::Error) -> Option<Notice> {
+        self.events = None;
+        self.generation = None;
+        self.degrade(error)
+    }
+
+    fn degrade(&mut self, error: &io::Error) -> Option<Notice> {
+        let is_news = !std::mem::replace(&mut self.is_degraded, true);
+        is_news.then(|| Notice::WakeupUnavailable(error.to_string()))
     }
 }
 
@@ -120,18 +145,21 @@ impl Default for Wakeup {
     }
 }
 
-async fn renew(follower: &Follower) -> io::Result<Option<MuxedEvents>> {
+/// Watches all that can be watched. Returns also why something could not.
+async fn renew(follower: &Follower) -> io::Result<(Option<MuxedEvents>, Option<io::Error>)> {
     let mut events = MuxedEvents::new()?;
-    let mut watches = 0;
+    let mut is_empty = true;
+    let mut failure = None;
     for path in follower.watched() {
         match events.add_file(path).await {
-            Ok(_) => watches += 1,
+            Ok(_) => is_empty = false,
             // A missing path in a missing directory: polling will find it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            Err(error) => failure = Some(error),
         }
     }
-    Ok((watches > 0).then_some(events))
+    // Without a path it would report its end at once, and again and again.
+    Ok(((!is_empty).then_some(events), failure))
 }
 
 /// Ready when something has changed; takes in everything that is already told of.
@@ -144,5 +172,27 @@ fn poll_changed(events: &mut Option<MuxedEvents>, context: &mut Context<'_>) -> 
             Poll::Ready(Ok(None)) | Poll::Pending => return changed,
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_broken_watch_is_told_once_and_polling_goes_on() {
+        let follower = Follower::new(vec!["/nonexistent/log".to_owned()]).unwrap();
+        let mut wakeup = Wakeup::new();
+        assert_eq!(wakeup.watch(&follower).await, None);
+        wakeup.wait(Progress::Idle).await;
+        let error = io::Error::from_raw_os_error(libc::EMFILE);
+        assert_eq!(wakeup.fail(&error), Some(Notice::WakeupUnavailable(error.to_string())));
+        assert_eq!(wakeup.fail(&error), None);
+        let start = Instant::now();
+        assert_eq!(wakeup.wait(Progress::Idle).await, None);
+        assert!(start.elapsed() <= POLL_INTERVAL * 2);
+        // What works again may break again.
+        assert_eq!(wakeup.watch(&follower).await, None);
+        assert!(wakeup.fail(&error).is_some());
     }
 }

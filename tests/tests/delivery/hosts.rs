@@ -1,8 +1,6 @@
 //! Two hosts with a cable between them: a client that sends any frame, and a server with the program on its end of the cable.
 
 use std::{
-    fs::File,
-    io::{Read as _, Seek as _},
     net::{TcpListener, UdpSocket},
     path::Path,
     time::{Duration, Instant},
@@ -13,6 +11,7 @@ use banner_tests::{
     frame::{CLIENT_MAC, Frame, ICMP_ECHO_REPLY, ICMPV6_ECHO_REPLY, Ipv4, SERVER_MAC, ethertype, protocol},
     namespace::{Namespace, hexadecimal},
     object::Program,
+    segments::Segments,
     wire::Wire,
 };
 
@@ -31,6 +30,9 @@ const INNOCENT: [u8; 4] = [198, 51, 100, 67];
 /// How long to wait for what must come. What must not come is never waited for: what was sent after it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an expected answer may come after that of a later frame: the server's answers may take another processor.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
 /// What the server made of some frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delivered {
@@ -47,7 +49,7 @@ pub(crate) struct Delivered {
 pub(crate) struct Hosts {
     pub(crate) program: Program,
     wire: Wire,
-    statistics: File,
+    segments: Segments,
     datagrams: UdpSocket,
     _listeners: [TcpListener; 2],
     _client: Namespace,
@@ -80,18 +82,18 @@ impl Hosts {
         let listeners = [TcpListener::bind(("::", GUARDED_PORT))?, TcpListener::bind(("::", OTHER_PORT))?];
         let datagrams = UdpSocket::bind(("::", DATAGRAM_PORT))?;
         datagrams.set_nonblocking(true)?;
-        let statistics = File::open("/proc/thread-self/net/snmp")?;
         drop(inside);
 
+        let segments = Segments::of(&server)?;
         let inside = client.enter()?;
         let wire = Wire::open("client")?;
         drop(inside);
-        Ok(Self { program, wire, statistics, datagrams, _listeners: listeners, _client: client, _server: server })
+        Ok(Self { program, wire, segments, datagrams, _listeners: listeners, _client: client, _server: server })
     }
 
     /// Sends frames from a port, and says what the server made of them. Waits for as much as is expected.
     pub(crate) fn deliver(&mut self, frames: &[Frame], port: u16, expected: Delivered) -> anyhow::Result<Delivered> {
-        let before = self.segments()?;
+        let before = self.segments.count()?;
         for frame in frames {
             self.wire.send(frame)?;
         }
@@ -99,30 +101,22 @@ impl Hosts {
         let ping = port + 30_000;
         self.wire.send(&Ipv4::new(INNOCENT, SERVER_V4).source_port(ping).echo())?;
 
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
         let (mut answered, mut echoed, mut done) = (false, false, false);
         while !(done && answered >= expected.answered && echoed >= expected.echoed) {
             let Some(frame) = self.wire.receive(deadline)? else { break };
             match Reply::read(&frame.0) {
                 Some(Reply::SynAck(to)) => answered |= to == port,
-                Some(Reply::Echo(identifier)) if identifier == ping => done = true,
+                Some(Reply::Echo(identifier)) if identifier == ping => {
+                    done = true;
+                    deadline = Instant::now() + STRAGGLERS;
+                }
                 Some(Reply::Echo(identifier)) => echoed |= identifier == port,
                 None => {}
             }
         }
         anyhow::ensure!(done, "the ping of an innocent source was not answered within {PATIENCE:?}");
-        Ok(Delivered { segments: self.segments()? - before, answered, datagrams: self.take_datagrams(), echoed })
-    }
-
-    fn segments(&mut self) -> anyhow::Result<u64> {
-        let mut text = String::new();
-        self.statistics.rewind()?;
-        self.statistics.read_to_string(&mut text)?;
-        // Two lines begin with "Tcp:": the names of the columns, and their values.
-        let mut rows = text.lines().filter_map(|line| line.strip_prefix("Tcp:")).map(str::split_whitespace);
-        let (names, mut values) = (rows.next().context("no TCP names")?, rows.next().context("no TCP values")?);
-        let column = names.into_iter().position(|name| name == "InSegs").context("no InSegs")?;
-        Ok(values.nth(column).context("InSegs has no value")?.parse()?)
+        Ok(Delivered { segments: self.segments.count()? - before, answered, datagrams: self.take_datagrams(), echoed })
     }
 
     fn take_datagrams(&self) -> usize {

@@ -109,27 +109,35 @@ fn no_shape_of_a_banned_source_reaches_tcp_and_everything_else_arrives() -> anyh
         let mut failures = Vec::new();
         let mut port = 10_000;
         for (name, outcome, frames) in SHAPES {
-            for (ban, expected) in [("no ban", outcome.clean), ("banned", outcome.banned), ("unbanned", outcome.clean)]
-            {
-                for entry in BANS {
-                    match ban {
-                        "banned" => {
-                            hosts.program.ban(entry, Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() })?
-                        }
-                        "unbanned" => hosts.program.unban(entry)?,
-                        _ => {}
-                    }
-                }
+            let steps: [(&str, Step, Delivered); 3] = [
+                ("before the ban", |_| Ok(()), outcome.clean),
+                ("banned", ban, outcome.banned),
+                ("after the ban", unban, outcome.clean),
+            ];
+            for (when, step, expected) in steps {
+                step(&mut hosts)?;
                 port += 1;
                 let delivered = hosts.deliver(&frames(&Sender { port }), port, expected)?;
                 if delivered != expected {
-                    failures.push(format!("{name}, {ban}: {delivered:?} instead of {expected:?}"));
+                    failures.push(format!("{name}, {when}: {delivered:?} instead of {expected:?}"));
                 }
             }
         }
         ensure!(failures.is_empty(), "{}:\n{}", object.display(), failures.join("\n"));
     }
     Ok(())
+}
+
+/// What happens to the bans before the frames are sent.
+type Step = fn(&mut Hosts) -> anyhow::Result<()>;
+
+fn ban(hosts: &mut Hosts) -> anyhow::Result<()> {
+    let ban = Ban { deadline: PERMANENT, services: SMTP, ..Ban::default() };
+    BANS.into_iter().try_for_each(|entry| hosts.program.ban(entry, ban))
+}
+
+fn unban(hosts: &mut Hosts) -> anyhow::Result<()> {
+    BANS.into_iter().try_for_each(|entry| hosts.program.unban(entry))
 }
 
 /// Who sends: always the same address, each time from a port and with an identification of its own, so that no connection and

@@ -148,6 +148,7 @@ const ROWS: &[Row] = &[
     ("beside NAT64: 64:ff9b:0:0:1::",             "64:ff9b::1:0:198.51.100.66", &[(V4, LIVE)], None, PassedClean, PassedOdd),
     ("IPv4-compatible is IPv6",                   "::198.51.100.66", &[(V4, LIVE)], None, PassedClean, PassedOdd),
     ("beside mapped: ::fffe:",                    "::fffe:198.51.100.66", &[(V4, LIVE)], None, PassedClean, PassedOdd),
+    ("beside mapped: a bit before it",            "0:0:1::ffff:198.51.100.66", &[(V4, LIVE)], None, PassedClean, PassedOdd),
     ("translated (::ffff:0:) is IPv6",            "::ffff:0:198.51.100.66", &[(V4, LIVE)], None, PassedClean, PassedOdd),
     ("6to4 is IPv6",                              "2002:c633:6442::1", &[(V4, LIVE)], None, PassedClean, PassedOdd),
     ("6to4, by /48",                              "2002:c633:6442::1", &[("2002:c633:6442::/48", LIVE)], Some(0), DroppedBan, DroppedOdd),

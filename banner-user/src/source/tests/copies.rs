@@ -9,7 +9,7 @@ fn many(prefix: &str) -> Vec<String> {
 
 #[test]
 fn the_copy_that_copytruncate_makes_is_not_read_again_where_a_pattern_matches_it() {
-    for lines in [many("old"), numbered("short", 3)] {
+    for (lines, at_once) in [(many("old"), true), (many("old"), false), (numbered("short", 3), true)] {
         let mut bench = Bench::new(&["log*"]);
         bench.append("log", "");
         bench.poll();
@@ -20,9 +20,11 @@ fn the_copy_that_copytruncate_makes_is_not_read_again_where_a_pattern_matches_it
         fs::copy(bench.path("log"), bench.path("log.1")).unwrap();
         bench.truncate("log");
         bench.append("log", "new\n");
-        assert_eq!(bench.read(), ["new"]);
+        // The poll that finds the copy finds the file emptied, or one before does.
+        let mut read = if at_once { Vec::new() } else { bench.read() };
         bench.pass(Duration::from_secs(1));
-        assert_eq!(bench.read(), ["unread"]);
+        read.extend(bench.read());
+        assert_eq!(read, ["new", "unread"]);
     }
 }
 

@@ -1,1 +1,392 @@
+//! The follower against a model: a handful of files, a clock, and what must have come out of them.
+//!
+//! Every line that is written is unlike any other. The model knows what each file holds, whether the follower has it open and
+//! how far it has handed it on. Each line that comes out must be the next one of an open file, at its offset: a line that is
+//! lost, doubled, broken, invented or out of order has no place. Once a poll has read everything, no open file may hold a line
+//! that did not come. What the file system makes impossible is part of the model: what is emptied away before it was read is
+//! gone, and a file that was never at a followed path when a poll looked was never there.
 
+use std::collections::BTreeSet;
+
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use super::*;
+use crate::source::{DRAINING_MAX, LINE_MAX};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_line_is_lost_doubled_broken_or_invented(shape in shape(), steps in vec(step(), 1..100)) {
+        let mut world = World::new(shape);
+        for step in steps {
+            world.take(&step);
+        }
+        world.settle();
+    }
+}
+
+/// How the log is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// By its path.
+    Named,
+    /// By its path, and its rotated files by a pattern.
+    Matched,
+    /// By its path, which is a symbolic link.
+    Linked,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The log's writer writes; it opens the log anew if the path is empty.
+    Write(Text),
+    /// A writer that still has an older file open writes.
+    WriteOld(Index, Text),
+    /// The log gets another name. Its writer makes a new one at once, or when it writes.
+    Rename {
+        create: bool,
+    },
+    /// A new file, perhaps larger than the old one, is renamed over the log.
+    RenameOver(Text),
+    CopyTruncate,
+    Truncate,
+    Delete,
+    /// An older file is renamed over the log.
+    Restore(Index),
+    /// The link gets another target, an older or a new one.
+    Switch(Option<Index>),
+    /// One poll of so many bytes.
+    Poll(usize),
+    /// Everything is read before and after so many milliseconds.
+    Pass(u64),
+}
+
+/// What is written at once: pieces of a length, each with or without the newline that ends a line.
+type Text = Vec<(usize, bool)>;
+
+fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(Shape::Named), Just(Shape::Matched), Just(Shape::Linked)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => text().prop_map(Step::Write),
+        4 => (any::<Index>(), text()).prop_map(|(index, text)| Step::WriteOld(index, text)),
+        2 => any::<bool>().prop_map(|create| Step::Rename { create }),
+        1 => text().prop_map(Step::RenameOver),
+        1 => Just(Step::CopyTruncate),
+        1 => Just(Step::Truncate),
+        1 => Just(Step::Delete),
+        1 => any::<Index>().prop_map(Step::Restore),
+        1 => proptest::option::of(any::<Index>()).prop_map(Step::Switch),
+        6 => prop_oneof![1..300usize, Just(1 << 20)].prop_map(Step::Poll),
+        4 => prop_oneof![0..2000u64, 29_000..31_000u64].prop_map(Step::Pass),
+    ]
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    let length = prop_oneof![20 => 0..200usize, 1 => LINE_MAX - 40..LINE_MAX + 40, 1 => 0..3 * LINE_MAX];
+    vec((length, prop::bool::weighted(0.7)), 1..6)
+}
+
+/// A file as the model knows it.
+struct Model {
+    /// Held open, so that it can be written to under whatever name, and its number is not given away.
+    writer: File,
+    name: Option<String>,
+    content: Vec<u8>,
+    /// Up to here everything was handed on, or dropped because it is too long.
+    cursor: usize,
+    open: Option<OpenFile>,
+    /// It is the copy that `copytruncate` made of a file that had been read so far, and was not opened yet.
+    copied: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct OpenFile {
+    read: usize,
+    grown: BootTime,
+    orphaned: Option<BootTime>,
+}
+
+struct World {
+    bench: Bench,
+    shape: Shape,
+    files: Vec<Model>,
+    /// The log's file, if the path leads to one.
+    log: Option<usize>,
+    /// The names that the patterns have matched.
+    known: BTreeSet<String>,
+    matched_at: Option<BootTime>,
+    serial: usize,
+    partial_lines_dropped: usize,
+}
+
+impl World {
+    fn new(shape: Shape) -> Self {
+        let patterns: &[&str] = if shape == Shape::Matched { &["log", "log.*"] } else { &["log"] };
+        let mut world = Self {
+            bench: Bench::new(patterns),
+            shape,
+            files: Vec::new(),
+            log: None,
+            known: BTreeSet::new(),
+            matched_at: None,
+            serial: 0,
+            partial_lines_dropped: 0,
+        };
+        world.create();
+        // What was there before us is not read, but for the line that is being written.
+        world.write(0, &vec![(100, true), (100, true), (30, false)]);
+        let content = &world.files[0].content;
+        world.files[0].cursor = content.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        world.settle();
+        world
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Write(text) => {
+                let log = self.log.unwrap_or_else(|| self.create());
+                self.write(log, text);
+            }
+            Step::WriteOld(index, text) => self.write(index.index(self.files.len()), text),
+            Step::Poll(budget) => _ = self.poll(*budget),
+            Step::Pass(milliseconds) => {
+                self.settle();
+                self.bench.pass(Duration::from_millis(*milliseconds));
+                self.settle();
+            }
+            Step::CopyTruncate => {
+                if let Some(log) = self.log {
+                    let copy = self.copy(log);
+                    let Model { open, cursor, copied, .. } = self.files[log];
+                    // What is not open cannot be seen to be emptied; but it may itself be such a copy.
+                    self.files[copy].copied = if open.is_some() { Some(cursor) } else { copied };
+                    self.empty(log);
+                }
+            }
+            Step::Truncate => {
+                if let Some(log) = self.log {
+                    self.empty(log);
+                }
+            }
+            _ if self.draining() >= DRAINING_MAX => {} // That bound has a test of its own.
+            Step::Switch(target) if self.shape == Shape::Linked => {
+                let target = target.map(|index| index.index(self.files.len()));
+                self.switch(target.filter(|target| self.files[*target].name.is_some()));
+            }
+            Step::Rename { .. } | Step::RenameOver(_) | Step::Delete | Step::Restore(_)
+                if self.shape == Shape::Linked =>
+            {
+                self.switch(None);
+            }
+            Step::Rename { create } => {
+                if let Some(log) = self.log.take() {
+                    let name = format!("log.{}", self.next());
+                    self.bench.rename("log", &name);
+                    self.files[log].name = Some(name);
+                    if *create {
+                        self.create();
+                    }
+                }
+            }
+            Step::RenameOver(text) => {
+                let new = self.file("new".to_owned());
+                self.write(new, text);
+                self.rename_to_log(new);
+            }
+            Step::Delete => {
+                if let Some(log) = self.log.take() {
+                    fs::remove_file(self.bench.path("log")).unwrap();
+                    self.files[log].name = None;
+                }
+            }
+            Step::Restore(index) => {
+                let old = index.index(self.files.len());
+                if self.files[old].name.is_some() {
+                    self.rename_to_log(old);
+                }
+            }
+            Step::Switch(_) => {}
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn file(&mut self, name: String) -> usize {
+        self.files.push(Model {
+            writer: self.bench.open(&name),
+            name: Some(name),
+            content: Vec::new(),
+            cursor: 0,
+            open: None,
+            copied: None,
+        });
+        self.files.len() - 1
+    }
+
+    fn create(&mut self) -> usize {
+        if self.shape == Shape::Linked {
+            self.switch(None);
+            return self.log.unwrap();
+        }
+        let log = self.file("log".to_owned());
+        self.log = Some(log);
+        log
+    }
+
+    fn switch(&mut self, target: Option<usize>) {
+        let target = target.unwrap_or_else(|| {
+            let name = format!("target.{}", self.next());
+            self.file(name)
+        });
+        std::os::unix::fs::symlink(self.files[target].name.as_ref().unwrap(), self.bench.path("link")).unwrap();
+        self.bench.rename("link", "log");
+        self.log = Some(target);
+    }
+
+    fn rename_to_log(&mut self, file: usize) {
+        let name = self.files[file].name.replace("log".to_owned()).unwrap();
+        if name != "log" {
+            self.bench.rename(&name, "log");
+            if let Some(old) = self.log.replace(file) {
+                self.files[old].name = None;
+            }
+        }
+    }
+
+    fn copy(&mut self, log: usize) -> usize {
+        let name = format!("log.{}", self.next());
+        let copy = self.file(name);
+        let content = self.files[log].content.clone();
+        self.files[copy].writer.write_all(&content).unwrap();
+        self.files[copy].content = content;
+        copy
+    }
+
+    fn empty(&mut self, file: usize) {
+        let file = &mut self.files[file];
+        file.writer.set_len(0).unwrap();
+        file.content.clear();
+        file.cursor = 0;
+        file.copied = None;
+        if let Some(open) = &mut file.open {
+            open.read = usize::MAX;
+        }
+    }
+
+    fn write(&mut self, file: usize, text: &Text) {
+        let mut bytes = Vec::new();
+        for (length, ends) in text {
+            // No 64 bytes occur twice, and no line.
+            let mark = format!("<{}>", self.next());
+            bytes.extend(mark.bytes().cycle().take(length + mark.len()));
+            if *length % 7 == 0 {
+                bytes.push(0xff);
+            }
+            if *ends {
+                bytes.push(b'\n');
+            }
+        }
+        let file = &mut self.files[file];
+        file.writer.write_all(&bytes).unwrap();
+        file.content.extend(bytes);
+    }
+
+    fn draining(&self) -> usize {
+        // Those that will be when they are looked at, too.
+        self.files.iter().enumerate().filter(|(index, file)| file.open.is_some() && Some(*index) != self.log).count()
+    }
+
+    /// What the follower has open in its next poll.
+    fn look(&mut self) {
+        let now = self.bench.now;
+        if self.shape == Shape::Matched && self.matched_at.is_none_or(|at| now - at >= Duration::from_secs(1)) {
+            self.matched_at = Some(now);
+            let names = self.files.iter().filter_map(|file| file.name.clone());
+            self.known.extend(names.filter(|name| name.starts_with("log.")));
+        }
+        for (index, file) in self.files.iter_mut().enumerate() {
+            let is_known = file.name.as_ref().is_some_and(|name| self.known.contains(name));
+            let is_followed = self.log == Some(index) || is_known;
+            match &mut file.open {
+                Some(open) if is_followed => open.orphaned = None,
+                Some(open) => _ = open.orphaned.get_or_insert(now),
+                None if is_followed => {
+                    file.open = Some(OpenFile { read: 0, grown: now, orphaned: None });
+                    if let Some(copied) = file.copied.take() {
+                        file.cursor = file.cursor.max(copied);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn poll(&mut self, budget: usize) -> Progress {
+        self.look();
+        let progress = self.bench.poll_once(budget);
+        for seen in std::mem::take(&mut self.bench.lines) {
+            let next =
+                |file: &Model| file.open.is_some() && file.next_line() == Some((seen.offset, seen.bytes.as_slice()));
+            let Some(file) = self.files.iter_mut().find(|file| next(file)) else {
+                panic!("no file holds this next: {seen:?}\n{}", self.describe());
+            };
+            file.cursor = usize::try_from(seen.offset).unwrap() + seen.bytes.len() + 1;
+        }
+        progress
+    }
+
+    /// Polls until everything is read.
+    fn settle(&mut self) {
+        while self.poll(1 << 20) == Progress::More {}
+        for file in self.files.iter().filter(|file| file.open.is_some()) {
+            assert_eq!(file.next_line(), None, "lost, of {:?}\n{}", file.name, self.describe());
+        }
+        let now = self.bench.now;
+        for file in &mut self.files {
+            let Some(open) = &mut file.open else { continue };
+            if file.content.len() != open.read {
+                open.grown = now;
+                open.read = file.content.len();
+            }
+            let quiet_since = open.orphaned.map(|orphaned| orphaned.max(open.grown));
+            if quiet_since.is_some_and(|since| now - since >= DRAIN) {
+                file.open = None;
+                self.partial_lines_dropped += usize::from(file.content.last().is_some_and(|byte| *byte != b'\n'));
+            }
+        }
+        let told = self.bench.notices.iter().filter(|notice| matches!(notice, Notice::PartialLineDropped { .. }));
+        assert_eq!(told.count(), self.partial_lines_dropped, "{}", self.describe());
+    }
+
+    fn describe(&self) -> String {
+        let files = self.files.iter().enumerate();
+        files
+            .map(|(index, Model { name, content, cursor, open, .. })| {
+                let open = open.map(|open| open.orphaned.is_none());
+                format!("{index}: {name:?} {} bytes, {cursor} handed on, open and followed {open:?}\n", content.len())
+            })
+            .collect()
+    }
+}
+
+impl Model {
+    /// The next line that is whole and not too long, with its offset.
+    fn next_line(&self) -> Option<(u64, &[u8])> {
+        let mut offset = self.cursor;
+        loop {
+            let rest = &self.content[offset..];
+            let length = rest.iter().position(|byte| *byte == b'\n')?;
+            if length <= LINE_MAX {
+                return Some((offset as u64, &rest[..length]));
+            }
+            offset += length + 1;
+        }
+    }
+}

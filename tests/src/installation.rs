@@ -1,0 +1,360 @@
+//! banner as an operator has it: the binary with a configuration, files and a bpffs directory of its own, on the mail server of
+//! a [`Network`].
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use anyhow::{Context as _, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    mail_log::MailLog,
+    network::{INTERFACE, Network},
+    patience::until,
+    privilege::BPFFS,
+};
+
+/// Names the binary under test.
+pub const BINARY: &str = "BANNER_BIN";
+
+/// What a test configures; the rest are the files of its [`Installation`].
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// `interface`, as TOML.
+    pub interface: String,
+    /// `ignoreip`, as TOML.
+    pub ignoreip: String,
+    /// `bantime` of the jail.
+    pub bantime: String,
+    /// `limits.bans_v4`.
+    pub bans_v4: u32,
+    /// Further top-level keys.
+    pub more: String,
+}
+
+impl Default for Configuration {
+    /// The defaults of banner, but for the interface, and maps that are quickly made.
+    fn default() -> Self {
+        Self {
+            interface: format!("\"{INTERFACE}\""),
+            ignoreip: "[]".to_owned(),
+            bantime: "10m".to_owned(),
+            bans_v4: 1024,
+            more: String::new(),
+        }
+    }
+}
+
+/// The binary and its files. Dropping it removes them, with what is pinned.
+#[derive(Debug)]
+pub struct Installation<'n> {
+    network: &'n Network,
+    binary: PathBuf,
+    folder: TempDir,
+    bpffs: PathBuf,
+    /// The log that the jail reads.
+    pub log: MailLog,
+}
+
+impl<'n> Installation<'n> {
+    /// Makes the files, with an empty log.
+    ///
+    /// # Errors
+    /// There is no binary to test, or the system's.
+    pub fn new(network: &'n Network, configuration: &Configuration) -> anyhow::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let binary = std::env::var_os(BINARY).map(PathBuf::from).with_context(|| {
+            format!(
+                "{BINARY} does not name the binary to test; `cargo xtask test` sets it, or: \
+                 cargo build -p banner-user && {BINARY}=$PWD/target/debug/banner cargo test -p banner-tests"
+            )
+        })?;
+        ensure!(binary.is_file(), "{BINARY} names {}, which is no file", binary.display());
+        let folder = tempfile::tempdir().context("making a temporary folder")?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let bpffs = Path::new(BPFFS).join(format!("banner-test-binary-{}-{number}", std::process::id()));
+        let log = MailLog::create(&folder.path().join("mail.log"))?;
+        let installation = Self { network, binary, folder, bpffs, log };
+        installation.configure(configuration)?;
+        Ok(installation)
+    }
+
+    /// Writes the configuration.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn configure(&self, configuration: &Configuration) -> anyhow::Result<()> {
+        let Configuration { interface, ignoreip, bantime, bans_v4, more } = configuration;
+        self.write_configuration(&format!(
+            "interface = {interface}\nignoreip = {ignoreip}\nsocket = {:?}\nstate_dir = {:?}\nbpffs = {:?}\n{more}\n\
+             [limits]\nbans_v4 = {bans_v4}\nbans_v6 = 1024\nprefixes = 1024\n\
+             [jail.mail]\nsource = {:?}\nbantime = \"{bantime}\"\n",
+            self.socket(),
+            self.path("state"),
+            self.bpffs,
+            self.log.path(),
+        ))
+    }
+
+    /// Writes any text as the configuration.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write_configuration(&self, text: &str) -> anyhow::Result<()> {
+        fs::write(self.path("banner.toml"), text).context("writing the configuration")
+    }
+
+    /// A file of this installation.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.path("banner.sock")
+    }
+
+    /// Where banner pins.
+    #[must_use]
+    pub fn bpffs(&self) -> &Path {
+        &self.bpffs
+    }
+
+    /// The command line with its configuration, to be run on the server.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("--config").arg(self.path("banner.toml")).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `banner` with arguments separated by spaces.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn banner(&self, arguments: &str) -> anyhow::Result<Answer> {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        self.run(&mut self.command(&arguments))
+    }
+
+    /// What a command says that must be done: its output as one JSON value.
+    ///
+    /// # Errors
+    /// Its exit code is not 0, or the output no JSON.
+    pub fn json(&self, arguments: &str) -> anyhow::Result<Value> {
+        let answer = self.banner(arguments)?.expect(0)?;
+        serde_json::from_str(&answer.stdout).with_context(|| format!("banner {arguments}: {answer:?}"))
+    }
+
+    /// `banner bans --json`: a value a line.
+    ///
+    /// # Errors
+    /// Its exit code is not 0, or a line no JSON.
+    pub fn bans(&self) -> anyhow::Result<Vec<Value>> {
+        let answer = self.banner("bans --json")?.expect(0)?;
+        answer.stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// The ban of exactly this prefix, as [`Installation::bans`] has it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ban(&self, prefix: &str) -> anyhow::Result<Option<Value>> {
+        Ok(self.bans()?.into_iter().find(|ban| ban["prefix"] == prefix))
+    }
+
+    /// Waits until exactly this prefix is banned.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn await_ban(&self, prefix: &str) -> anyhow::Result<Value> {
+        until(&format!("{prefix} is banned"), || self.ban(prefix))
+    }
+
+    /// Waits until the daemon has read everything that is in the log.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn await_log_read(&self) -> anyhow::Result<()> {
+        let length = self.log.length()?;
+        until("the log is read to its end", || Ok((self.file()?["offset"] == length).then_some(())))
+    }
+
+    /// What `banner status` says of the log.
+    ///
+    /// # Errors
+    /// There is no daemon, or it does not know the log.
+    pub fn file(&self) -> anyhow::Result<Value> {
+        let status = self.json("status --json")?;
+        let path = self.log.path().to_string_lossy();
+        let files = status["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let file = files.iter().find(|file| file["path"] == *path && file["state"] != "draining");
+        file.cloned().with_context(|| format!("`status` does not know {path}: {status}"))
+    }
+
+    /// Runs a command on the server, and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end in time; it is killed then.
+    pub fn run(&self, command: &mut Command) -> anyhow::Result<Answer> {
+        let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        let inside = self.network.server.enter()?;
+        let child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn();
+        drop(inside);
+        let mut child = Killed(child.with_context(|| format!("starting {}", self.binary.display()))?);
+        let waited = until("the command ends", || Ok(child.0.try_wait()?));
+        let read = |file: &mut File| -> anyhow::Result<String> {
+            let mut text = Vec::new();
+            file.rewind()?;
+            file.read_to_end(&mut text)?;
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        let (stdout, stderr) = (read(&mut stdout)?, read(&mut stderr)?);
+        let status = waited.with_context(|| format!("{command:?}: {stdout}{stderr}"))?;
+        Ok(Answer { code: status.code(), stdout, stderr })
+    }
+
+    /// Starts the daemon, and waits until it follows its log.
+    ///
+    /// # Errors
+    /// It ends by itself; the error has what it said.
+    pub fn start(&self) -> anyhow::Result<Daemon> {
+        let mut daemon = self.spawn()?;
+        until("the daemon follows its log", || {
+            if let Some(status) = daemon.child.0.try_wait()? {
+                anyhow::bail!("the daemon ended by itself: {status}");
+            }
+            let answer = self.banner("status --json")?;
+            if answer.code != Some(0) {
+                return Ok(None);
+            }
+            Ok((self.file()?["state"] != "missing").then_some(()))
+        })
+        .with_context(|| daemon.output())?;
+        Ok(daemon)
+    }
+
+    /// Starts the daemon, and waits for nothing.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn spawn(&self) -> anyhow::Result<Daemon> {
+        let output = self.path("daemon.out");
+        let file = File::options().create(true).append(true).open(&output)?;
+        let inside = self.network.server.enter()?;
+        let child = self.command(&["run"]).stdout(file.try_clone()?).stderr(file).spawn();
+        drop(inside);
+        let child = child.with_context(|| format!("starting {}", self.binary.display()))?;
+        Ok(Daemon { child: Killed(child), output })
+    }
+}
+
+impl Drop for Installation<'_> {
+    fn drop(&mut self) {
+        // The daemon is dead by now, or its test is wrong; what is pinned would outlive both.
+        let _: std::io::Result<()> = fs::remove_dir_all(&self.bpffs);
+    }
+}
+
+/// How a command ended, and what it wrote.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// Its output.
+    pub stdout: String,
+    /// Its notes and errors.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Sees that it ended so.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn expect(self, code: i32) -> anyhow::Result<Self> {
+        ensure!(self.code == Some(code), "the exit code should be {code}: {self:?}");
+        Ok(self)
+    }
+}
+
+/// A running daemon. Dropping it kills it and shows what it said, which the test harness prints where the test fails.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Killed,
+    output: PathBuf,
+}
+
+impl Daemon {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.pid())?), signal)?)
+    }
+
+    /// SIGKILL: it gets no chance to tidy anything up. Returns when it is gone.
+    ///
+    /// # Errors
+    /// It was gone already.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        ensure!(self.child.0.try_wait()?.is_none(), "the daemon had ended by itself");
+        self.child.0.kill()?;
+        self.child.0.wait()?;
+        Ok(())
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn await_end(&mut self) -> anyhow::Result<ExitStatus> {
+        until("the daemon ends", || Ok(self.child.0.try_wait()?))
+    }
+
+    /// What this daemon, and those before it, said.
+    #[must_use]
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        #[expect(clippy::print_stderr, reason = "captured by the harness, which shows it where the test fails")]
+        {
+            eprintln!("the daemon said:\n{}", self.output());
+        }
+    }
+}
+
+/// A child process that does not outlive its handle.
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Fails where it has ended already.
+        let _: std::io::Result<()> = self.0.kill();
+        let _: std::io::Result<ExitStatus> = self.0.wait();
+    }
+}

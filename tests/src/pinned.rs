@@ -1,0 +1,58 @@
+//! The bans as they stand in the kernel, read from where banner pins them, past banner.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use aya::maps::{HashMap, Map, MapData, MapError};
+use banner_common::{Ban, KeyV4, KeyV6, VERSION};
+
+/// Where banner pins its maps, below its bpffs directory.
+#[must_use]
+pub fn maps(bpffs: &Path) -> PathBuf {
+    bpffs.join(format!("v{VERSION}/maps"))
+}
+
+/// The two maps of single sources. They stay open when banner pins others in their place.
+pub struct PinnedBans {
+    v4: HashMap<MapData, KeyV4, Ban>,
+    v6: HashMap<MapData, KeyV6, Ban>,
+}
+
+impl PinnedBans {
+    /// Opens what is pinned now.
+    ///
+    /// # Errors
+    /// Nothing is.
+    pub fn open(bpffs: &Path) -> anyhow::Result<Self> {
+        let map = |name| -> anyhow::Result<Map> {
+            let path = maps(bpffs).join(name);
+            let data = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
+            Ok(Map::HashMap(data))
+        };
+        Ok(Self { v4: HashMap::try_from(map("BANS_V4")?)?, v6: HashMap::try_from(map("BANS_V6")?)? })
+    }
+
+    /// The entry of an IPv4 address.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn v4(&self, key: KeyV4) -> anyhow::Result<Option<Ban>> {
+        found(self.v4.get(&key, 0))
+    }
+
+    /// The entry of an IPv6 /64.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn v6(&self, key: KeyV6) -> anyhow::Result<Option<Ban>> {
+        found(self.v6.get(&key, 0))
+    }
+}
+
+fn found(entry: Result<Ban, MapError>) -> anyhow::Result<Option<Ban>> {
+    match entry {
+        Ok(ban) => Ok(Some(ban)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

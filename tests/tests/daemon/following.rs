@@ -1,0 +1,61 @@
+//! Logs come and go while the daemon runs.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use anyhow::ensure;
+use banner_tests::{
+    installation::{Configuration, Installation},
+    mail_log::postfix,
+    network::Network,
+    patience::until,
+};
+
+const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66));
+
+#[test]
+fn a_log_that_vanishes_is_reported_and_followed_again_when_it_comes_back() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let daemon = installation.start()?;
+    installation.log.append(&postfix(ATTACKER, "alice"))?;
+    installation.await_log_read()?;
+    fs::remove_file(installation.log.path())?;
+    until("`status` says that the log is missing", || Ok((installation.file()?["state"] == "missing").then_some(())))?;
+    let path = installation.log.path().to_string_lossy();
+    let status = installation.banner("status")?.expect(0)?.stdout;
+    ensure!(status.contains(&*path) && status.contains("missing"), "{status}");
+    ensure!(daemon.output().contains(&*path), "the daemon did not say that {path} is gone: {}", daemon.output());
+
+    // What was counted before still counts.
+    installation.log.append(&postfix(ATTACKER, "alice").repeat(2))?;
+    installation.await_ban("198.51.100.66")?;
+    ensure!(installation.file()?["state"] == "following", "{}", installation.file()?);
+    Ok(())
+}
+
+#[test]
+fn a_log_is_followed_through_rotations_of_both_kinds() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let _daemon = installation.start()?;
+    installation.log.append(&postfix(ATTACKER, "alice"))?;
+    let rotated = installation.path("mail.log.1");
+    fs::rename(installation.log.path(), &rotated)?;
+    // The writer has not been told yet, and goes on with the old file.
+    let mut old = fs::File::options().append(true).open(&rotated)?;
+    std::io::Write::write_all(&mut old, postfix(ATTACKER, "bob").as_bytes())?;
+    installation.log.append(&postfix(ATTACKER, "carol"))?;
+    installation.await_ban("198.51.100.66")?;
+
+    installation.await_log_read()?;
+    fs::copy(installation.log.path(), installation.path("mail.log.2"))?;
+    fs::File::options().write(true).open(installation.log.path())?.set_len(0)?;
+    let other = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66));
+    installation.log.append(&postfix(other, "alice").repeat(3))?;
+    installation.await_ban("203.0.113.66")?;
+    ensure!(installation.bans()?.len() == 2, "{:?}", installation.bans()?);
+    Ok(())
+}
