@@ -1,9 +1,6 @@
 //! Carries the judge's effects out in the kernel, and hands back to it what the kernel says.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tracing::{error, info, warn};
 
@@ -14,7 +11,7 @@ use crate::{
         kernel::{Kernel, KernelError},
     },
     judge::{
-        Input, Judge,
+        self, Input, Judge, NoRoom,
         effect::{Effect, Entry, Slot},
         report::{Ended, Report},
     },
@@ -72,33 +69,9 @@ impl Enforcer {
         self.carry_out_all(judge, effects, now);
     }
 
-    /// Does what the judge wants, in its order: what protects an address stands before the prefix around it.
+    /// Does what the judge wants, in its order, and tells the operator what it tells.
     pub(super) fn carry_out_all(&mut self, judge: &mut Judge, effects: Vec<Effect>, now: Now) {
-        let mut effects = VecDeque::from(effects);
-        while let Some(effect) = effects.pop_front() {
-            match effect {
-                Effect::Write(entry) => match self.kernel.bans.write(&entry, &self.kernel.ticks) {
-                    Ok(()) => {
-                        self.refused.remove(&entry.slot);
-                    }
-                    // What makes room comes before what was next.
-                    Err(BanMapError::Full) => judge
-                        .handle(Input::Full(entry), now)
-                        .into_iter()
-                        .rev()
-                        .for_each(|effect| effects.push_front(effect)),
-                    Err(error) => self.remember(entry.slot, &error),
-                },
-                Effect::Remove(slot) => match self.kernel.bans.remove(slot) {
-                    Ok(_) => {
-                        self.refused.remove(&slot);
-                    }
-                    // It ends by its deadline all the same.
-                    Err(error) => warn!("{error}"),
-                },
-                Effect::Report(report) => log(&report),
-            }
-        }
+        judge.carry_out(effects, now, self).iter().for_each(log);
     }
 
     /// Tries again what the kernel refused, and sets the deadlines right after a suspend.
@@ -112,12 +85,12 @@ impl Enforcer {
             }
         }
         if clock::suspended().saturating_sub(self.kernel.ticks.suspended()) > SUSPEND_MIN {
-            // The kernel's ticks stood still: by the old relation the entries still say what was meant, and are written anew
-            // by the new one.
-            let entries = self.entries()?;
+            // The kernel's ticks stood still: what it holds ends too late, and is written anew.
             self.kernel.resample()?;
-            info!("the machine was suspended: the deadlines of {} entries are set right", entries.len());
-            self.carry_out_all(judge, entries.into_iter().map(Effect::Write).collect(), now);
+            let slots = self.entries()?.into_iter().map(|entry| entry.slot);
+            let effects: Vec<Effect> = slots.filter_map(|slot| judge.entry(slot)).map(Effect::Write).collect();
+            info!("the machine was suspended: the deadlines of {} entries are set right", effects.len());
+            self.carry_out_all(judge, effects, now);
         }
         Ok(())
     }
@@ -131,6 +104,30 @@ impl Enforcer {
         }
         if self.refused.len() < REFUSED_MAX {
             self.refused.insert(slot);
+        }
+    }
+}
+
+impl judge::Kernel for Enforcer {
+    fn write(&mut self, entry: &Entry) -> Result<(), NoRoom> {
+        match self.kernel.bans.write(entry, &self.kernel.ticks) {
+            Ok(()) => {
+                self.refused.remove(&entry.slot);
+                Ok(())
+            }
+            Err(BanMapError::Full) => Err(NoRoom),
+            Err(error) => {
+                self.remember(entry.slot, &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        self.refused.remove(&slot);
+        if let Err(error) = self.kernel.bans.remove(slot) {
+            // It ends by its deadline all the same.
+            warn!("{error}");
         }
     }
 }

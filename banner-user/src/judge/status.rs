@@ -220,7 +220,7 @@ impl Judge {
             until: record.until(),
             observe: record.observe,
             late: record.late,
-            forced: record.forced,
+            forced: self.ledger.protections().covering(key.prefix).next().is_some(),
             waits: self.capacity.waits(slot),
             slot,
         }
