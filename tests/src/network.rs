@@ -136,7 +136,8 @@ impl Network {
     /// # Errors
     /// `innocent` does not get through.
     pub fn reached(&self, from: IpAddr, ports: &[u16], innocent: IpAddr) -> anyhow::Result<Vec<u16>> {
-        let knocks: Vec<_> = ports.iter().map(|port| Ok((*port, self.knock(from, *port)?))).collect::<anyhow::Result<_>>()?;
+        let knocks: Vec<_> =
+            ports.iter().map(|port| Ok((*port, self.knock(from, *port)?))).collect::<anyhow::Result<_>>()?;
         for port in ports {
             self.connect(innocent, *port).context("the innocent host")?;
         }

@@ -33,9 +33,7 @@ fn returns(interface: String) -> anyhow::Result<()> {
     installation.await_ban("198.51.100.66")?;
 
     network.remove_cable()?;
-    until("`status` says that the interface is missing", || {
-        Ok(is_in_state(&installation, "missing")?.then_some(()))
-    })?;
+    until("`status` says that the interface is missing", || Ok(is_in_state(&installation, "missing")?.then_some(())))?;
     // A ban can be made meanwhile.
     installation.log.append(&postfix(SECOND, "alice").repeat(3))?;
     installation.await_ban("203.0.113.66")?;
