@@ -114,6 +114,12 @@ impl<'n> Installation<'n> {
         fs::write(self.path("banner.toml"), text).context("writing the configuration")
     }
 
+    /// The binary under test.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// A file of this installation.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -93,14 +93,14 @@ fn why_shows_each_failure_with_its_place_in_the_log() -> anyhow::Result<()> {
     let why = installation.json(&format!("why {ATTACKER} --json"))?;
     let offset = |line: usize| lines.iter().take(line).map(String::len).sum::<usize>();
     let path = installation.log.path().to_string_lossy();
-    let expected = [("postfix-sasl", "alice", 1), ("cyrus", "bob", 2), ("postfix-sasl", "carol\\x1b[31m", 4)];
+    let expected = [("postfix-sasl", "alice", 1), ("cyrus", "bob", 2), ("postfix-sasl", "carol\\u{1b}[31m", 4)];
     let failures = why["failures"].as_array().map(Vec::as_slice).unwrap_or_default();
     ensure!(failures.len() == expected.len(), "{why}");
     for (failure, (filter, user, line)) in failures.iter().zip(expected) {
         ensure!(failure["filter"] == filter && failure["user"] == user && failure["weight"] == 1.0, "{failure}");
         ensure!(failure["file"] == *path && failure["offset"] == offset(line), "line {line} of {path}: {failure}");
     }
-    ensure!(why["newest_line"].as_str().is_some_and(|line| line.contains("carol\\x1b[31m")), "{why}");
+    ensure!(why["newest_line"].as_str().is_some_and(|line| line.contains("carol\\u{1b}[31m")), "{why}");
     ensure!(why["bans"][0]["packets"].as_u64() >= Some(2), "{why}");
 
     let shown = installation.banner(&format!("why {ATTACKER}"))?.expect(0)?.stdout;
