@@ -175,8 +175,8 @@ impl KernelError {
                 Operation::CreateMap { name, entries }
             }
             Self::Load { .. } | Self::Program { .. } => Operation::Load,
-            Self::Pin { path, .. } => Operation::Pin { path },
-            Self::Pins(_)
+            Self::Pin { path, .. } | Self::Pins(PinsError::Io { path, .. }) => Operation::Pin { path },
+            Self::Pins(PinsError::NotBpffs { .. })
             | Self::ForeignMap { .. }
             | Self::Map { .. }
             | Self::Bans(_)
@@ -199,7 +199,8 @@ impl KernelError {
             Self::Map { error, .. } => Some(error),
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
-            Self::Pins(_)
+            Self::Pins(PinsError::Io { error, .. }) => Some(error),
+            Self::Pins(PinsError::NotBpffs { .. })
             | Self::ForeignMap { .. }
             | Self::Bans(_)
             | Self::Ticks(_)
