@@ -74,6 +74,25 @@ fn the_prefix_whose_last_ban_ends_first_yields_and_none_that_shares_its_entry_wi
 }
 
 #[test]
+fn nothing_yields_where_something_has_just_ended() {
+    let ban = |time: u32, last: u32| {
+        format!(
+            "{time} fail 192.0.2.{last} weight=12 -> write hash 192.0.2.{last}/32 mail until {until}; \
+                 banned 192.0.2.{last}/32 by jail mail until {until} for 3",
+            until = time + 600
+        )
+    };
+    check(&format!(
+        "{}\n{}\n{}
+         600 full hash 192.0.2.3/32 -> remove hash 192.0.2.1/32; \
+             unbanned 192.0.2.1/32 by jail mail: its time is over; write hash 192.0.2.3/32 mail until 602",
+        ban(0, 1),
+        ban(1, 2),
+        ban(2, 3),
+    ));
+}
+
+#[test]
 fn a_ban_that_ended_while_it_waited_is_not_written() {
     check(
         "0 ban 192.0.2.1 for=700 -> write hash 192.0.2.1/32 mail until 700 manual; banned 192.0.2.1/32 by hand until 700
