@@ -8,8 +8,9 @@ use std::{
 use super::effect::{Map, Slot};
 use crate::clock::BootTime;
 
-/// Entries of one map that are remembered until there is room. Those beyond are written when the maps are next compared.
-const WAITING_MAX: usize = 65_536;
+/// Entries that wait for room in one map. Beyond, bans that nobody made by hand are given up: a map that is full of what may
+/// not yield has to be made larger, and until then nothing may grow with the attack.
+pub(super) const WAITING_MAX: usize = 4096;
 
 /// Says yes at most once an hour.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,11 +52,14 @@ impl Capacity {
         *yielded = yielded.saturating_add(1);
     }
 
-    pub(super) fn wait(&mut self, slot: Slot) {
+    /// Remembers what waits for room. Whether there is a place to wait.
+    pub(super) fn wait(&mut self, slot: Slot) -> bool {
         let waiting = &mut self.maps.entry(slot.map()).or_default().waiting;
-        if waiting.len() < WAITING_MAX {
+        let place = waiting.len() < WAITING_MAX || waiting.contains(&slot);
+        if place {
             waiting.insert(slot);
         }
+        place
     }
 
     pub(super) fn written(&mut self, slot: Slot) {

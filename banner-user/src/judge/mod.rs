@@ -47,7 +47,7 @@ use self::{
     evidence::Archive,
     jail::JailState,
     ledger::{Key, Ledger, Record},
-    origin::Origins,
+    origin::{OriginId, Origins},
     outage::Outages,
     policy::Policy,
     protect::Protections,
@@ -240,8 +240,8 @@ impl Judge {
         }
     }
 
-    /// A map is full: the ban nearest its end yields to the entry. Where none may, a ban waits for room; but a protected
-    /// address never waits: the bans around it go.
+    /// A map is full: the ban nearest its end yields to the entry. Where none may, a ban waits for room, or is given up where
+    /// too many wait; but a protected address never waits: the bans around it go.
     fn make_room(&mut self, slot: Slot, now: Now, effects: &mut Vec<Effect>) {
         let Some(entry) = self.ledger.entry(slot) else { return };
         let map = slot.map();
@@ -258,8 +258,11 @@ impl Judge {
         } else if entry.protected {
             let around = self.ledger.wider(slot.prefix()).map(|(key, _)| key).collect();
             self.lift_all(around, Ended::CannotProtect(map), effects);
-        } else {
-            self.capacity.wait(slot);
+        } else if !self.capacity.wait(slot) {
+            self.capacity.yielded(map);
+            let automatic =
+                self.ledger.at(slot.prefix()).map(|(key, _)| key).filter(|key| key.origin != OriginId::HAND);
+            self.lift_all(automatic.collect(), Ended::Yielded(map), effects);
         }
         if self.capacity.tell(map, now.boot) {
             let (yielded, waiting) = self.capacity.counts(map);

@@ -50,7 +50,8 @@ pub enum Report {
         /// What was counted.
         because: Because,
     },
-    /// A file's stamps are not believed. Once, until they have been good for ten minutes.
+    /// A file's stamps are not believed. Once, until they have been good for ten minutes. Only the source knows the file's
+    /// path.
     StaleStamps(StaleStamps),
     /// A banned source still fails to authenticate where it should not get through. Once a ban.
     LateFailure {
@@ -115,7 +116,7 @@ pub enum Ended {
     Protected(Protection),
     /// A protected address inside it has no room in this map, so that the ban would have covered it.
     CannotProtect(Map),
-    /// It was nearest its end when this map was full.
+    /// It was nearest its end when this map was full, or found no place even to wait.
     Yielded(Map),
 }
 
@@ -162,7 +163,7 @@ impl fmt::Display for Report {
             ),
             Self::MapFull { map, yielded, waiting } => write!(
                 f,
-                "the map {map} is full: {yielded} bans nearest their end have yielded to newer ones, {waiting} entries wait \
+                "the map {map} is full: {yielded} bans have yielded to newer ones, {waiting} entries wait \
                  for room. Raise its size under [limits], or shorten bantime"
             ),
             Self::Vanished { prefix } => {
@@ -197,7 +198,63 @@ impl fmt::Display for Ended {
             Self::ByHand => f.write_str("lifted by hand"),
             Self::Protected(protection) => write!(f, "{protection}"),
             Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
-            Self::Yielded(map) => write!(f, "the map {map} is full and it was nearest its end"),
+            Self::Yielded(map) => write!(f, "the map {map} is full"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::protect::ProtectionKind;
+
+    #[test]
+    fn reports_read_as_sentences_that_say_what_and_why() {
+        let mail = || Origin::Jail("mail".into());
+        let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
+        let because = |failures| Because { failures, filter: "cyrus".into() };
+        let until = Some(WallTime(1_700_000_600_000_000));
+        let protection = Protection { prefix: "192.0.2.0/24".parse().unwrap(), kind: ProtectionKind::IgnoreIp };
+        let table = [
+            (
+                Report::Banned { origin: mail(), prefix, until, observe: false, because: Some(because(13)) },
+                "banned 192.0.2.1 by jail mail until 2023-11-14T22:23:20Z: 3.25 failures, the last by filter cyrus",
+            ),
+            (
+                Report::Banned { origin: Origin::Hand, prefix, until: None, observe: false, because: None },
+                "banned 192.0.2.1 by hand for ever",
+            ),
+            (
+                Report::Banned { origin: mail(), prefix, until, observe: true, because: Some(because(4)) },
+                "would ban 192.0.2.1 by jail mail until 2023-11-14T22:23:20Z: 1 failure, the last by filter cyrus",
+            ),
+            (
+                Report::Unbanned { origin: mail(), prefix, why: Ended::Protected(protection) },
+                "unbanned 192.0.2.1 (banned by jail mail): 192.0.2.0/24 is in ignoreip",
+            ),
+            (
+                Report::Ignored { jail: "mail".into(), source: prefix, protection, because: because(12) },
+                "not banned: 192.0.2.1 is over the limit of jail mail (3 failures, the last by filter cyrus), but \
+                 192.0.2.0/24 is in ignoreip",
+            ),
+            (
+                Report::LateFailure {
+                    origin: mail(),
+                    prefix: "2001:db8::/64".parse().unwrap(),
+                    address: "2001:db8::1".parse().unwrap(),
+                    after: Duration::from_secs(5),
+                },
+                "2001:db8::1 is banned (2001:db8::/64, by jail mail), still arriving 5 s later: proxy, other interface or \
+                 namespace?",
+            ),
+            (
+                Report::MapFull { map: Map::BansV4, yielded: 7, waiting: 2 },
+                "the map BANS_V4 is full: 7 bans have yielded to newer ones, 2 entries wait for room. Raise its size under \
+                 [limits], or shorten bantime",
+            ),
+        ];
+        for (report, expected) in table {
+            assert_eq!(report.to_string(), expected);
         }
     }
 }

@@ -138,20 +138,22 @@ fn protected(slot: Slot) -> Entry {
     Entry { slot, services: ServiceMask::NONE, until: Until::Permanent, observe: false, manual: false, protected: true }
 }
 
-/// What turns one state into the other. Protections are written first and removed last, and what is replaced by another map's
-/// entry is removed after that was written.
+/// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban
+/// that moves between hash and trie is written there before it is removed here; between the two moves the hash is at its
+/// emptiest.
 pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Effect>) {
-    let written = |protected: bool| {
-        after
-            .values()
-            .filter(move |entry| entry.protected == protected && before.get(&entry.slot) != Some(*entry))
-            .map(|entry| Effect::Write(*entry))
+    let written = |kind: fn(&Entry) -> bool| {
+        let differ = after.values().filter(move |entry| kind(entry) && before.get(&entry.slot) != Some(*entry));
+        differ.map(|entry| Effect::Write(*entry))
     };
-    let removed = |protected: bool| {
-        before
-            .values()
-            .filter(move |entry| entry.protected == protected && !after.contains_key(&entry.slot))
-            .map(|entry| Effect::Remove(entry.slot))
+    let removed = |kind: fn(&Entry) -> bool| {
+        let gone = before.values().filter(move |entry| kind(entry) && !after.contains_key(&entry.slot));
+        gone.map(|entry| Effect::Remove(entry.slot))
     };
-    effects.extend(written(true).chain(written(false)).chain(removed(false)).chain(removed(true)));
+    let protection = |entry: &Entry| entry.protected;
+    let in_hash = |entry: &Entry| matches!(entry.slot, Slot::V4(_) | Slot::V6(_));
+    let in_trie = |entry: &Entry| !entry.protected && matches!(entry.slot, Slot::NetV4(_) | Slot::NetV6(_));
+    effects.extend(written(protection).chain(written(in_trie)));
+    effects.extend(removed(in_hash).chain(written(in_hash)));
+    effects.extend(removed(in_trie).chain(removed(protection)));
 }

@@ -20,8 +20,7 @@ mod entry;
 mod expiry;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod tests;
+mod protect;
 
 use std::{collections::BTreeMap, iter::Peekable};
 
@@ -35,7 +34,7 @@ use super::{
     effect::{Effect, Map, Slot, Until},
     origin::OriginId,
     prefix::{Lengths, range},
-    protect::{Protection, Protections},
+    protect::Protections,
 };
 use crate::{clock::BootTime, service::ServiceMask};
 
@@ -201,65 +200,6 @@ impl Ledger {
     /// The map that a ban of this prefix goes into.
     pub(super) fn slot(&self, prefix: IpNet) -> Slot {
         Slot::exact(prefix).filter(|_| !self.protections.any_inside(prefix)).unwrap_or_else(|| Slot::net(prefix))
-    }
-
-    /// Takes over what is protected now. Bans inside what was added are lifted and returned with the reason; those around what
-    /// was added or removed are written anew. A protection that stays was overridden, by hand, by each ban that is inside it.
-    pub(super) fn protect(
-        &mut self,
-        protections: Protections,
-        effects: &mut Vec<Effect>,
-    ) -> Vec<(Key, Record, Protection)> {
-        let former = std::mem::replace(&mut self.protections, protections);
-        let added: Vec<Protection> = self.protections.difference(&former).collect();
-        let removed: Vec<Protection> = former.difference(&self.protections).collect();
-        if added.is_empty() && removed.is_empty() {
-            return Vec::new();
-        }
-        let covered: Vec<(Key, Protection)> = added.iter().flat_map(|protection| self.covered(protection)).collect();
-        let moved: Vec<Key> = added.iter().chain(&removed).flat_map(|protection| self.moved(protection)).collect();
-        let touched = || covered.iter().map(|(key, _)| key).chain(&moved).map(|key| key.prefix);
-
-        let current = std::mem::replace(&mut self.protections, former);
-        let mut before = self.net_entries();
-        touched().for_each(|prefix| self.add_exact_entry(prefix, &mut before));
-        self.protections = current;
-
-        let mut lifted = Vec::new();
-        for (key, protection) in &covered {
-            lifted.extend(self.remove(*key).map(|record| (*key, record, *protection)));
-        }
-        for key in &moved {
-            if let Some(record) = self.remove(*key) {
-                self.insert(*key, record);
-            }
-        }
-        let mut after = self.net_entries();
-        touched().for_each(|prefix| self.add_exact_entry(prefix, &mut after));
-        difference(&before, &after, effects);
-        lifted
-    }
-
-    /// The bans inside a protection.
-    fn covered(&self, protection: &Protection) -> impl Iterator<Item = (Key, Protection)> {
-        self.within(protection.prefix).map(|(key, _)| (key, *protection))
-    }
-
-    /// The bans of the /64 around a protection: they change between hash and trie with it.
-    fn moved(&self, protection: &Protection) -> impl Iterator<Item = Key> {
-        let around = match protection.prefix {
-            IpNet::V4(_) => None,
-            IpNet::V6(_) => super::prefix::shortened(protection.prefix, 64),
-        };
-        around.into_iter().flat_map(|around| self.at(around)).map(|(key, _)| key)
-    }
-
-    fn add_exact_entry(&self, prefix: IpNet, entries: &mut Entries) {
-        if let Some(slot) = Slot::exact(prefix)
-            && let Some(entry) = self.entry(slot)
-        {
-            entries.insert(slot, entry);
-        }
     }
 
     /// Changes the bans of one prefix and emits what differs then.

@@ -1,6 +1,7 @@
 //! Full maps.
 
-use super::*;
+use super::{kernel::FakeKernel, *};
+use crate::judge::{capacity::WAITING_MAX, effect::Map};
 
 #[test]
 fn the_ban_nearest_its_end_yields_and_the_map_is_told_of_once_an_hour() {
@@ -12,10 +13,10 @@ fn the_ban_nearest_its_end_yields_and_the_map_is_told_of_once_an_hour() {
          2 fail 192.0.2.3 weight=12 -> write hash 192.0.2.3/32 mail until 602; \
              banned 192.0.2.3/32 by jail mail until 602 for 3
          2 full hash 192.0.2.3/32 -> remove hash 192.0.2.1/32; \
-             unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full; \
              write hash 192.0.2.3/32 mail until 602; full BANS_V4 yielded 1 waiting 0
          3 full hash 192.0.2.3/32 -> remove hash 192.0.2.2/32; \
-             unbanned 192.0.2.2/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             unbanned 192.0.2.2/32 by jail mail: the map BANS_V4 is full; \
              write hash 192.0.2.3/32 mail until 602
          4 fail 2001:db8::1 weight=12 -> write hash 2001:db8::/64 mail until 604; \
              banned 2001:db8::/64 by jail mail until 604 for 3
@@ -63,14 +64,51 @@ fn the_prefix_whose_last_ban_ends_first_yields_and_none_that_shares_its_entry_wi
          3 fail 192.0.2.4 weight=12 -> write hash 192.0.2.4/32 mail until 603; \
              banned 192.0.2.4/32 by jail mail until 603 for 3
          3 full hash 192.0.2.4/32 -> remove hash 192.0.2.3/32; \
-             unbanned 192.0.2.3/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+             unbanned 192.0.2.3/32 by jail mail: the map BANS_V4 is full; \
              write hash 192.0.2.4/32 mail until 603; full BANS_V4 yielded 1 waiting 0
          # An entry of two bans goes with both.
-         4 full hash 192.0.2.4/32 -> unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full and it was nearest its end; \
+         4 full hash 192.0.2.4/32 -> unbanned 192.0.2.1/32 by jail mail: the map BANS_V4 is full; \
              remove hash 192.0.2.1/32; \
-             unbanned 192.0.2.1/32 by jail long: the map BANS_V4 is full and it was nearest its end; \
+             unbanned 192.0.2.1/32 by jail long: the map BANS_V4 is full; \
              write hash 192.0.2.4/32 mail until 603",
     );
+}
+
+#[test]
+fn nothing_yields_where_something_has_just_ended() {
+    let ban = |time: u32, last: u32| {
+        format!(
+            "{time} fail 192.0.2.{last} weight=12 -> write hash 192.0.2.{last}/32 mail until {until}; \
+                 banned 192.0.2.{last}/32 by jail mail until {until} for 3",
+            until = time + 600
+        )
+    };
+    check(&format!(
+        "{}\n{}\n{}
+         600 full hash 192.0.2.3/32 -> remove hash 192.0.2.1/32; \
+             unbanned 192.0.2.1/32 by jail mail: its time is over; write hash 192.0.2.3/32 mail until 602",
+        ban(0, 1),
+        ban(1, 2),
+        ban(2, 3),
+    ));
+}
+
+#[test]
+fn a_map_full_of_what_may_not_yield_makes_nothing_grow() {
+    let forever = policy([Jail { bantime: BanTime::Permanent, maxretry: 1, ..mail() }]);
+    let mut world = World::new(forever);
+    let mut kernel = FakeKernel::with_room_for(10);
+    for index in 0..u32::try_from(WAITING_MAX).unwrap() + 100 {
+        let source = std::net::Ipv4Addr::from(0x1000_0000 + index);
+        let effects = world.fail(source.into(), 0);
+        let _reports = world.judge.carry_out(effects, world.now(0), &mut kernel);
+    }
+    let status = world.judge.status();
+    assert_eq!(status.room[0], (Map::BansV4, 90, WAITING_MAX));
+    assert_eq!(world.judge.bans_in_force(), 10 + WAITING_MAX);
+    let by_hand = world.hand("192.0.2.1", 0);
+    let _reports = world.judge.carry_out(by_hand, world.now(0), &mut kernel);
+    assert_eq!(world.judge.bans_in_force(), 11 + WAITING_MAX, "what an operator asked for is kept");
 }
 
 #[test]

@@ -9,9 +9,10 @@ use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
-        HostAddresses, Input, Judge, Line,
+        HostAddresses, Input, Judge, Line, Report,
         effect::{Entry, Map},
         manual::{BanRequest, Target},
+        report::Ended,
     },
 };
 
@@ -90,7 +91,7 @@ proptest! {
                     judge.handle(Input::Tick, now)
                 }
             };
-            let _reports = judge.carry_out(effects, now, &mut kernel);
+            let reports = judge.carry_out(effects, now, &mut kernel);
 
             let bans = judge.bans(None, usize::MAX).bans;
             let waiting: Vec<_> = bans.iter().filter(|ban| ban.waits).map(|ban| ban.slot).collect();
@@ -102,6 +103,11 @@ proptest! {
             prop_assert_eq!(&kernel.entries, &expected);
             for map in Map::ALL {
                 prop_assert!(kernel.len(map) <= ROOM);
+            }
+            for report in reports {
+                if let Report::Unbanned { why: Ended::Yielded(map @ (Map::BansV4 | Map::BansV6)), .. } = report {
+                    prop_assert_eq!(kernel.len(map), ROOM, "a ban of {} yielded to nothing", map);
+                }
             }
             for address in &own {
                 prop_assert!(!kernel.drops(*address, MAIL, now.boot), "{} is the host's own", address);

@@ -38,11 +38,7 @@ fn bans_come_in_pages_in_the_order_of_their_prefixes() {
         "2001:db8:6::/64",
     ];
     for prefix in prefixes.iter().rev() {
-        let now = world.now(0);
-        let target = crate::judge::manual::Target::Prefix(prefix.parse().unwrap());
-        let request =
-            crate::judge::manual::BanRequest { target, bantime: None, services: None, jail: None, force: false };
-        world.judge.ban(&request, now).unwrap();
+        let _effects = world.hand(prefix, 0);
     }
     for limit in 1..10 {
         let (mut seen, mut cursor) = (Vec::new(), None);

@@ -48,11 +48,14 @@ fn bans_of_a_removed_jail_stay_until_they_end_and_its_tallies_go() {
 }
 
 #[test]
-fn a_smaller_bound_is_kept_from_the_next_failure_on() {
+fn smaller_bounds_are_kept() {
     let mut world = check("0 fail 192.0.2.1\n1 fail 192.0.2.2\n2 fail 192.0.2.3");
     let mut small = policy([mail()]);
     small.limits.sources = 1;
+    small.limits.evidence = 1;
     world.configure(3, small);
+    let remembered = |last: u8| world.judge.why([192, 0, 2, last].into()).evidence.is_some();
+    assert_eq!([1, 2, 3].map(remembered), [false, false, true]);
     world.check("4 fail 192.0.2.4 -> evicted 1");
     assert_eq!(world.judge.status().evicted, 3);
 }

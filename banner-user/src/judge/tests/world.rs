@@ -139,6 +139,22 @@ impl World {
         shown_all(&effects)
     }
 
+    /// A failure that is read as it is written; the effects as they are.
+    pub(super) fn fail(&mut self, source: IpAddr, seconds: u64) -> Vec<Effect> {
+        let now = self.now(seconds);
+        let (filter, weight, at) = ("cyrus".into(), Weight::ONE, now.wall.as_log_time());
+        let event = Event::Failure(Attempt { filter, source, user: None, weight, at });
+        let position = Position { file: FileId(0), offset: 0 };
+        self.judge.handle(Input::Line(Line { event, bytes: b"", position, sources: &[0], live: true }), now)
+    }
+
+    /// A ban by hand with the jail's words; the effects as they are.
+    pub(super) fn hand(&mut self, what: &str, seconds: u64) -> Vec<Effect> {
+        let now = self.now(seconds);
+        let request = BanRequest { target: target(what), bantime: None, services: None, jail: None, force: false };
+        self.judge.ban(&request, now).unwrap().effects
+    }
+
     /// Another configuration.
     pub(super) fn configure(&mut self, seconds: u64, policy: Policy) -> Vec<String> {
         self.policy = policy.clone();
