@@ -1,9 +1,10 @@
 //! Carries the judge's effects out in the kernel, and hands back to it what the kernel says.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::refusals::Refusals;
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -20,23 +21,15 @@ use crate::{
 /// The kernel, and what could not be written to it yet.
 pub(super) struct Enforcer {
     kernel: Kernel,
-    /// Entries that the kernel refused for another reason than a full map. Tried again every second.
-    refused: BTreeSet<Slot>,
-    /// Refusals since the daemon started.
-    refusals: u64,
-    /// Why it last refused: told once, until it is another reason.
-    refusal: Option<String>,
+    refusals: Refusals,
 }
-
-/// How many refused entries are remembered; one beyond is written when its source fails again.
-const REFUSED_MAX: usize = 65_536;
 
 /// A suspend that is shorter makes a ban last longer by no more than this.
 const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refused: BTreeSet::new(), refusals: 0, refusal: None }
+        Self { kernel, refusals: Refusals::default() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -47,14 +40,9 @@ impl Enforcer {
         &self.kernel
     }
 
-    /// Why entries are not in the kernel that should be, if any.
-    pub(super) fn refusal(&self) -> Option<String> {
-        let reason = self.refusal.as_ref().filter(|_| !self.refused.is_empty())?;
-        Some(format!(
-            "{} entries are not in the kernel and are tried again ({} refusals since the start): {reason}",
-            self.refused.len(),
-            self.refusals
-        ))
+    /// What the kernel does not do at present, if anything.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Every entry in the kernel's maps.
@@ -79,10 +67,9 @@ impl Enforcer {
     /// # Errors
     /// Where the clocks cannot be read.
     pub(super) fn keep_house(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
-        for slot in std::mem::take(&mut self.refused) {
-            if let Some(entry) = judge.entry(slot) {
-                self.carry_out_all(judge, vec![Effect::Write(entry)], now);
-            }
+        for slot in self.refusals.due() {
+            let effect = judge.entry(slot).map_or(Effect::Remove(slot), Effect::Write);
+            self.carry_out_all(judge, vec![effect], now);
         }
         if clock::suspended().saturating_sub(self.kernel.ticks.suspended()) > SUSPEND_MIN {
             // The kernel's ticks stood still: what it holds ends too late, and is written anew.
@@ -95,40 +82,38 @@ impl Enforcer {
         Ok(())
     }
 
-    fn remember(&mut self, slot: Slot, error: &BanMapError) {
-        self.refusals += 1;
-        let reason = error.to_string();
-        if self.refusal.as_ref() != Some(&reason) || self.refused.is_empty() {
-            error!("an entry cannot be written, and is tried again every second: {reason}");
-            self.refusal = Some(reason);
-        }
-        if self.refused.len() < REFUSED_MAX {
-            self.refused.insert(slot);
+    /// Whether an entry is in the kernel as it should be now is found out by doing it again.
+    fn note(&mut self, slot: Slot, done: Result<(), BanMapError>) {
+        match done {
+            Ok(()) => self.refusals.settle(slot),
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                if self.refusals.remember(slot, reason.clone()) {
+                    error!(
+                        "the entry of {} is not as it should be, and tried again every second: {reason}",
+                        slot.prefix()
+                    );
+                }
+            }
         }
     }
 }
 
 impl judge::Kernel for Enforcer {
     fn write(&mut self, entry: &Entry) -> Result<(), NoRoom> {
-        match self.kernel.bans.write(entry, &self.kernel.ticks) {
-            Ok(()) => {
-                self.refused.remove(&entry.slot);
-                Ok(())
-            }
-            Err(BanMapError::Full) => Err(NoRoom),
-            Err(error) => {
-                self.remember(entry.slot, &error);
-                Ok(())
-            }
+        let written = self.kernel.bans.write(entry, &self.kernel.ticks);
+        if let Err(BanMapError::Full) = written {
+            // From here on the judge sees to it.
+            self.refusals.settle(entry.slot);
+            return Err(NoRoom);
         }
+        self.note(entry.slot, written);
+        Ok(())
     }
 
     fn remove(&mut self, slot: Slot) {
-        self.refused.remove(&slot);
-        if let Err(error) = self.kernel.bans.remove(slot) {
-            // It ends by its deadline all the same.
-            warn!("{error}");
-        }
+        let removed = self.kernel.bans.remove(slot);
+        self.note(slot, removed.map(drop));
     }
 }
 

@@ -15,6 +15,7 @@ mod answer;
 mod enforcer;
 mod log;
 mod platform;
+mod refusals;
 mod reload;
 mod view;
 
