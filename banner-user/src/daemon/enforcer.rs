@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::refusals::Refusals;
+use super::{comparison::Comparison, refusals::Refusals};
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Enforcer {
     kernel: Kernel,
     refusals: Refusals,
+    comparison: Comparison,
 }
 
 /// A suspend that is shorter makes a ban last longer by no more than this.
@@ -29,7 +30,7 @@ const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refusals: Refusals::default() }
+        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -62,7 +63,8 @@ impl Enforcer {
         judge.carry_out(effects, now, self).iter().for_each(log);
     }
 
-    /// Tries again what the kernel refused, and sets the deadlines right after a suspend.
+    /// Tries again what the kernel refused, sets the deadlines right after a suspend, and looks whether a slice of what should
+    /// be in the kernel still is.
     ///
     /// # Errors
     /// Where the clocks cannot be read.
@@ -78,6 +80,41 @@ impl Enforcer {
             let effects: Vec<Effect> = slots.filter_map(|slot| judge.entry(slot)).map(Effect::Write).collect();
             info!("the machine was suspended: the deadlines of {} entries are set right", effects.len());
             self.carry_out_all(judge, effects, now);
+        }
+        self.compare(judge, now);
+        Ok(())
+    }
+
+    /// Whoever may write to the maps can also take entries out of them. Told once a slice, whatever has happened to it.
+    fn compare(&mut self, judge: &mut Judge, now: Now) {
+        let mut missing = Vec::new();
+        for entry in self.comparison.slice(judge) {
+            let is_known = judge.waits(entry.slot) || self.refusals.reason(entry.slot).is_some();
+            // Where it cannot be read, it cannot be told whether it is missing: writing tells.
+            if !is_known && !self.kernel.bans.still_holds(&entry, &self.kernel.ticks).unwrap_or(false) {
+                missing.push(entry);
+            }
+        }
+        if let Some(first) = missing.first() {
+            let (number, prefix) = (missing.len(), first.slot.prefix());
+            warn!(
+                "{number} entries in the kernel were missing or changed by others, {prefix} the first; they are written again"
+            );
+            self.carry_out_all(judge, missing.into_iter().map(Effect::Write).collect(), now);
+        }
+    }
+
+    /// Removes entries that follow from no ban: others have put them there.
+    ///
+    /// # Errors
+    /// Where the maps cannot be read.
+    pub(super) fn remove_strangers(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
+        let slots = self.entries()?.into_iter().map(|entry| entry.slot);
+        let strangers: Vec<Slot> = slots.filter(|slot| judge.entry(*slot).is_none()).collect();
+        if let Some(first) = strangers.first() {
+            let (number, prefix) = (strangers.len(), first.prefix());
+            warn!("{number} entries in the kernel that banner did not make are removed, {prefix} the first");
+            self.carry_out_all(judge, strangers.into_iter().map(Effect::Remove).collect(), now);
         }
         Ok(())
     }
@@ -126,7 +163,6 @@ fn log(report: &Report) {
         | Report::LateFailure { .. }
         | Report::SourcesEvicted { .. }
         | Report::MapFull { .. }
-        | Report::Vanished { .. }
         | Report::OutageBegan(_) => warn!("{report}"),
         Report::Banned { .. } | Report::Unbanned { .. } | Report::Adopted { .. } | Report::OutageEnded(_) => {
             info!("{report}");

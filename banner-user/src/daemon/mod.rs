@@ -12,6 +12,7 @@
 //! a megabyte at most, listings are answered page by page.
 
 mod answer;
+mod comparison;
 mod enforcer;
 mod log;
 mod platform;
