@@ -190,7 +190,8 @@ fn exit(error: &DaemonError) -> Exit {
     match error {
         DaemonError::Guard(GuardError::Select(_)) | DaemonError::Filter(_) | DaemonError::Source(_) => Exit::Usage,
         DaemonError::Kernel(KernelError::Pins(PinsError::NotBpffs { .. })) => Exit::Usage,
-        DaemonError::Socket(BindError::AlreadyRunning { .. }) => Exit::No,
+        DaemonError::Socket(BindError::AlreadyRunning { .. })
+        | DaemonError::Kernel(KernelError::Pins(PinsError::InUse { .. })) => Exit::No,
         DaemonError::Socket(_) => Exit::Usage,
         DaemonError::Kernel(_) | DaemonError::Guard(_) | DaemonError::Host(_) | DaemonError::Runtime(_) => Exit::Kernel,
     }

@@ -21,7 +21,7 @@ use banner_common::Ban;
 use super::{
     bans::{BanMapError, BanMaps},
     explain::{Context, Explained, Operation, explain},
-    pins::{Pins, PinsError},
+    pins::{Pins, PinsError, PinsLock},
     ticks::{self, TickError},
 };
 use crate::{
@@ -176,7 +176,7 @@ impl KernelError {
             }
             Self::Load { .. } | Self::Program { .. } => Operation::Load,
             Self::Pin { path, .. } | Self::Pins(PinsError::Io { path, .. }) => Operation::Pin { path },
-            Self::Pins(PinsError::NotBpffs { .. })
+            Self::Pins(PinsError::NotBpffs { .. } | PinsError::InUse { .. })
             | Self::ForeignMap { .. }
             | Self::Map { .. }
             | Self::Bans(_)
@@ -200,7 +200,7 @@ impl KernelError {
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
             Self::Pins(PinsError::Io { error, .. }) => Some(error),
-            Self::Pins(PinsError::NotBpffs { .. })
+            Self::Pins(PinsError::NotBpffs { .. } | PinsError::InUse { .. })
             | Self::ForeignMap { .. }
             | Self::Bans(_)
             | Self::Ticks(_)
@@ -229,6 +229,7 @@ pub struct Migration {
 /// The loaded program and the maps of bans.
 pub struct Kernel {
     pins: Pins,
+    _lock: PinsLock,
     object: Ebpf,
     /// What the programs log: the clock program each time it runs, the filter only when built with `trace`.
     log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -247,7 +248,7 @@ impl Kernel {
     /// Where the kernel refuses; what was attached before still is.
     pub fn load(pins: &Pins, sizes: MapSizes) -> Result<(Self, Option<Migration>), KernelError> {
         release()?;
-        pins.prepare()?;
+        let lock = pins.prepare()?;
         let mut migration = None;
         if resized(pins, sizes)? {
             migration = Some(migrate(pins, sizes)?);
@@ -260,7 +261,7 @@ impl Kernel {
         let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
         let ports = Array::try_from(Map::Array(open(&pins.map("PORTS"))?)).map_err(failed("open the port table"))?;
         let bans = BanMaps::open(pins)?;
-        let mut kernel = Self { pins: pins.clone(), object, log, ports, bans, ticks };
+        let mut kernel = Self { pins: pins.clone(), _lock: lock, object, log, ports, bans, ticks };
         kernel.pass_log_on();
         Ok((kernel, migration))
     }

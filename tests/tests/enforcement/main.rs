@@ -2,4 +2,5 @@
 
 mod full;
 mod meddling;
+mod sharing;
 mod surviving;
