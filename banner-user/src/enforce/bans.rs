@@ -368,25 +368,4 @@ fn counters(ban: &Ban, ticks: &TickClock) -> Counters {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_survives_the_way_into_the_kernel_and_back() {
-        let at = |ticks: u64, millis: u64| (Ticks(ticks), BootTime(millis * 1_000_000));
-        let ticks = TickClock::new(at(0, 0), at(100, 100), std::time::Duration::ZERO).unwrap();
-        let slot = Slot::V4([192, 0, 2, 1]);
-        let services = ServiceMask(0b101);
-        for until in [Until::Permanent, Until::Boot(BootTime(600_000_000_000))] {
-            for bits in 0..8 {
-                let (observe, manual, protected) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
-                let entry = Entry { slot, services, until, observe, manual, protected };
-                let former = Ban { packets: 7, bytes: 420, last_seen: 50, ..Ban::default() };
-                let ban = encode(&entry, &ticks, former);
-                assert_eq!(decode(slot, &ban, &ticks), entry);
-                let last_seen = Some(BootTime(50_000_000));
-                assert_eq!(counters(&ban, &ticks), Counters { packets: 7, bytes: 420, last_seen }, "counters are kept");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Keeps the program attached to the interfaces that are configured, as they come and go.
 
-use std::fmt;
+use std::{fmt, thread, time::Duration};
 
 use super::{
     explain::{Context, Explained, Operation, explain},
@@ -179,9 +179,14 @@ impl Guard {
         }
         // A pin that the interface does not bear out is of another network namespace or of an interface that is gone; and a
         // link cannot change its mode, so that an operator who asks for the other one has a moment without.
-        if pinned.is_some() && !ours.is_some_and(|mode| modes.contains(&mode)) {
+        let leaves = pinned.is_some() && !ours.is_some_and(|mode| modes.contains(&mode));
+        if leaves {
             kernel.detach(link.index)?;
         }
+        let mut attach = |mode| {
+            let attached = kernel.attach(link.index, mode);
+            if leaves { wait_for_the_former(attached, || kernel.attach(link.index, mode)) } else { attached }
+        };
         let guarded = |mode, notes| Guarded {
             name: link.name.clone(),
             index: Some(link.index),
@@ -189,7 +194,7 @@ impl Guard {
             notes,
         };
         let first = if self.attach == Attach::Generic { Mode::Generic } else { Mode::Native };
-        match kernel.attach(link.index, first) {
+        match attach(first) {
             Ok(Attached::New(mode)) => Ok(guarded(mode, Vec::new())),
             Ok(Attached::TakenOver) => {
                 let mode = ours.unwrap_or(first);
@@ -199,7 +204,7 @@ impl Guard {
                 Ok(guarded(mode, if slower { vec![note.to_owned()] } else { Vec::new() }))
             }
             Err(error) if self.attach == Attach::Auto && is_for_lack_of_native(&error) => {
-                kernel.attach(link.index, Mode::Generic).map_err(|error| explained(link, Mode::Generic, error))?;
+                attach(Mode::Generic).map_err(|error| explained(link, Mode::Generic, error))?;
                 let note =
                     format!("its driver does not run XDP natively ({error}); generic mode costs several times as much");
                 Ok(guarded(Mode::Generic, vec![note]))
@@ -207,6 +212,29 @@ impl Guard {
             Err(error) => Err(explained(link, first, error)),
         }
     }
+}
+
+/// Tries again while the interface is still taken. The kernel takes a program off some time after its link's last reference
+/// is gone, from a work queue (`bpf_link_put`, kernel/bpf/syscall.c): usually within a millisecond.
+fn wait_for_the_former(
+    mut attached: Result<Attached, KernelError>,
+    mut again: impl FnMut() -> Result<Attached, KernelError>,
+) -> Result<Attached, KernelError> {
+    const STEP: Duration = Duration::from_millis(2);
+    const STEPS: u32 = 100;
+    for _ in 0..STEPS {
+        match &attached {
+            Err(error) if matches!(error.errno(), Some(libc::EBUSY | libc::EEXIST)) => {}
+            _ => break,
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "only where an operator has asked for another mode, and bounded"
+        )]
+        thread::sleep(STEP);
+        attached = again();
+    }
+    attached
 }
 
 fn explained(link: &Link, mode: Mode, error: KernelError) -> GuardError {
@@ -252,3 +280,6 @@ impl fmt::Display for Guarded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use aya::maps::{MapInfo, MapType};
 use banner_common::{Ban, REASONS};
 
 use super::{
-    bans::{BanMapError, BanMaps},
+    bans::{BanMapError, BanMaps, Counters},
     kernel::{CLOCK, KernelError, MapSizes, PINNED, failed, load_object, load_program, program},
     pins::Pins,
     ticks,
@@ -36,10 +36,10 @@ pub(super) fn geometry(sizes: MapSizes) -> [(&'static str, MapType, u32, u32); 4
 }
 
 /// The maps whose size is the interface's, not the configuration's.
-const FIXED: [(&str, MapType, u32, u32, u32); 3] = [
-    ("NETS_PRESENT", MapType::Array, 4, size_of::<u32>() as u32, 2),
-    ("PORTS", MapType::Array, 4, size_of::<u16>() as u32, 1 << 16),
-    ("STATS", MapType::PerCpuArray, 4, size_of::<u64>() as u32, REASONS),
+const FIXED: [(&str, MapType, u32, usize, u32); 3] = [
+    ("NETS_PRESENT", MapType::Array, 4, size_of::<u32>(), 2),
+    ("PORTS", MapType::Array, 4, size_of::<u16>(), 1 << 16),
+    ("STATS", MapType::PerCpuArray, 4, size_of::<u64>(), REASONS),
 ];
 
 /// Whether a pinned map of bans has another size than is configured. The loader would reuse it all the same, and any other
@@ -81,12 +81,12 @@ pub fn pinned_sizes(pins: &Pins) -> Result<MapSizes, KernelError> {
     Ok(sizes)
 }
 
-const BAN: u32 = size_of::<Ban>() as u32;
+const BAN: usize = size_of::<Ban>();
 
-fn pinned_entries(path: &Path, kind: MapType, key_size: u32, value_size: u32) -> Result<u32, KernelError> {
+fn pinned_entries(path: &Path, kind: MapType, key_size: u32, value_size: usize) -> Result<u32, KernelError> {
     let info = MapInfo::from_pin(path).map_err(failed("look at a pinned map"))?;
     let found = info.map_type().map_err(failed("look at a pinned map"))?;
-    if (found, info.key_size(), info.value_size()) == (kind, key_size, value_size) {
+    if (found, info.key_size(), info.value_size() as usize) == (kind, key_size, value_size) {
         return Ok(info.max_entries());
     }
     let found = format!("{found:?} with keys of {} and values of {} bytes", info.key_size(), info.value_size());
@@ -111,7 +111,7 @@ pub(super) fn migrate(pins: &Pins, sizes: MapSizes) -> Result<Migration, KernelE
     let now = Until::Boot(Now::read().boot);
     entries.retain(|(entry, _)| entry.until > now);
     entries.sort_by_key(|(entry, _)| Reverse((never_yields(entry), entry.until)));
-    check_room(sizes, entries.iter().map(|(entry, _)| entry))?;
+    check_room(sizes, &entries)?;
     let mut migration = Migration::default();
     let mut next = BanMaps::open_in(&pins.next_maps())?;
     for (entry, counters) in &entries {
@@ -129,14 +129,14 @@ fn never_yields(entry: &Entry) -> bool {
     entry.protected || entry.manual || entry.until == Until::Permanent
 }
 
-fn check_room<'a>(sizes: MapSizes, entries: impl Iterator<Item = &'a Entry> + Clone) -> Result<(), KernelError> {
+fn check_room(sizes: MapSizes, entries: &[(Entry, Counters)]) -> Result<(), KernelError> {
     for map in effect::Map::ALL {
         let (key, size) = match map {
             effect::Map::BansV4 => ("bans_v4", sizes.bans_v4),
             effect::Map::BansV6 => ("bans_v6", sizes.bans_v6),
             effect::Map::NetsV4 | effect::Map::NetsV6 => ("prefixes", sizes.prefixes),
         };
-        let needed = entries.clone().filter(|entry| entry.slot.map() == map && never_yields(entry)).count();
+        let needed = entries.iter().filter(|(entry, _)| entry.slot.map() == map && never_yields(entry)).count();
         if needed > size as usize {
             return Err(KernelError::TooSmall { key, size, needed });
         }

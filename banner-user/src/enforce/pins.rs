@@ -218,3 +218,6 @@ fn remove_tree(path: &Path) -> Result<(), PinsError> {
         Err(error) => Err(PinsError::Io { operation: "remove", path: path.to_owned(), error }),
     }
 }
+
+#[cfg(test)]
+mod tests;

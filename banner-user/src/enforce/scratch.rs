@@ -4,9 +4,15 @@ use std::{
     fs,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::pins::Pins;
+use super::{
+    kernel::{Kernel, KernelError, MapSizes},
+    migration::Migration,
+    pins::{Pins, PinsError, PinsLock},
+};
 
 /// Removed with everything in it when dropped.
 pub(super) struct Scratch {
@@ -28,6 +34,30 @@ impl Scratch {
         let pins = Pins::new(&path);
         pins.check().unwrap();
         Some(Self { path, pins })
+    }
+
+    /// [`Kernel::load`], once the lock is free.
+    pub(super) fn load(&self, sizes: MapSizes) -> Result<(Kernel, Option<Migration>), KernelError> {
+        once_free(
+            || Kernel::load(&self.pins, sizes),
+            |error| matches!(error, KernelError::Pins(PinsError::InUse { .. })),
+        )
+    }
+
+    /// [`Pins::prepare`], once the lock is free.
+    pub(super) fn prepare(&self) -> PinsLock {
+        once_free(|| self.pins.prepare(), |error| matches!(error, PinsError::InUse { .. })).unwrap()
+    }
+}
+
+/// Another test's thread may be starting a process: its child holds every lock of this process from fork(2) to execve(2).
+fn once_free<T, E>(attempt: impl Fn() -> Result<T, E>, is_taken: impl Fn(&E) -> bool) -> Result<T, E> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match attempt() {
+            Err(error) if is_taken(&error) && Instant::now() < deadline => thread::yield_now(),
+            result => return result,
+        }
     }
 }
 

@@ -5,16 +5,12 @@ use aya::maps::MapData;
 use super::*;
 use crate::{
     clock::BootTime,
-    enforce::{bans::Counters, kernel::Kernel, scratch::Scratch},
+    enforce::{kernel::Kernel, scratch::Scratch},
     judge::effect::Slot,
     service::ServiceMask,
 };
 
 const SIZES: MapSizes = MapSizes { bans_v4: 16, bans_v6: 16, prefixes: 16 };
-
-fn load(pins: &Pins, sizes: MapSizes) -> Result<(Kernel, Option<Migration>), KernelError> {
-    Kernel::load(pins, sizes)
-}
 
 /// A ban of this prefix for so many seconds; for ever where there are none.
 fn entry(prefix: &str, seconds: u64) -> Entry {
@@ -42,7 +38,7 @@ fn write(kernel: &mut Kernel, entries: &[Entry]) {
 #[test]
 fn the_bans_nearest_their_end_yield_to_a_smaller_size_and_no_others() {
     let Some(scratch) = Scratch::new() else { return };
-    let (mut kernel, migration) = load(&scratch.pins, SIZES).unwrap();
+    let (mut kernel, migration) = scratch.load(SIZES).unwrap();
     assert_eq!(migration, None, "there was nothing to migrate");
     let by_hand = Entry { manual: true, ..entry("192.0.2.1/32", 10) };
     let protected = Entry { protected: true, services: ServiceMask::NONE, ..entry("203.0.113.7/32", 0) };
@@ -54,7 +50,7 @@ fn the_bans_nearest_their_end_yield_to_a_smaller_size_and_no_others() {
     drop(kernel);
 
     let smaller = MapSizes { bans_v4: 3, bans_v6: 1, prefixes: 2 };
-    let (kernel, migration) = load(&scratch.pins, smaller).unwrap();
+    let (kernel, migration) = scratch.load(smaller).unwrap();
     assert_eq!(migration, Some(Migration { kept: 7, dropped: 2 }));
     let kept = [
         "192.0.2.1/32",
@@ -70,14 +66,14 @@ fn the_bans_nearest_their_end_yield_to_a_smaller_size_and_no_others() {
     drop(kernel);
 
     // Two that may not yield and room for one: nothing is changed.
-    let error = load(&scratch.pins, MapSizes { bans_v4: 1, ..smaller }).err().unwrap();
+    let error = scratch.load(MapSizes { bans_v4: 1, ..smaller }).err().unwrap();
     assert!(matches!(error, KernelError::TooSmall { key: "bans_v4", size: 1, needed: 2 }), "{error}");
-    let (kernel, migration) = load(&scratch.pins, smaller).unwrap();
+    let (kernel, migration) = scratch.load(smaller).unwrap();
     assert_eq!(migration, None);
     assert_eq!(prefixes(&kernel), kept);
     drop(kernel);
 
-    let (kernel, migration) = load(&scratch.pins, SIZES).unwrap();
+    let (kernel, migration) = scratch.load(SIZES).unwrap();
     assert_eq!(migration, Some(Migration { kept: 7, dropped: 0 }));
     assert_eq!(prefixes(&kernel), kept);
 }
@@ -85,7 +81,7 @@ fn the_bans_nearest_their_end_yield_to_a_smaller_size_and_no_others() {
 #[test]
 fn what_a_ban_has_counted_goes_along() {
     let Some(scratch) = Scratch::new() else { return };
-    let (mut kernel, _) = load(&scratch.pins, SIZES).unwrap();
+    let (mut kernel, _) = scratch.load(SIZES).unwrap();
     let counters = Counters { packets: 7, bytes: 420, last_seen: Some(BootTime(1_000_000_000)) };
     let (ticks, ban) = (kernel.ticks, entry("192.0.2.1/32", 600));
     kernel.bans.restore(&ban, &counters, &ticks).unwrap();
@@ -100,7 +96,7 @@ fn what_a_ban_has_counted_goes_along() {
     };
     let before = deadline(&kernel);
     drop(kernel);
-    let (kernel, _) = load(&scratch.pins, MapSizes { bans_v4: 8, ..SIZES }).unwrap();
+    let (kernel, _) = scratch.load(MapSizes { bans_v4: 8, ..SIZES }).unwrap();
     assert_eq!((counted(&kernel).packets, counted(&kernel).bytes), (7, 420));
     assert_eq!(deadline(&kernel), before, "the deadline does not move by a tick");
 }
@@ -108,31 +104,31 @@ fn what_a_ban_has_counted_goes_along() {
 #[test]
 fn a_first_start_that_was_cut_off_hinders_none_with_other_sizes() {
     let Some(scratch) = Scratch::new() else { return };
-    drop(load(&scratch.pins, SIZES).unwrap());
+    drop(scratch.load(SIZES).unwrap());
     for name in ["NETS_V6", "STATS", "PORTS"] {
         fs::remove_file(scratch.pins.map(name)).unwrap();
     }
     let sizes = MapSizes { bans_v4: 32, ..SIZES };
-    drop(load(&scratch.pins, sizes).unwrap());
+    drop(scratch.load(sizes).unwrap());
     assert_eq!(pinned_sizes(&scratch.pins).unwrap(), sizes);
 }
 
 #[test]
 fn a_map_that_is_not_banners_is_refused_and_left_alone() {
     let Some(scratch) = Scratch::new() else { return };
-    drop(load(&scratch.pins, SIZES).unwrap());
+    drop(scratch.load(SIZES).unwrap());
     // Another kind, another value, and the right shape of another size.
     for (name, other) in [("BANS_V4", "NETS_V4"), ("NETS_V6", "NETS_V4"), ("PORTS", "NETS_PRESENT"), ("STATS", "PORTS")]
     {
         let aside = scratch.pins.maps().join("aside");
         fs::rename(scratch.pins.map(name), &aside).unwrap();
         MapData::from_pin(scratch.pins.map(other)).unwrap().pin(scratch.pins.map(name)).unwrap();
-        let error = load(&scratch.pins, SIZES).err().unwrap();
+        let error = scratch.load(SIZES).err().unwrap();
         let KernelError::ForeignMap { path, .. } = &error else { panic!("{name}: {error}") };
         assert_eq!(*path, scratch.pins.map(name));
         assert!(error.to_string().contains("banner detach"), "{error}");
         fs::remove_file(scratch.pins.map(name)).unwrap();
         fs::rename(&aside, scratch.pins.map(name)).unwrap();
     }
-    load(&scratch.pins, SIZES).unwrap();
+    scratch.load(SIZES).unwrap();
 }
