@@ -1,5 +1,3 @@
-use std::cell::RefCell;
-
 use super::*;
 use crate::enforce::{
     host::Host,
@@ -104,8 +102,8 @@ fn interfaces_that_go_come_and_lose_the_program_are_seen_to_and_told_of_once() {
     let Some(scratch) = Scratch::new() else { return };
     in_namespace(|| async {
         ip(VETH);
-        let kernel = RefCell::new(load(&scratch));
-        let kernel = &mut *kernel.borrow_mut();
+        let mut kernel = load(&scratch);
+        let kernel = &mut kernel;
         let mut guard = Guard::start(named(&["mail0", "peer0"]), Attach::Auto, kernel, &network().await).unwrap();
         assert_eq!(guard.refresh(kernel, &network().await), [""; 0], "nothing has changed");
 
