@@ -11,7 +11,7 @@ use crate::{
         kernel::{Kernel, KernelError},
     },
     judge::{
-        self, Input, Judge, NoRoom,
+        self, Input, Judge, NoRoom, StaleStamps,
         effect::{Effect, Entry, Slot},
         report::{Ended, Report},
     },
@@ -26,6 +26,8 @@ pub(super) struct Enforcer {
     refusals: u64,
     /// Why it last refused: told once, until it is another reason.
     refusal: Option<String>,
+    /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
+    stale: Vec<StaleStamps>,
 }
 
 /// How many refused entries are remembered; one beyond is written when its source fails again.
@@ -36,7 +38,7 @@ const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refused: BTreeSet::new(), refusals: 0, refusal: None }
+        Self { kernel, refused: BTreeSet::new(), refusals: 0, refusal: None, stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -71,7 +73,18 @@ impl Enforcer {
 
     /// Does what the judge wants, in its order, and tells the operator what it tells.
     pub(super) fn carry_out_all(&mut self, judge: &mut Judge, effects: Vec<Effect>, now: Now) {
-        judge.carry_out(effects, now, self).iter().for_each(log);
+        for report in judge.carry_out(effects, now, self) {
+            if let Report::StaleStamps(stale) = report {
+                self.stale.push(stale);
+            } else {
+                log(&report);
+            }
+        }
+    }
+
+    /// The files whose stamps have turned out not to be believed since this was last asked.
+    pub(super) fn take_stale(&mut self) -> Vec<StaleStamps> {
+        std::mem::take(&mut self.stale)
     }
 
     /// Tries again what the kernel refused, and sets the deadlines right after a suspend.
