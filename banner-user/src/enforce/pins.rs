@@ -24,7 +24,7 @@ pub enum PinsError {
         path: PathBuf,
     },
     /// A file operation failed.
-    #[error("cannot {operation} {}: {error}", path.display())]
+    #[error("cannot {operation} {}: {error}{}", path.display(), remedy(error))]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -169,6 +169,13 @@ impl Pins {
             let _ = fs::remove_dir(parent);
         }
         Ok(())
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run banner as root, to whom bpffs belongs",
+        _ => "",
     }
 }
 

@@ -91,7 +91,7 @@ fn what_must_not_be_banned_is_refused_with_the_reason() -> anyhow::Result<()> {
         (format!("{v4}/32 --force"),      1, "is an address of this host"),
         (format!("{v6} --force"),         1, "is an address of this host"),
         ("127.8.8.8 --force".to_owned(),  1, "127.0.0.0/8 is loopback"),
-        ("::1".to_owned(),                1, "::1 is an address of this host"),
+        ("::1".to_owned(),                1, "::1 is loopback"),
         ("fe80::1".to_owned(),            1, "is link-local"),
         (gateway,                         1, "is a gateway of this host; --force"),
         ("198.51.100.10".to_owned(),      1, "198.51.100.10 is in ignoreip; --force"),
