@@ -175,8 +175,8 @@ impl KernelError {
                 Operation::CreateMap { name, entries }
             }
             Self::Load { .. } | Self::Program { .. } => Operation::Load,
-            Self::Pin { path, .. } | Self::Pins(PinsError::Io { path, .. }) => Operation::Pin { path },
-            Self::Pins(PinsError::NotBpffs { .. })
+            Self::Pin { path, .. } => Operation::Pin { path },
+            Self::Pins(_)
             | Self::ForeignMap { .. }
             | Self::Map { .. }
             | Self::Bans(_)
@@ -199,8 +199,7 @@ impl KernelError {
             Self::Map { error, .. } => Some(error),
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
-            Self::Pins(PinsError::Io { error, .. }) => Some(error),
-            Self::Pins(PinsError::NotBpffs { .. })
+            Self::Pins(_)
             | Self::ForeignMap { .. }
             | Self::Bans(_)
             | Self::Ticks(_)

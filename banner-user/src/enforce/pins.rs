@@ -173,10 +173,7 @@ impl Pins {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "; run banner as root, to whom bpffs belongs",
-        _ => "",
-    }
+    if error.kind() == io::ErrorKind::PermissionDenied { "; run banner as root, to whom bpffs belongs" } else { "" }
 }
 
 fn make(path: &Path) -> Result<(), PinsError> {
