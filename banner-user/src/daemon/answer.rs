@@ -185,6 +185,13 @@ impl Daemon {
         };
         let banned = self.judge.ban(&request, now).map_err(|refusal| refused(&refusal))?;
         self.enforcer.carry_out_all(&mut self.judge, banned.effects, now);
+        let prefix = banned.ban.prefix;
+        if self.judge.why(prefix.addr()).bans.iter().any(|ban| ban.prefix == prefix && ban.waits) {
+            let error = format!("the ban of {} is not in force yet", Prefix::from(prefix));
+            return Err(ErrorBody::new(ErrorKind::Kernel, error)
+                .because("its map is full of bans that do not give way to others; it waits for room")
+                .remedy("raise the sizes under [limits] and start banner again, or unban what is no longer needed"));
+        }
         Ok(Banned {
             prefix: banned.ban.prefix.into(),
             until: view::end(banned.ban.until, now),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     clock::{self, Now},
@@ -148,7 +148,9 @@ impl judge::Kernel for Enforcer {
 /// What an operator reads in the journal: bans and their ends as information, what wants attention as warnings.
 fn log(report: &Report) {
     match report {
-        Report::Unbanned { why: Ended::Yielded(_) | Ended::CannotProtect(_), .. }
+        // One by one they would fill the journal: the report that the map is full counts them.
+        Report::Unbanned { why: Ended::Yielded(_), .. } => debug!("{report}"),
+        Report::Unbanned { why: Ended::CannotProtect(_), .. }
         | Report::Ignored { .. }
         | Report::StaleStamps(_)
         | Report::LateFailure { .. }
