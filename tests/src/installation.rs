@@ -257,13 +257,23 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// The system's.
     pub fn spawn(&self) -> anyhow::Result<Daemon> {
-        let output = self.path("daemon.out");
-        let file = File::options().create(true).append(true).open(&output)?;
+        self.spawn_into(File::options().create(true).append(true).open(self.output())?)
+    }
+
+    /// Starts the daemon with another standard error, and waits for nothing.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn spawn_into(&self, stderr: impl Into<Stdio>) -> anyhow::Result<Daemon> {
         let inside = self.network.server.enter()?;
-        let child = self.command(&["run"]).stdout(file.try_clone()?).stderr(file).spawn();
+        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(stderr).spawn();
         drop(inside);
         let child = child.with_context(|| format!("starting {}", self.binary.display()))?;
-        Ok(Daemon { child: Killed(child), output })
+        Ok(Daemon { child: Killed(child), output: self.output() })
+    }
+
+    fn output(&self) -> PathBuf {
+        self.path("daemon.out")
     }
 }
 

@@ -40,6 +40,17 @@ impl PinnedBans {
         found(self.v4.get(&key, 0))
     }
 
+    /// Puts an entry there or takes it out, as somebody with bpftool can.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_v4(&mut self, key: KeyV4, entry: Option<Ban>) -> anyhow::Result<()> {
+        match entry {
+            Some(entry) => Ok(self.v4.insert(key, entry, 0)?),
+            None => Ok(self.v4.remove(&key)?),
+        }
+    }
+
     /// The entry of an IPv6 /64.
     ///
     /// # Errors

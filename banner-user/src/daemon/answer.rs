@@ -106,7 +106,7 @@ impl Daemon {
             );
         let unmatched = self.follower.unmatched().map(|pattern| format!("no file matches {pattern}"));
         let all = self.warnings.iter().cloned().chain(slower).chain(outages).chain(others).chain(unmatched);
-        all.chain(self.enforcer.refusal()).map(Text::from).collect()
+        all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
     }
 
     fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {
@@ -185,15 +185,13 @@ impl Daemon {
         };
         let banned = self.judge.ban(&request, now).map_err(|refusal| refused(&refusal))?;
         self.enforcer.carry_out_all(&mut self.judge, banned.effects, now);
-        let prefix = banned.ban.prefix;
-        if self.judge.why(prefix.addr()).bans.iter().any(|ban| ban.prefix == prefix && ban.waits) {
-            let error = format!("the ban of {} is not in force yet", Prefix::from(prefix));
-            return Err(ErrorBody::new(ErrorKind::Kernel, error)
-                .because("its map is full of bans that do not give way to others; it waits for room")
-                .remedy("raise the sizes under [limits] and start banner again, or unban what is no longer needed"));
+        let (prefix, slot) = (Prefix::from(banned.ban.prefix), banned.ban.slot);
+        if let Some(reason) = self.enforcer.refusals().reason(slot) {
+            return Err(not_done(format!("{prefix} is banned, but the kernel does not drop its packets yet"), reason));
         }
         Ok(Banned {
-            prefix: banned.ban.prefix.into(),
+            prefix,
+            waits: self.judge.waits(slot),
             until: view::end(banned.ban.until, now),
             services: view::services(banned.ban.services, &self.config.services),
             except: banned.protected_inside.iter().map(|protection| protection.prefix.into()).collect(),
@@ -216,8 +214,12 @@ impl Daemon {
             }
             return Err(error);
         };
+        let prefix = Prefix::from(first.prefix);
+        if let Some(reason) = unbanned.lifted.iter().find_map(|ban| self.enforcer.refusals().reason(ban.slot)) {
+            return Err(not_done(format!("{prefix} is unbanned, but the kernel goes on dropping its packets"), reason));
+        }
         Ok(Unbanned {
-            prefix: first.prefix.into(),
+            prefix,
             lifted: unbanned.lifted.len() as u64,
             still_banned_by: unbanned.still.iter().map(|ban| ban.prefix.into()).collect(),
         })
@@ -247,6 +249,13 @@ fn refused(refusal: &Refusal) -> ErrorBody {
         Refusal::UnknownJail { .. } | Refusal::Empty(_) => ErrorKind::Invalid,
     };
     ErrorBody::new(kind, refusal.to_string())
+}
+
+/// The daemon means one thing, and the kernel does another until it lets itself be told.
+fn not_done(what: String, reason: &str) -> ErrorBody {
+    ErrorBody::new(ErrorKind::Kernel, what)
+        .because(reason)
+        .remedy("it is tried again every second; `banner status` tells how that goes")
 }
 
 fn refused_by_kernel(error: &BanMapError) -> ErrorBody {

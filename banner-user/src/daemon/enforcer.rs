@@ -1,9 +1,10 @@
 //! Carries the judge's effects out in the kernel, and hands back to it what the kernel says.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
+use super::{comparison::Comparison, refusals::Refusals};
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -20,25 +21,18 @@ use crate::{
 /// The kernel, and what could not be written to it yet.
 pub(super) struct Enforcer {
     kernel: Kernel,
-    /// Entries that the kernel refused for another reason than a full map. Tried again every second.
-    refused: BTreeSet<Slot>,
-    /// Refusals since the daemon started.
-    refusals: u64,
-    /// Why it last refused: told once, until it is another reason.
-    refusal: Option<String>,
+    refusals: Refusals,
+    comparison: Comparison,
     /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
     stale: Vec<StaleStamps>,
 }
-
-/// How many refused entries are remembered; one beyond is written when its source fails again.
-const REFUSED_MAX: usize = 65_536;
 
 /// A suspend that is shorter makes a ban last longer by no more than this.
 const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refused: BTreeSet::new(), refusals: 0, refusal: None, stale: Vec::new() }
+        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default(), stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -49,14 +43,9 @@ impl Enforcer {
         &self.kernel
     }
 
-    /// Why entries are not in the kernel that should be, if any.
-    pub(super) fn refusal(&self) -> Option<String> {
-        let reason = self.refusal.as_ref().filter(|_| !self.refused.is_empty())?;
-        Some(format!(
-            "{} entries are not in the kernel and are tried again ({} refusals since the start): {reason}",
-            self.refused.len(),
-            self.refusals
-        ))
+    /// What the kernel does not do at present, if anything.
+    pub(super) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Every entry in the kernel's maps.
@@ -87,15 +76,15 @@ impl Enforcer {
         std::mem::take(&mut self.stale)
     }
 
-    /// Tries again what the kernel refused, and sets the deadlines right after a suspend.
+    /// Tries again what the kernel refused, sets the deadlines right after a suspend, and looks whether a slice of what should
+    /// be in the kernel still is.
     ///
     /// # Errors
     /// Where the clocks cannot be read.
     pub(super) fn keep_house(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
-        for slot in std::mem::take(&mut self.refused) {
-            if let Some(entry) = judge.entry(slot) {
-                self.carry_out_all(judge, vec![Effect::Write(entry)], now);
-            }
+        for slot in self.refusals.due() {
+            let effect = judge.entry(slot).map_or(Effect::Remove(slot), Effect::Write);
+            self.carry_out_all(judge, vec![effect], now);
         }
         if clock::suspended().saturating_sub(self.kernel.ticks.suspended()) > SUSPEND_MIN {
             // The kernel's ticks stood still: what it holds ends too late, and is written anew.
@@ -105,43 +94,76 @@ impl Enforcer {
             info!("the machine was suspended: the deadlines of {} entries are set right", effects.len());
             self.carry_out_all(judge, effects, now);
         }
+        self.compare(judge, now);
         Ok(())
     }
 
-    fn remember(&mut self, slot: Slot, error: &BanMapError) {
-        self.refusals += 1;
-        let reason = error.to_string();
-        if self.refusal.as_ref() != Some(&reason) || self.refused.is_empty() {
-            error!("an entry cannot be written, and is tried again every second: {reason}");
-            self.refusal = Some(reason);
+    /// Whoever may write to the maps can also take entries out of them. Told once a slice, whatever has happened to it.
+    fn compare(&mut self, judge: &mut Judge, now: Now) {
+        let mut missing = Vec::new();
+        for entry in self.comparison.slice(judge) {
+            let is_known = judge.waits(entry.slot) || self.refusals.reason(entry.slot).is_some();
+            // Where it cannot be read, it cannot be told whether it is missing: writing tells.
+            if !is_known && !self.kernel.bans.still_holds(&entry, &self.kernel.ticks).unwrap_or(false) {
+                missing.push(entry);
+            }
         }
-        if self.refused.len() < REFUSED_MAX {
-            self.refused.insert(slot);
+        if let Some(first) = missing.first() {
+            let (number, prefix) = (missing.len(), first.slot.prefix());
+            warn!(
+                "{number} entries in the kernel were missing or changed by others, {prefix} the first; they are written again"
+            );
+            self.carry_out_all(judge, missing.into_iter().map(Effect::Write).collect(), now);
+        }
+    }
+
+    /// Removes entries that follow from no ban: others have put them there.
+    ///
+    /// # Errors
+    /// Where the maps cannot be read.
+    pub(super) fn remove_strangers(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
+        let slots = self.entries()?.into_iter().map(|entry| entry.slot);
+        let strangers: Vec<Slot> = slots.filter(|slot| judge.entry(*slot).is_none()).collect();
+        if let Some(first) = strangers.first() {
+            let (number, prefix) = (strangers.len(), first.prefix());
+            warn!("{number} entries in the kernel that banner did not make are removed, {prefix} the first");
+            self.carry_out_all(judge, strangers.into_iter().map(Effect::Remove).collect(), now);
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is in the kernel as it should be now is found out by doing it again.
+    fn note(&mut self, slot: Slot, done: Result<(), BanMapError>) {
+        match done {
+            Ok(()) => self.refusals.settle(slot),
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                if self.refusals.remember(slot, reason.clone()) {
+                    error!(
+                        "the entry of {} is not as it should be, and tried again every second: {reason}",
+                        slot.prefix()
+                    );
+                }
+            }
         }
     }
 }
 
 impl judge::Kernel for Enforcer {
     fn write(&mut self, entry: &Entry) -> Result<(), NoRoom> {
-        match self.kernel.bans.write(entry, &self.kernel.ticks) {
-            Ok(()) => {
-                self.refused.remove(&entry.slot);
-                Ok(())
-            }
-            Err(BanMapError::Full) => Err(NoRoom),
-            Err(error) => {
-                self.remember(entry.slot, &error);
-                Ok(())
-            }
+        let written = self.kernel.bans.write(entry, &self.kernel.ticks);
+        if let Err(BanMapError::Full) = written {
+            // From here on the judge sees to it.
+            self.refusals.settle(entry.slot);
+            return Err(NoRoom);
         }
+        self.note(entry.slot, written);
+        Ok(())
     }
 
     fn remove(&mut self, slot: Slot) {
-        self.refused.remove(&slot);
-        if let Err(error) = self.kernel.bans.remove(slot) {
-            // It ends by its deadline all the same.
-            warn!("{error}");
-        }
+        let removed = self.kernel.bans.remove(slot);
+        self.note(slot, removed.map(drop));
     }
 }
 
@@ -156,7 +178,6 @@ fn log(report: &Report) {
         | Report::LateFailure { .. }
         | Report::SourcesEvicted { .. }
         | Report::MapFull { .. }
-        | Report::Vanished { .. }
         | Report::OutageBegan(_) => warn!("{report}"),
         Report::Banned { .. } | Report::Unbanned { .. } | Report::Adopted { .. } | Report::OutageEnded(_) => {
             info!("{report}");

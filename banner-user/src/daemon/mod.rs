@@ -12,9 +12,11 @@
 //! a megabyte at most, listings are answered page by page.
 
 mod answer;
+mod comparison;
 mod enforcer;
 mod log;
 mod platform;
+mod refusals;
 mod reload;
 mod view;
 
@@ -124,8 +126,11 @@ enum Next {
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // First of all: whoever holds the socket's lock is the one daemon that may touch the maps.
+        // First of all: a second daemon of the same configuration gets no further than this. One of another configuration
+        // that would share the maps gets as far as the lock on them, in `Kernel::load`.
         let socket = Socket::bind(&config.socket)?;
+        // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.
+        let signals = Signals::new()?;
         let mut watch = Watch::open()?;
         let mut daemon = Daemon::start(config, config_path).await?;
         let (requests, mut queue) = mpsc::channel(REQUESTS_MAX);
@@ -134,7 +139,6 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             // An error means that the loop is gone: that is a stop too.
             let _ = stopped.await;
         }));
-        let signals = Signals::new()?;
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
             warn!("cannot tell the service manager that banner is ready: {error}");
         }

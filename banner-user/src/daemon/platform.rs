@@ -14,6 +14,7 @@ use crate::{
         guard::GuardError,
         host::{self, Host, Snapshot, XdpMode},
         kernel::{self, KernelError},
+        migration,
         pins::{Pins, PinsError},
     },
     judge::effect::{Map, Until},
@@ -98,7 +99,7 @@ impl Platform for System {
         Ok(Some(Status {
             interfaces: linked_interfaces(&pins, &network),
             packets: Packets::read(|reason| bans.packets(reason)).map_err(refused)?,
-            limits: view::limits(&bans, kernel::pinned_sizes(&pins).map_err(refused)?, |_| 0),
+            limits: view::limits(&bans, migration::pinned_sizes(&pins).map_err(refused)?, |_| 0),
             ..Status::default()
         }))
     }
@@ -194,8 +195,11 @@ fn refused(error: impl Display) -> Failure {
 fn exit(error: &DaemonError) -> Exit {
     match error {
         DaemonError::Guard(GuardError::Select(_)) | DaemonError::Filter(_) | DaemonError::Source(_) => Exit::Usage,
-        DaemonError::Kernel(KernelError::Pins(PinsError::NotBpffs { .. })) => Exit::Usage,
-        DaemonError::Socket(BindError::AlreadyRunning { .. }) => Exit::No,
+        DaemonError::Kernel(KernelError::Pins(PinsError::NotBpffs { .. }) | KernelError::TooSmall { .. }) => {
+            Exit::Usage
+        }
+        DaemonError::Socket(BindError::AlreadyRunning { .. })
+        | DaemonError::Kernel(KernelError::Pins(PinsError::InUse { .. })) => Exit::No,
         DaemonError::Socket(_) => Exit::Usage,
         DaemonError::Kernel(_) | DaemonError::Guard(_) | DaemonError::Host(_) | DaemonError::Runtime(_) => Exit::Kernel,
     }

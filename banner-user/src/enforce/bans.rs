@@ -192,6 +192,18 @@ impl BanMaps {
         Ok(self.read(slot)?.map(|ban| counters(&ban, ticks)))
     }
 
+    /// Whether an entry that was written still is as it was. One that is gone no longer counts as [used](Self::used).
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn still_holds(&mut self, entry: &Entry, ticks: &TickClock) -> Result<bool, BanMapError> {
+        let found = self.read(entry.slot)?;
+        if found.is_none() {
+            self.count_hashed(entry.slot, -1);
+        }
+        Ok(found.is_some_and(|found| encode(entry, ticks, found) == found))
+    }
+
     /// Every entry of every map, in no order. Entries that come or go meanwhile may be missed.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
-    maps::{Array, Map, MapData, MapError, MapInfo, MapType},
+    maps::{Array, Map, MapData, MapError},
     pin::PinError,
     programs::{
         ProgramError, Xdp, XdpMode,
@@ -16,12 +16,12 @@ use aya::{
     },
 };
 use aya_log::EbpfLogger;
-use banner_common::Ban;
 
 use super::{
     bans::{BanMapError, BanMaps},
     explain::{Context, Explained, Operation, explain},
-    pins::{Pins, PinsError},
+    migration::{self, Migration},
+    pins::{Pins, PinsError, PinsLock},
     ticks::{self, TickError},
 };
 use crate::{
@@ -109,6 +109,18 @@ pub enum KernelError {
         /// What is there.
         found: String,
     },
+    /// The configured size has no room for what may not yield.
+    #[error(
+        "`limits.{key}` = {size} has no room for {needed} bans that are permanent, by hand or keep protected addresses out of others; raise it, or `banner unban` some with the old size"
+    )]
+    TooSmall {
+        /// The configuration's name for the size.
+        key: &'static str,
+        /// As it is configured.
+        size: u32,
+        /// Entries of the map that do not yield.
+        needed: usize,
+    },
     /// A map operation failed.
     #[error("cannot {operation}: {error}")]
     Map {
@@ -170,14 +182,17 @@ impl KernelError {
     pub fn explained(&self) -> Option<Explained> {
         let operation = match self {
             Self::Load { error: EbpfError::MapError(MapError::CreateError { name, .. }), sizes } => {
-                let entries =
-                    geometry(*sizes).into_iter().find(|(known, ..)| known == name).map_or(1, |(.., entries)| entries);
+                let entries = migration::geometry(*sizes)
+                    .into_iter()
+                    .find(|(known, ..)| known == name)
+                    .map_or(1, |(.., entries)| entries);
                 Operation::CreateMap { name, entries }
             }
             Self::Load { .. } | Self::Program { .. } => Operation::Load,
             Self::Pin { path, .. } => Operation::Pin { path },
             Self::Pins(_)
             | Self::ForeignMap { .. }
+            | Self::TooSmall { .. }
             | Self::Map { .. }
             | Self::Bans(_)
             | Self::TooOld { .. }
@@ -201,6 +216,7 @@ impl KernelError {
             Self::Link { error, .. } => Some(error),
             Self::Pins(_)
             | Self::ForeignMap { .. }
+            | Self::TooSmall { .. }
             | Self::Bans(_)
             | Self::Ticks(_)
             | Self::TooOld { .. }
@@ -216,18 +232,10 @@ impl KernelError {
     }
 }
 
-/// What a migration to maps of another size did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migration {
-    /// Entries that are in the new maps.
-    pub kept: usize,
-    /// Entries that the new maps had no room for: those nearest their end.
-    pub dropped: usize,
-}
-
 /// The loaded program and the maps of bans.
 pub struct Kernel {
     pins: Pins,
+    _lock: PinsLock,
     object: Ebpf,
     /// What the programs log: the clock program each time it runs, the filter only when built with `trace`.
     log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -246,10 +254,10 @@ impl Kernel {
     /// Where the kernel refuses; what was attached before still is.
     pub fn load(pins: &Pins, sizes: MapSizes) -> Result<(Self, Option<Migration>), KernelError> {
         release()?;
-        pins.prepare()?;
+        let lock = pins.prepare()?;
         let mut migration = None;
-        if resized(pins, sizes)? {
-            migration = Some(migrate(pins, sizes)?);
+        if migration::resized(pins, sizes)? {
+            migration = Some(migration::migrate(pins, sizes)?);
         }
         let mut object = load_object(&pins.maps(), sizes)?;
         load_program(&mut object, FILTER)?;
@@ -259,7 +267,7 @@ impl Kernel {
         let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
         let ports = Array::try_from(Map::Array(open(&pins.map("PORTS"))?)).map_err(failed("open the port table"))?;
         let bans = BanMaps::open(pins)?;
-        let mut kernel = Self { pins: pins.clone(), object, log, ports, bans, ticks };
+        let mut kernel = Self { pins: pins.clone(), _lock: lock, object, log, ports, bans, ticks };
         kernel.pass_log_on();
         Ok((kernel, migration))
     }
@@ -396,7 +404,7 @@ impl Kernel {
 }
 
 const FILTER: &str = "banner";
-const CLOCK: &str = "clock";
+pub(super) const CLOCK: &str = "clock";
 
 /// The oldest kernel that the program runs on: XDP over several buffers and `bpf_xdp_load_bytes` came with it.
 const OLDEST: (u32, u32) = (5, 18);
@@ -422,7 +430,7 @@ pub fn probe_ticks() -> Result<TickClock, KernelError> {
     let mut loader = EbpfLoader::new();
     // The clock program uses none of the maps: let them be small.
     let sizes = MapSizes { bans_v4: 1, bans_v6: 1, prefixes: 1 };
-    for (name, .., entries) in geometry(sizes) {
+    for (name, .., entries) in migration::geometry(sizes) {
         loader.map_max_entries(name, entries);
     }
     let mut object = loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })?;
@@ -431,95 +439,24 @@ pub fn probe_ticks() -> Result<TickClock, KernelError> {
 }
 
 /// Every map that outlives the daemon.
-const PINNED: [&str; 7] = ["BANS_V4", "BANS_V6", "NETS_V4", "NETS_V6", "NETS_PRESENT", "PORTS", "STATS"];
+pub(super) const PINNED: [&str; 7] = ["BANS_V4", "BANS_V6", "NETS_V4", "NETS_V6", "NETS_PRESENT", "PORTS", "STATS"];
 
-/// The maps of bans, with what each must look like.
-fn geometry(sizes: MapSizes) -> [(&'static str, MapType, u32, u32); 4] {
-    [
-        ("BANS_V4", MapType::Hash, 4, sizes.bans_v4),
-        ("BANS_V6", MapType::Hash, 8, sizes.bans_v6),
-        ("NETS_V4", MapType::LpmTrie, 8, sizes.prefixes),
-        ("NETS_V6", MapType::LpmTrie, 20, sizes.prefixes),
-    ]
-}
-
-/// Whether a pinned map of bans has another size than is configured. The loader would reuse it all the same.
-fn resized(pins: &Pins, sizes: MapSizes) -> Result<bool, KernelError> {
-    let mut resized = false;
-    for (name, kind, key_size, entries) in geometry(sizes) {
-        let path = pins.map(name);
-        if path.exists() {
-            resized |= pinned_entries(path, kind, key_size)? != entries;
-        }
-    }
-    Ok(resized)
-}
-
-/// The sizes of the pinned maps.
-///
-/// # Errors
-/// Where one is missing, or is no map of banner's.
-pub fn pinned_sizes(pins: &Pins) -> Result<MapSizes, KernelError> {
-    let mut sizes = MapSizes { bans_v4: 0, bans_v6: 0, prefixes: 0 };
-    for (name, kind, key_size, _) in geometry(sizes) {
-        let entries = pinned_entries(pins.map(name), kind, key_size)?;
-        match name {
-            "BANS_V4" => sizes.bans_v4 = entries,
-            "BANS_V6" => sizes.bans_v6 = entries,
-            _ => sizes.prefixes = entries,
-        }
-    }
-    Ok(sizes)
-}
-
-fn pinned_entries(path: PathBuf, kind: MapType, key_size: u32) -> Result<u32, KernelError> {
-    let info = MapInfo::from_pin(&path).map_err(failed("look at a pinned map"))?;
-    let found = info.map_type().map_err(failed("look at a pinned map"))?;
-    if (found, info.key_size(), info.value_size() as usize) == (kind, key_size, size_of::<Ban>()) {
-        return Ok(info.max_entries());
-    }
-    let found = format!("{found:?} with keys of {} and values of {} bytes", info.key_size(), info.value_size());
-    Err(KernelError::ForeignMap { path, found })
-}
-
-/// Copies every ban into maps of the configured sizes, which then take the place of the pinned ones.
-fn migrate(pins: &Pins, sizes: MapSizes) -> Result<Migration, KernelError> {
-    pins.begin_migration()?;
-    let mut object = load_object(&pins.next_maps(), sizes)?;
-    load_program(&mut object, CLOCK)?;
-    let ticks = ticks::measure(program(&mut object, CLOCK)?)?;
-    let mut entries = BanMaps::open(pins)?.entries(&ticks)?;
-    // Where there is less room, the bans nearest their end yield; manual and permanent ones never do.
-    entries.sort_by_key(|(entry, _)| std::cmp::Reverse((entry.protected, entry.manual, entry.until)));
-    let mut migration = Migration::default();
-    let mut next = BanMaps::open_in(&pins.next_maps())?;
-    for (entry, counters) in &entries {
-        match next.restore(entry, counters, &ticks) {
-            Ok(()) => migration.kept += 1,
-            Err(BanMapError::Full) => migration.dropped += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    pins.finish_migration()?;
-    Ok(migration)
-}
-
-fn load_object(maps: &Path, sizes: MapSizes) -> Result<Ebpf, KernelError> {
+pub(super) fn load_object(maps: &Path, sizes: MapSizes) -> Result<Ebpf, KernelError> {
     let mut loader = EbpfLoader::new();
     for name in PINNED {
         loader.map_pin_path(name, maps.join(name));
     }
-    for (name, _, _, entries) in geometry(sizes) {
+    for (name, _, _, entries) in migration::geometry(sizes) {
         loader.map_max_entries(name, entries);
     }
     loader.load(OBJECT).map_err(|error| KernelError::Load { error, sizes })
 }
 
-fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
+pub(super) fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
     program(object, name)?.load().map_err(|error| KernelError::Program { name, error })
 }
 
-fn program<'object>(object: &'object mut Ebpf, name: &'static str) -> Result<&'object mut Xdp, KernelError> {
+pub(super) fn program<'object>(object: &'object mut Ebpf, name: &'static str) -> Result<&'object mut Xdp, KernelError> {
     let missing = KernelError::Program { name, error: ProgramError::UnexpectedProgramType };
     object.program_mut(name).ok_or(missing)?.try_into().map_err(|error| KernelError::Program { name, error })
 }
@@ -528,6 +465,6 @@ fn open(path: &Path) -> Result<MapData, KernelError> {
     MapData::from_pin(path).map_err(failed("open a pinned map"))
 }
 
-fn failed(operation: &'static str) -> impl Fn(MapError) -> KernelError {
+pub(super) fn failed(operation: &'static str) -> impl Fn(MapError) -> KernelError {
     move |error| KernelError::Map { operation, error }
 }

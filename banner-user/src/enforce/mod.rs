@@ -17,7 +17,10 @@ pub mod explain;
 pub mod guard;
 pub mod host;
 pub mod kernel;
+pub mod migration;
 #[cfg(test)]
 mod namespace;
 pub mod pins;
+#[cfg(test)]
+mod scratch;
 pub mod ticks;

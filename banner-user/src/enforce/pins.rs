@@ -1,7 +1,8 @@
 //! Where things are pinned.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -14,6 +15,13 @@ pub struct Pins {
     root: PathBuf,
 }
 
+/// Held by the one daemon that keeps the pins up.
+#[derive(Debug)]
+#[must_use]
+pub struct PinsLock {
+    _directory: File,
+}
+
 /// Why nothing can be pinned.
 #[derive(Debug, thiserror::Error)]
 pub enum PinsError {
@@ -21,6 +29,12 @@ pub enum PinsError {
     #[error("{} is not on a BPF file system, so bans could not outlive the daemon; mount one with `mount -t bpf bpf /sys/fs/bpf`", path.display())]
     NotBpffs {
         /// As it was configured.
+        path: PathBuf,
+    },
+    /// Another daemon keeps these pins up, with a control socket of its own.
+    #[error("another banner has pinned its maps in {}; stop it, or give this one another `bpffs`", path.display())]
+    InUse {
+        /// The versioned directory.
         path: PathBuf,
     },
     /// A file operation failed.
@@ -42,19 +56,34 @@ impl Pins {
         Self { root: bpffs.join(format!("v{}", banner_common::VERSION)) }
     }
 
-    /// Makes the directories, readable by root alone, and finishes or undoes a migration that was cut off.
+    /// Makes the directories, readable by root alone, and finishes or undoes a migration that was cut off. Nobody else can
+    /// for as long as what is returned is kept: two daemons would undo each other's bans.
     ///
     /// # Errors
-    /// Where the directory is not on a bpffs, or cannot be made.
-    pub fn prepare(&self) -> Result<(), PinsError> {
+    /// Where the directory is not on a bpffs, is in use, or cannot be made.
+    pub fn prepare(&self) -> Result<PinsLock, PinsError> {
         self.check()?;
+        make(&self.root)?;
+        let lock = self.lock()?;
         if !self.maps().exists() && self.next_maps().exists() {
             rename(&self.next_maps(), &self.maps())?;
         }
         remove_tree(&self.next_maps())?;
         remove_tree(&self.former_maps())?;
         make(&self.maps())?;
-        make(&self.links())
+        make(&self.links())?;
+        Ok(lock)
+    }
+
+    /// flock(2) on the directory itself, since bpffs holds no plain files. It ends with its holder, however that ends.
+    fn lock(&self) -> Result<PinsLock, PinsError> {
+        let failed = |error| PinsError::Io { operation: "lock", path: self.root.clone(), error };
+        let directory = File::open(&self.root).map_err(failed)?;
+        match directory.try_lock() {
+            Ok(()) => Ok(PinsLock { _directory: directory }),
+            Err(TryLockError::WouldBlock) => Err(PinsError::InUse { path: self.root.clone() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 
     /// Whether the nearest directory that exists is on a bpffs.

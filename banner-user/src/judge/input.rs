@@ -1,10 +1,6 @@
 //! What the judge is told.
 
-use super::{
-    effect::{Entry, Slot},
-    policy::Policy,
-    protect::HostAddresses,
-};
+use super::{effect::Entry, policy::Policy, protect::HostAddresses};
 use crate::event::{Event, Position};
 
 /// One thing that happened.
@@ -24,8 +20,6 @@ pub enum Input<'a> {
     /// An entry could not be written: its map has no room. What this returns is to be carried out before anything else
     /// ([`Judge::carry_out`](super::Judge::carry_out) does so).
     Full(Entry),
-    /// An entry is missing in the kernel, or is not what was written.
-    Vanished(Slot),
 }
 
 /// A line that a filter understood.

@@ -6,7 +6,7 @@
 //!           counts     is        └─> protected? ─────────┐     entries that follow
 //!                                                        v          ^          ^
 //!  ban, unban (by hand) ──> refused, or ─────────────────│──────────┘          │
-//!  Protect, Configure, Adopt, Full, Vanished, Tick ──────│─────────────────────┘
+//!  Protect, Configure, Adopt, Full, Tick ────────────────│─────────────────────┘
 //!                                                        v
 //!                                                   Effect::Report
 //! ```
@@ -131,7 +131,6 @@ impl Judge {
                 self.protect(&mut effects);
             }
             Input::Adopt(found) => self.adopt(found, now, &mut effects),
-            Input::Vanished(slot) => self.write_again(slot, &mut effects),
             // Not followed by use_room: the room that is made is taken.
             Input::Full(entry) => {
                 self.make_room(entry.slot, now, &mut effects);
@@ -231,13 +230,6 @@ impl Judge {
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);
         effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));
-    }
-
-    fn write_again(&self, slot: Slot, effects: &mut Vec<Effect>) {
-        if let Some(entry) = self.ledger.entry(slot) {
-            effects.push(Effect::Write(entry));
-            effects.push(Effect::Report(Report::Vanished { prefix: slot.prefix() }));
-        }
     }
 
     /// A map is full: the ban nearest its end yields to the entry. Where none may, a ban waits for room, or is given up where

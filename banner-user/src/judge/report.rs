@@ -80,11 +80,6 @@ pub enum Report {
         /// Entries that could not be written and wait for room.
         waiting: usize,
     },
-    /// An entry was missing in the kernel and is written again.
-    Vanished {
-        /// Whose packets.
-        prefix: IpNet,
-    },
     /// The bans that were found in the kernel at start.
     Adopted {
         /// How many go on.
@@ -159,9 +154,6 @@ impl fmt::Display for Report {
                 "the map {map} is full: {yielded} bans have yielded to newer ones, {waiting} entries wait \
                  for room. Raise its size under [limits], or shorten bantime"
             ),
-            Self::Vanished { prefix } => {
-                write!(f, "the entry of {} was missing in the kernel; written again", Shown(*prefix))
-            }
             Self::Adopted { bans } => write!(f, "{bans} bans found in the kernel go on"),
             Self::OutageBegan(state) => write!(
                 f,

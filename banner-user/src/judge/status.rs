@@ -210,6 +210,12 @@ impl Judge {
         self.ledger.entry(slot)
     }
 
+    /// Whether the entry at one key waits for room in its map.
+    #[must_use]
+    pub fn waits(&self, slot: Slot) -> bool {
+        self.capacity.waits(slot)
+    }
+
     pub(super) fn view(&self, key: Key, record: &Record) -> Ban {
         let slot = self.ledger.slot(key.prefix);
         Ban {
@@ -221,7 +227,7 @@ impl Judge {
             observe: record.observe,
             late: record.late,
             forced: self.ledger.protections().covering(key.prefix).next().is_some(),
-            waits: self.capacity.waits(slot),
+            waits: self.waits(slot),
             slot,
         }
     }

@@ -88,7 +88,7 @@ fn reply(request: Request) {
                 .because("it is this host's default gateway"))
         } else {
             let BanRequest { prefix, services, .. } = request;
-            Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new() })
+            Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false })
         })),
         Request::Unban(UnbanRequest { prefix: asked }, reply) => drop(reply.send(if asked == prefix("192.0.2.1") {
             Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new() })

@@ -14,7 +14,12 @@ pub(in crate::cli) fn banned(banned: &Banned, style: &Style) -> String {
         except => format!(", except the protected {}", prefixes(except)),
     };
     let text = format!("{} is banned {until} from {}{except}\n", banned.prefix, list(&banned.services));
-    text + &warnings(banned.overridden.iter().map(|what| format!("overrides {what}")), style)
+    let overridden = banned.overridden.iter().map(|what| format!("overrides {what}"));
+    let waits = banned.waits.then(|| {
+        "the kernel's map is full of bans that do not yield: no packet is dropped until one ends; raise its size under [limits]"
+            .to_owned()
+    });
+    text + &warnings(overridden.chain(waits), style)
 }
 
 /// `banner unban`.
@@ -71,6 +76,7 @@ mod tests {
             services: vec!["smtp".into(), "imap".into()],
             except: Vec::new(),
             overridden: Vec::new(),
+            waits: false,
         };
         let shown = |outcome: &Banned| banned(outcome, &Style::plain());
         assert_eq!(shown(&outcome), "192.0.2.0/24 is banned until 2026-11-22 12:10:00+00:00 from smtp, imap\n");
@@ -82,6 +88,8 @@ mod tests {
             "192.0.2.0/24 is banned permanently from smtp, imap, except the protected 192.0.2.1, 192.0.2.2\n\
              warning: overrides ignoreip 192.0.2.128/25\n"
         );
+        outcome.waits = true;
+        assert!(shown(&outcome).contains("warning: the kernel's map is full"), "{}", shown(&outcome));
     }
 
     #[test]

@@ -102,6 +102,8 @@ pub struct Banned {
     pub except: Vec<Prefix>,
     /// What `force` overrode.
     pub overridden: Vec<Text>,
+    /// It drops nothing yet: the kernel's map is full of bans that do not yield, and it waits for room.
+    pub waits: bool,
 }
 
 /// The body of `POST /v1/unban`.

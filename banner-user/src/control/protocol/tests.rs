@@ -167,8 +167,15 @@ fn outcomes() {
     let prefix = "192.0.2.0/24".parse().unwrap();
     let except = "192.0.2.1".parse().unwrap();
     is(
-        &Banned { prefix, until: None, services: Vec::new(), except: vec![except], overridden: vec!["a".into()] },
-        &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"]}),
+        &Banned {
+            prefix,
+            until: None,
+            services: Vec::new(),
+            except: vec![except],
+            overridden: vec!["a".into()],
+            waits: true,
+        },
+        &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"], "waits": true}),
     );
     is(
         &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix] },

@@ -84,7 +84,8 @@ fn answer(request: Request) {
         }
         Request::Ban(request, reply) => {
             let BanRequest { prefix, services, .. } = request;
-            let banned = Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new() };
+            let banned =
+                Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false };
             reply.send(Ok(banned)).unwrap();
         }
         Request::Unban(UnbanRequest { prefix }, reply) => {

@@ -137,12 +137,3 @@ fn a_protected_address_that_has_no_room_takes_the_ban_around_it_with_it() {
              a protected address inside it has no room in the map NETS_V4; full NETS_V4 yielded 0 waiting 0",
     );
 }
-
-#[test]
-fn an_entry_that_vanished_is_written_again_if_it_is_still_wanted() {
-    check(
-        "0 ban 192.0.2.1 -> write hash 192.0.2.1/32 mail until 600 manual; banned 192.0.2.1/32 by hand until 600
-         1 vanished hash 192.0.2.1/32 -> write hash 192.0.2.1/32 mail until 600 manual; vanished 192.0.2.1/32
-         1 vanished hash 192.0.2.2/32",
-    );
-}

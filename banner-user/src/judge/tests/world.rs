@@ -106,7 +106,6 @@ impl World {
                 let entry = self.judge.entry(slot).unwrap_or_else(|| panic!("{slot:?} is not wanted"));
                 self.judge.handle(Input::Full(entry), now)
             }
-            "vanished" => self.judge.handle(Input::Vanished(slot(words[0], words[1])), now),
             "clock" => {
                 self.clock_set += words[0].parse::<i64>().unwrap();
                 Vec::new()
@@ -258,7 +257,6 @@ fn report_shown(report: &Report) -> String {
         }
         Report::SourcesEvicted { total, .. } => format!("evicted {total}"),
         Report::MapFull { map, yielded, waiting } => format!("full {map} yielded {yielded} waiting {waiting}"),
-        Report::Vanished { prefix } => format!("vanished {prefix}"),
         Report::Adopted { bans } => format!("adopted {bans}"),
         Report::OutageBegan(state) => format!("outage {} began", state.filter),
         Report::OutageEnded(state) => format!("outage {} ended, {} lines", state.filter, state.lines),
