@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
-    programs::{TestRun as _, TestRunOptions, TestRunResult, Xdp, XdpMode},
+    programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult, Xdp, XdpMode},
 };
 use banner_common::{Ban, ClockSample, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, REASONS};
 
@@ -126,7 +126,7 @@ impl Program {
             .load_file(object)
             .with_context(failed)?;
         for program in ["banner", "clock"] {
-            xdp(&mut ebpf, program)?.load().with_context(failed)?;
+            load(xdp(&mut ebpf, program)?).with_context(failed)?;
         }
         let bans_v4 = take(&mut ebpf, "BANS_V4")?;
         let Map::HashMap(data) = &bans_v4 else { bail!("BANS_V4 is not a hash map") };
@@ -269,6 +269,22 @@ impl Program {
         Ok(xdp(&mut self.ebpf, program)?.test_run(options)?)
     }
 }
+
+/// A signal that comes while the verifier works ends it with EAGAIN (`do_check`, `kernel/bpf/verifier.c`), also one that is
+/// ignored in the end, as the SIGCHLD of another test's child is. As libbpf does, this tries five times.
+fn load(program: &mut Xdp) -> Result<(), ProgramError> {
+    let interrupted = |error: &ProgramError| matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == std::io::ErrorKind::WouldBlock);
+    for _ in 1..LOAD_ATTEMPTS {
+        match program.load() {
+            Err(error) if interrupted(&error) => {}
+            done => return done,
+        }
+    }
+    program.load()
+}
+
+/// `PROG_LOAD_ATTEMPTS` of libbpf.
+const LOAD_ATTEMPTS: u32 = 5;
 
 fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
     Ok(ebpf.program_mut(name).with_context(|| format!("the object has no program `{name}`"))?.try_into()?)

@@ -62,11 +62,7 @@ impl Daemon {
             source: jail.source.iter().map(|path| Text::escape(path.as_bytes())).collect(),
             observe: jail.observe,
         });
-        let stale = |id: FileId| {
-            let stale = judged.stale.iter().find(|stale| stale.file == id)?;
-            let side = if stale.ahead { "ahead" } else { "behind" };
-            Some(format!("its stamps are {} s {side}; lines are judged by their arrival", stale.off_by.as_secs()))
-        };
+        let stale = |id: FileId| judged.stale.iter().find(|stale| stale.file == id).map(ToString::to_string);
         let overflowed = |map| {
             let room = judged.room.iter().find(|(known, ..)| *known == map);
             room.map_or(0, |(_, yielded, waiting)| yielded + *waiting as u64)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{comparison::Comparison, refusals::Refusals};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         kernel::{Kernel, KernelError},
     },
     judge::{
-        self, Input, Judge, NoRoom,
+        self, Input, Judge, NoRoom, StaleStamps,
         effect::{Effect, Entry, Slot},
         report::{Ended, Report},
     },
@@ -23,6 +23,8 @@ pub(super) struct Enforcer {
     kernel: Kernel,
     refusals: Refusals,
     comparison: Comparison,
+    /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
+    stale: Vec<StaleStamps>,
 }
 
 /// A suspend that is shorter makes a ban last longer by no more than this.
@@ -30,7 +32,7 @@ const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
     pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default() }
+        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default(), stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -60,7 +62,18 @@ impl Enforcer {
 
     /// Does what the judge wants, in its order, and tells the operator what it tells.
     pub(super) fn carry_out_all(&mut self, judge: &mut Judge, effects: Vec<Effect>, now: Now) {
-        judge.carry_out(effects, now, self).iter().for_each(log);
+        for report in judge.carry_out(effects, now, self) {
+            if let Report::StaleStamps(stale) = report {
+                self.stale.push(stale);
+            } else {
+                log(&report);
+            }
+        }
+    }
+
+    /// The files whose stamps have turned out not to be believed since this was last asked.
+    pub(super) fn take_stale(&mut self) -> Vec<StaleStamps> {
+        std::mem::take(&mut self.stale)
     }
 
     /// Tries again what the kernel refused, sets the deadlines right after a suspend, and looks whether a slice of what should
@@ -157,7 +170,9 @@ impl judge::Kernel for Enforcer {
 /// What an operator reads in the journal: bans and their ends as information, what wants attention as warnings.
 fn log(report: &Report) {
     match report {
-        Report::Unbanned { why: Ended::Yielded(_) | Ended::CannotProtect(_), .. }
+        // One by one they would fill the journal: the report that the map is full counts them.
+        Report::Unbanned { why: Ended::Yielded(_), .. } => debug!("{report}"),
+        Report::Unbanned { why: Ended::CannotProtect(_), .. }
         | Report::Ignored { .. }
         | Report::StaleStamps(_)
         | Report::LateFailure { .. }

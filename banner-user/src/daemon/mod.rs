@@ -39,7 +39,9 @@ use crate::{
     clock::{BootTime, Now},
     config::Config,
     control::{
-        Request, server,
+        Request,
+        protocol::Text,
+        server,
         socket::{BindError, Socket},
     },
     detect::{Detector, Filter, FilterError},
@@ -276,6 +278,11 @@ impl Daemon {
             },
             &mut |notice| warn!("{notice}"),
         );
+        for stale in self.enforcer.take_stale() {
+            if let Some(path) = self.follower.path(stale.file) {
+                warn!("{}: {stale}", Text::from(path));
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -32,19 +32,16 @@ impl Platform for System {
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         log::start();
         super::run(config, path).map_err(|error| {
-            let explained = match &error {
-                DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => error.explained(),
+            let sentence = match &error {
+                DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => in_full(error),
                 DaemonError::Socket(_)
                 | DaemonError::Guard(GuardError::Select(_) | GuardError::Refused { .. })
                 | DaemonError::Host(_)
                 | DaemonError::Filter(_)
                 | DaemonError::Source(_)
-                | DaemonError::Runtime(_) => None,
+                | DaemonError::Runtime(_) => error.to_string(),
             };
-            match explained {
-                Some(explained) => Failure::new(exit(&error), &format_args!("{error}: {explained}")),
-                None => Failure::new(exit(&error), &error),
-            }
+            Failure::new(exit(&error), &sentence)
         })
     }
 
@@ -63,7 +60,7 @@ impl Platform for System {
         }
         match kernel::probe_ticks() {
             Ok(ticks) => find("XDP", Verdict::Good, format!("programs load and run; {} ticks a second", ticks.hertz())),
-            Err(error) => find("XDP", Verdict::Refused, error.to_string()),
+            Err(error) => find("XDP", Verdict::Refused, in_full(&error)),
         }
         match network() {
             Err(error) => find("network", Verdict::Refused, error),
@@ -181,6 +178,14 @@ fn linked_interfaces(pins: &Pins, network: &Snapshot) -> Vec<Interface> {
         },
     };
     indices.into_iter().map(show).collect()
+}
+
+/// What failed, and where the kernel's answer tells, why and what to do.
+fn in_full(error: &KernelError) -> String {
+    match error.explained() {
+        Some(explained) => format!("{error}: {explained}"),
+        None => error.to_string(),
+    }
 }
 
 fn refused(error: impl Display) -> Failure {

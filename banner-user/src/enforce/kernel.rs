@@ -189,8 +189,8 @@ impl KernelError {
                 Operation::CreateMap { name, entries }
             }
             Self::Load { .. } | Self::Program { .. } => Operation::Load,
-            Self::Pin { path, .. } | Self::Pins(PinsError::Io { path, .. }) => Operation::Pin { path },
-            Self::Pins(PinsError::NotBpffs { .. } | PinsError::InUse { .. })
+            Self::Pin { path, .. } => Operation::Pin { path },
+            Self::Pins(_)
             | Self::ForeignMap { .. }
             | Self::TooSmall { .. }
             | Self::Map { .. }
@@ -214,8 +214,7 @@ impl KernelError {
             Self::Map { error, .. } => Some(error),
             Self::Pin { error, .. } => Some(error),
             Self::Link { error, .. } => Some(error),
-            Self::Pins(PinsError::Io { error, .. }) => Some(error),
-            Self::Pins(PinsError::NotBpffs { .. } | PinsError::InUse { .. })
+            Self::Pins(_)
             | Self::ForeignMap { .. }
             | Self::TooSmall { .. }
             | Self::Bans(_)

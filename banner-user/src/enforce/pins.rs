@@ -38,7 +38,7 @@ pub enum PinsError {
         path: PathBuf,
     },
     /// A file operation failed.
-    #[error("cannot {operation} {}: {error}", path.display())]
+    #[error("cannot {operation} {}: {error}{}", path.display(), remedy(error))]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -199,6 +199,10 @@ impl Pins {
         }
         Ok(())
     }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied { "; run banner as root, to whom bpffs belongs" } else { "" }
 }
 
 fn make(path: &Path) -> Result<(), PinsError> {

@@ -137,14 +137,7 @@ impl fmt::Display for Report {
                     Shown(*source)
                 )
             }
-            Self::StaleStamps(stale) => write!(
-                f,
-                "the stamps in file {} are {} s {} now; its lines are judged by their arrival. Check the clock and the time \
-                 zone of what writes it (a chroot needs its own etc/localtime)",
-                stale.file.0,
-                stale.off_by.as_secs(),
-                if stale.ahead { "after" } else { "before" },
-            ),
+            Self::StaleStamps(stale) => write!(f, "log file {}: {stale}", stale.file.0),
             Self::LateFailure { origin, prefix, address, after } => write!(
                 f,
                 "{address} is banned ({}, {origin}), still arriving {} s later: proxy, other interface or namespace?",

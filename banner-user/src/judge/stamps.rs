@@ -5,7 +5,7 @@
 //!   when it arrived, and the operator is told which file it is in.
 //! - A line that was written before anybody read it counts when it claims; never later than now.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     clock::{BootTime, LogTime, Now},
@@ -34,6 +34,19 @@ pub struct StaleStamps {
     /// Failures that were judged by their arrival.
     pub lines: u64,
     last: BootTime,
+}
+
+impl fmt::Display for StaleStamps {
+    /// Everything but the file's path, which only the source knows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "its stamps are {} s {} now, so its lines are judged by their arrival; check the clock and the time zone of what \
+             writes it (a chroot needs its own etc/localtime)",
+            self.off_by.as_secs(),
+            if self.ahead { "after" } else { "before" },
+        )
+    }
 }
 
 /// The files whose stamps are not believed now.

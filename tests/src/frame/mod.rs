@@ -3,6 +3,50 @@
 //! A frame is a value. [`Ipv4`] and [`Ipv6`] build what is inside, [`Frame`]'s own methods change what is around it or damage
 //! the whole. Checksums are right unless bytes are changed afterwards, so that the kernel takes the frames.
 
+/// The payloads that a header of either family carries, for its `impl`: methods of its own, so that a table of frames needs no
+/// trait in scope.
+macro_rules! payloads {
+    ($echo:expr) => {
+        /// A connection request.
+        #[must_use]
+        pub fn tcp(&self, port: u16) -> Frame {
+            self.tcp_with(port, &[])
+        }
+
+        /// A connection request with a payload.
+        #[must_use]
+        pub fn tcp_with(&self, port: u16, payload: &[u8]) -> Frame {
+            self.carry(protocol::TCP, &transport::tcp(self.addresses(), self.source_port, port, payload))
+        }
+
+        /// The first bytes of a connection request, and nothing after them.
+        #[must_use]
+        pub fn tcp_start(&self, port: u16, bytes: usize) -> Frame {
+            let mut segment = transport::tcp(self.addresses(), self.source_port, port, &[]);
+            segment.truncate(bytes);
+            self.carry(protocol::TCP, &segment)
+        }
+
+        /// The bytes of a connection request under another protocol's number.
+        #[must_use]
+        pub fn tcp_as(&self, number: u8, port: u16) -> Frame {
+            self.carry(number, &transport::tcp(self.addresses(), self.source_port, port, &[]))
+        }
+
+        /// A datagram.
+        #[must_use]
+        pub fn udp(&self, port: u16) -> Frame {
+            self.carry(protocol::UDP, &transport::udp(self.addresses(), self.source_port, port, b"datagram"))
+        }
+
+        /// An echo request.
+        #[must_use]
+        pub fn echo(&self) -> Frame {
+            self.carry($echo, &transport::icmp(self.addresses(), self.source_port, b"echo"))
+        }
+    };
+}
+
 mod ipv4;
 mod ipv6;
 mod transport;

@@ -79,7 +79,7 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> anyhow::Result<()> {
 
     // With a socket and maps of its own, it still finds the interface taken.
     let other = Installation::new(&network, &Configuration::default())?;
-    expect_error(&other.banner("run")?, 4, &[INTERFACE, "already runs", "banner", "ip link set dev mail0 xdp off"])?;
+    expect_error(&other.banner("run")?, 4, &[INTERFACE, "runs XDP program", "`banner`", "stop what put it there"])?;
     ensure!(installation.json("status --json")?["interfaces"][0]["state"] == "attached", "the first one has lost it");
     Ok(())
 }
@@ -98,7 +98,7 @@ fn somebody_elses_program_is_named_and_left_alone() -> anyhow::Result<()> {
     let installation = Installation::new(&network, &Configuration::default())?;
     let answer = installation.banner("run")?;
     let id = before.split("prog/xdp id ").nth(1).and_then(|rest| rest.split(' ').next()).context("no id")?;
-    expect_error(&answer, 4, &[INTERFACE, "already runs", id, "Stop its owner", "xdp off"])?;
+    expect_error(&answer, 4, &[INTERFACE, "runs XDP program", id, "stop what put it there", "off"])?;
     ensure!(attached(&network)? == before, "it is no longer the same: {before} {}", attached(&network)?);
 
     drop(other);

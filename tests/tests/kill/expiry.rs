@@ -1,5 +1,7 @@
 //! A ban ends on time with the daemon dead, asserted on the clock that the kernel compares its deadline with.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, ensure};
 use banner_tests::{
     installation::{Configuration, Installation},
@@ -15,6 +17,11 @@ use crate::{
     stream::syn_v4,
 };
 
+const BANTIME: Duration = Duration::from_secs(5);
+
+/// The longest tick that a kernel can be built with (`kernel/Kconfig.hz`); how far a deadline in ticks may be off.
+const TICK_MAX: Duration = Duration::from_millis(10);
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -27,10 +34,12 @@ fn with_the_daemon_dead_the_last_drop_is_before_the_deadline_and_the_first_pass_
     let Some(network) = Network::new()? else { return Ok(()) };
     let objects = object::under_test("the clock of a ban")?;
     let mut clock = Program::load(objects.first().context("an object is under test")?)?;
-    let installation =
-        Installation::new(&network, &Configuration { bantime: "5s".to_owned(), ..Configuration::default() })?;
+    let bantime = format!("{}s", BANTIME.as_secs());
+    let installation = Installation::new(&network, &Configuration { bantime, ..Configuration::default() })?;
     let daemon = installation.start()?;
+    let before_ban = Instant::now();
     ban_both(&installation)?;
+    let after_ban = Instant::now();
     let pinned = PinnedBans::open(installation.bpffs())?;
     let deadline = pinned.v4(ATTACKER_V4.octets())?.context("the ban is in the kernel")?.deadline;
     daemon.kill()?;
@@ -40,6 +49,7 @@ fn with_the_daemon_dead_the_last_drop_is_before_the_deadline_and_the_first_pass_
     let mut dropped = 0_u64;
     let last_drop = loop {
         let (packets_before, segments_before) = (packets(&pinned)?, segments.count()?);
+        let sent_at = Instant::now();
         let sent = clock.ticks()?;
         wire.send(&syn_v4(ATTACKER_V4))?;
         let fate = until("the frame is dropped or passed", || {
@@ -56,10 +66,14 @@ fn with_the_daemon_dead_the_last_drop_is_before_the_deadline_and_the_first_pass_
         // The decision fell between the two readings.
         match fate {
             Fate::Dropped => {
-                ensure!(sent < deadline, "a frame sent at {sent} was dropped, the ban ended at {deadline}")
+                ensure!(sent < deadline, "a frame sent at {sent} was dropped, the ban ended at {deadline}");
+                let late = sent_at.saturating_duration_since(after_ban + BANTIME);
+                ensure!(late <= TICK_MAX, "a frame was dropped {late:?} after the end of the ban");
             }
             Fate::Passed => {
                 ensure!(decided >= deadline, "a frame passed before {decided}, the ban ends at {deadline}");
+                let early = (before_ban + BANTIME).saturating_duration_since(Instant::now());
+                ensure!(early <= TICK_MAX, "a frame passed {early:?} before the end of the ban");
                 break pinned.v4(ATTACKER_V4.octets())?.context("nobody sweeps")?.last_seen;
             }
         }
