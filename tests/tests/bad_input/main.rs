@@ -1,6 +1,8 @@
 //! Everything that can be wrong with what banner is given: each is an error with its cause, a remedy and the documented exit
 //! code, and leaves alone what was there.
 
+#![expect(clippy::indexing_slicing, reason = "indexed by name, JSON answers null for what it does not have")]
+
 mod configuration;
 mod environment;
 mod reloading;

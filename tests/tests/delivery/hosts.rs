@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use banner_tests::{
     frame::{CLIENT_MAC, Frame, ICMP_ECHO_REPLY, ICMPV6_ECHO_REPLY, Ipv4, SERVER_MAC, ethertype, protocol},
     namespace::{Namespace, hexadecimal},
