@@ -226,14 +226,15 @@ impl Daemon {
     }
 
     fn detach(&mut self) -> Result<Detached, ErrorBody> {
-        let entries = self.enforcer.entries().map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
+        let bans = &self.enforcer.kernel_ref().bans;
+        let entries = judge::effect::Map::ALL.into_iter().map(|map| bans.used(map)).sum();
         let interfaces = self.guard.interfaces().iter().map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
         self.enforcer
             .kernel_ref()
             .remove_pins()
             .map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
         info!("detached by hand: nothing is enforced any more");
-        Ok(Detached { interfaces, entries: entries.len() as u64 })
+        Ok(Detached { interfaces, entries })
     }
 }
 

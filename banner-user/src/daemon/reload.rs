@@ -28,7 +28,7 @@ impl Daemon {
         let network = self.host.read().await.map_err(|error| kernel(&error))?;
 
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
-        warnings.extend(self.keep_what_needs_a_restart(&mut config));
+        warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
         self.follower.configure(patterns(&config)).map_err(|error| invalid(&error))?;
         self.detector = detector;
         let before = self.judge.bans_in_force();
@@ -50,28 +50,61 @@ impl Daemon {
         self.warnings.clone_from(&warnings);
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
+}
 
-    /// What cannot change while the daemon runs stays as it is, and the operator is told.
-    fn keep_what_needs_a_restart(&self, config: &mut Config) -> Vec<String> {
-        let mut kept = Vec::new();
-        let mut keep = |key: &str, is_changed: bool| {
-            if is_changed {
-                kept.push(format!("`{key}` has changed, and takes effect at the next start"));
-            }
-        };
-        let running = &self.config;
-        keep("socket", config.socket != running.socket);
-        keep("bpffs", config.bpffs != running.bpffs);
-        keep("limits", config.map_sizes != running.map_sizes);
-        // The bits of a mask mean other services then, in every ban that is in force.
-        keep("services", config.services != running.services);
-        config.socket.clone_from(&running.socket);
-        config.bpffs.clone_from(&running.bpffs);
-        config.map_sizes = running.map_sizes;
-        if config.services != running.services {
-            config.policy.jails.clone_from(&running.policy.jails);
-            config.services.clone_from(&running.services);
+/// What cannot change while the daemon runs stays as it is, and the operator is told.
+fn keep_what_needs_a_restart(running: &Config, config: &mut Config) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut keep = |key: &str, is_changed: bool| {
+        if is_changed {
+            kept.push(format!("`{key}` has changed, and takes effect at the next start"));
         }
-        kept
+    };
+    keep("socket", config.socket != running.socket);
+    keep("bpffs", config.bpffs != running.bpffs);
+    keep("limits", config.map_sizes != running.map_sizes);
+    keep("services", config.services != running.services);
+    config.socket.clone_from(&running.socket);
+    config.bpffs.clone_from(&running.bpffs);
+    config.map_sizes = running.map_sizes;
+    if config.services != running.services {
+        // The bits of a mask mean other services then, in every jail, and in every ban that is in force.
+        if config.policy.jails != running.policy.jails {
+            kept.push("with `services`, what has changed under `jail` takes effect at the next start too".to_owned());
+        }
+        config.policy.jails.clone_from(&running.policy.jails);
+        config.services.clone_from(&running.services);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(&[(PathBuf::from("banner.toml"), text.to_owned())], FILTERS).unwrap()
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_kept_and_named_and_all_else_is_taken_over() {
+        let running = config("");
+        for (text, kept, is_taken_over) in [
+            ("", vec![], false),
+            ("ignoreip = [\"192.0.2.1\"]\ninterface = \"eth0\"\n[jail.mail]\nmaxretry = 5", vec![], true),
+            ("socket = \"/run/other/banner.sock\"", vec!["`socket`"], false),
+            ("bpffs = \"/sys/fs/bpf/other\"", vec!["`bpffs`"], false),
+            ("[limits]\nbans_v4 = 5\nsources = 7", vec!["`limits`"], true),
+            ("[services]\nsmtp = [25, 2525]", vec!["`services`"], false),
+            ("[services]\nadmin = 9000\n[jail.mail]\nmaxretry = 5", vec!["`services`", "`jail`"], false),
+        ] {
+            let mut new = config(text);
+            let said = keep_what_needs_a_restart(&running, &mut new);
+            assert_eq!(said.len(), kept.len(), "{text}: {said:?}");
+            assert!(said.iter().zip(&kept).all(|(said, key)| said.contains(key)), "{text}: {said:?}");
+            assert_eq!(new != running, is_taken_over, "{text}");
+        }
     }
 }

@@ -22,10 +22,12 @@ use super::{
     explain::{Context, Explained, Operation, explain},
     migration::{self, Migration},
     pins::{Pins, PinsError, PinsLock},
+    ports::{Ports, Translation},
     ticks::{self, TickError},
 };
 use crate::{
     clock::TickClock,
+    judge::effect::Entry,
     service::{ServiceMask, Services},
 };
 
@@ -281,17 +283,41 @@ impl Kernel {
         info.map(|info| info.id()).map_err(|error| KernelError::Program { name: FILTER, error })
     }
 
-    /// Fills the port table: exactly these services' ports are guarded.
+    /// Fills the port table: exactly these services' ports are guarded. Bans that an earlier run has made from services with
+    /// other bits are written anew, and go on meaning the same ports.
     ///
     /// # Errors
     /// Where the kernel refuses.
     pub fn guard(&mut self, services: &Services) -> Result<(), KernelError> {
-        let guarded = services.ports();
+        let current = services.ports();
+        let mut former = Ports::new();
         for port in 0..=u16::MAX {
-            let wanted = guarded.get(&port).copied().unwrap_or(ServiceMask::NONE).0;
+            let wanted = current.get(&port).copied().unwrap_or(ServiceMask::NONE);
             let index = u32::from(port);
-            if self.ports.get(&index, 0).map_err(failed("read the port table"))? != wanted {
-                self.ports.set(index, wanted, 0).map_err(failed("write the port table"))?;
+            let found = ServiceMask(self.ports.get(&index, 0).map_err(failed("read the port table"))?);
+            if !found.is_empty() {
+                former.insert(port, found);
+            }
+            if found != wanted {
+                self.ports.set(index, wanted.0, 0).map_err(failed("write the port table"))?;
+            }
+        }
+        if former != current {
+            self.translate(&Translation::between(&former, &current))?;
+        }
+        Ok(())
+    }
+
+    fn translate(&mut self, translation: &Translation) -> Result<(), KernelError> {
+        for (entry, _) in self.bans.entries(&self.ticks)? {
+            let services = translation.translate(entry.services);
+            if services == entry.services {
+                continue;
+            }
+            if services.is_empty() {
+                self.bans.remove(entry.slot)?;
+            } else {
+                self.bans.write(&Entry { services, ..entry }, &self.ticks)?;
             }
         }
         Ok(())

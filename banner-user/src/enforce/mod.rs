@@ -21,6 +21,7 @@ pub mod migration;
 #[cfg(test)]
 mod namespace;
 pub mod pins;
+mod ports;
 #[cfg(test)]
 mod scratch;
 pub mod ticks;
