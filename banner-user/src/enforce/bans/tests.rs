@@ -22,7 +22,8 @@ fn an_entry_survives_the_way_into_the_kernel_and_back() {
             let former = Ban { packets: 7, bytes: 420, last_seen: 50, ..Ban::default() };
             let ban = encode(&entry, &ticks, former);
             assert_eq!(decode(slot, &ban, &ticks), entry);
-            let last_seen = Some(BootTime(50_000_000));
+            // Tick 50 began within the 50th millisecond.
+            let last_seen = Some(BootTime(49_000_000));
             assert_eq!(counters(&ban, &ticks), Counters { packets: 7, bytes: 420, last_seen }, "counters are kept");
         }
     }
