@@ -150,7 +150,8 @@ impl TickClock {
         self.suspended
     }
 
-    /// The first tick that is not before this time: a deadline in ticks never comes early.
+    /// The first tick that is not before this time, as far as the sample tells: a sample says which tick it fell into, not how
+    /// far, so that a deadline may come up to one tick (at most 10 ms) early.
     #[must_use]
     pub fn ticks_at(&self, boot: BootTime) -> Ticks {
         let scaled = |nanos: u64| (u128::from(nanos) * u128::from(self.hertz)).div_ceil(1_000_000_000);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_in_ticks_is_never_early_and_at_most_a_tick_late() {
+    fn the_way_into_ticks_and_back_is_never_early_and_at_most_a_tick_late() {
         for hertz in [100, 250, 300, 1000] {
             let clock = clock(hertz);
             for nanos in [1_100 * MILLISECOND, 1_100 * MILLISECOND + 1, 1_234_567_890, 600_000 * MILLISECOND] {
