@@ -178,7 +178,7 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// As there.
     pub fn ban(&self, prefix: &str) -> anyhow::Result<Option<Value>> {
-        Ok(self.bans()?.into_iter().find(|ban| ban["prefix"] == prefix))
+        Ok(self.bans()?.into_iter().find(|ban| ban.get("prefix") == Some(&prefix.into())))
     }
 
     /// Waits until exactly this prefix is banned.
@@ -195,7 +195,7 @@ impl<'n> Installation<'n> {
     /// It has not.
     pub fn await_log_read(&self) -> anyhow::Result<()> {
         let length = self.log.length()?;
-        until("the log is read to its end", || Ok((self.file()?["offset"] == length).then_some(())))
+        until("the log is read to its end", || Ok((self.file()?.get("offset") == Some(&length.into())).then_some(())))
     }
 
     /// What `banner status` says of the log.
@@ -205,8 +205,11 @@ impl<'n> Installation<'n> {
     pub fn file(&self) -> anyhow::Result<Value> {
         let status = self.json("status --json")?;
         let path = self.log.path().to_string_lossy();
-        let files = status["files"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let file = files.iter().find(|file| file["path"] == *path && file["state"] != "draining");
+        let mut files = status.get("files").and_then(Value::as_array).into_iter().flatten();
+        let text = |file: &Value, key: &str| file.get(key).and_then(Value::as_str).map(str::to_owned);
+        let file = files.find(|file| {
+            text(file, "path").as_deref() == Some(&*path) && text(file, "state").as_deref() != Some("draining")
+        });
         file.cloned().with_context(|| format!("`status` does not know {path}: {status}"))
     }
 
@@ -246,7 +249,7 @@ impl<'n> Installation<'n> {
             if answer.code != Some(0) {
                 return Ok(None);
             }
-            Ok((self.file()?["state"] != "missing").then_some(()))
+            Ok((self.file()?.get("state") != Some(&"missing".into())).then_some(()))
         })
         .with_context(|| daemon.output())?;
         Ok(daemon)

@@ -9,8 +9,6 @@
 //! - [`patience`] waits for what must come;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
-#![expect(clippy::indexing_slicing, reason = "indexed by name, JSON answers null for what it does not have")]
-
 pub mod frame;
 pub mod installation;
 pub mod mail_log;
