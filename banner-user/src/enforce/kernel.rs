@@ -189,7 +189,9 @@ impl Kernel {
         };
         let id = filter.attach_to_if_index(interface, flags).map_err(refused)?;
         let link = filter.take_link(id).map_err(refused)?;
-        // Dropping any other kind of link detaches it again.
+        // aya attaches over netlink where a link is refused with EINVAL, and offers no way to undo that once the link is taken out
+        // of the program. A kernel that has links refuses both alike (`dev_xdp_attach`, net/core/dev.c, serves both), so that
+        // this takes a driver that changes its mind.
         let link = FdLink::try_from(link).map_err(|_| KernelError::Unpinnable { interface })?;
         link.pin(&path).map_err(|error| KernelError::Pin { path, error })?;
         Ok(Attached::New(mode))
