@@ -117,7 +117,7 @@ pub enum KernelError {
 
 impl KernelError {
     /// Why the kernel refused, and what to do, where the number that it answered with tells. For an interface,
-    /// [`Guard`](super::guard::Guard) knows more.
+    /// [`Guard`](crate::enforce::guard::Guard) knows more.
     #[must_use]
     pub fn explained(&self) -> Option<Explained> {
         let operation = match self {
