@@ -20,6 +20,28 @@ pub type KeyV4 = [u8; 4];
 /// The key of `BANS_V6`: the upper 64 bits of the address as they stand in the packet, that is a /64.
 pub type KeyV6 = [u8; 8];
 
+/// The key of `NETS_V4`, behind its prefix length: the address as it stands in the packet, and four bytes of zero.
+///
+/// A trie keeps a value directly behind its key (`trie_lookup_elem`, `kernel/bpf/lpm_trie.c`). A key whose length is no multiple of
+/// eight would leave the counters unaligned, and an atomic add across two cache lines locks the bus for a microsecond, or
+/// is fatal where the kernel forbids it.
+pub type NetKeyV4 = [u8; 8];
+
+/// The key of `NETS_V6`, behind its prefix length.
+pub type NetKeyV6 = [u8; 16];
+
+const _: () = {
+    assert!(size_of::<NetKeyV4>().is_multiple_of(align_of::<Ban>()));
+    assert!(size_of::<NetKeyV6>().is_multiple_of(align_of::<Ban>()));
+};
+
+/// The key of `NETS_V4` for this address.
+#[must_use]
+#[inline(always)]
+pub const fn net_key_v4([a, b, c, d]: KeyV4) -> NetKeyV4 {
+    [a, b, c, d, 0, 0, 0, 0]
+}
+
 /// A ban's deadline that never comes.
 pub const PERMANENT: u64 = u64::MAX;
 

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, PerCpuArray, lpm_trie::Key},
 };
-use banner_common::{Ban, KeyV4, KeyV6, REASONS, Reason};
+use banner_common::{Ban, KeyV4, KeyV6, NetKeyV4, NetKeyV6, REASONS, Reason, net_key_v4};
 
 /// Bans of single IPv4 addresses.
 #[map]
@@ -18,11 +18,11 @@ static BANS_V6: HashMap<KeyV6, Ban> = HashMap::with_max_entries(131_072, 0);
 
 /// Bans of every other IPv4 prefix, and the protected addresses inside them.
 #[map]
-static NETS_V4: LpmTrie<KeyV4, Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+static NETS_V4: LpmTrie<NetKeyV4, Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Bans of every other IPv6 prefix, of single addresses too, and the protected addresses inside them.
 #[map]
-static NETS_V6: LpmTrie<[u8; 16], Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+static NETS_V6: LpmTrie<NetKeyV6, Ban> = LpmTrie::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
 /// Whether a trie holds anything. An array and not a constant: .rodata is frozen once the program is loaded.
 #[map]
@@ -63,12 +63,12 @@ pub fn net_v4(address: *const KeyV4) -> Option<*mut Ban> {
         return None;
     }
     // SAFETY: as in `ban_v4`.
-    NETS_V4.get(Key::new(32, unsafe { *address })).map(value)
+    NETS_V4.get(Key::new(32, net_key_v4(unsafe { *address }))).map(value)
 }
 
 /// The entry of the longest prefix that holds this IPv6 address.
 #[inline(always)]
-pub fn net_v6(address: *const [u8; 16]) -> Option<*mut Ban> {
+pub fn net_v6(address: *const NetKeyV6) -> Option<*mut Ban> {
     if !present(banner_common::NETS_PRESENT_V6) {
         return None;
     }

@@ -16,7 +16,9 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
     programs::{ProgramError, TestRun as _, TestRunOptions, TestRunResult, Xdp, XdpMode},
 };
-use banner_common::{Ban, ClockSample, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, REASONS};
+use banner_common::{
+    Ban, ClockSample, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, NetKeyV4, NetKeyV6, REASONS, net_key_v4,
+};
 
 use crate::privilege::{self, BPFFS};
 
@@ -91,8 +93,8 @@ pub struct Program {
     /// A second descriptor of the same map: aya keeps the first to itself.
     bans_v4_descriptor: OwnedFd,
     bans_v6: HashMap<MapData, KeyV6, Ban>,
-    nets_v4: LpmTrie<MapData, KeyV4, Ban>,
-    nets_v6: LpmTrie<MapData, [u8; 16], Ban>,
+    nets_v4: LpmTrie<MapData, NetKeyV4, Ban>,
+    nets_v6: LpmTrie<MapData, NetKeyV6, Ban>,
     nets_present: Array<MapData, u32>,
     ports: Array<MapData, u16>,
     stats: PerCpuArray<MapData, u64>,
@@ -161,7 +163,7 @@ impl Program {
             Entry::HostV6(key) => self.bans_v6.insert(key, ban, 0)?,
             Entry::NetV4(address, length) => {
                 self.nets_present.set(NETS_PRESENT_V4, 1, 0)?;
-                self.nets_v4.insert(&Key::new(length, address), ban, 0)?;
+                self.nets_v4.insert(&Key::new(length, net_key_v4(address)), ban, 0)?;
             }
             Entry::NetV6(address, length) => {
                 self.nets_present.set(NETS_PRESENT_V6, 1, 0)?;
@@ -179,7 +181,7 @@ impl Program {
         match entry {
             Entry::HostV4(key) => self.bans_v4.remove(&key)?,
             Entry::HostV6(key) => self.bans_v6.remove(&key)?,
-            Entry::NetV4(address, length) => self.nets_v4.remove(&Key::new(length, address))?,
+            Entry::NetV4(address, length) => self.nets_v4.remove(&Key::new(length, net_key_v4(address)))?,
             Entry::NetV6(address, length) => self.nets_v6.remove(&Key::new(length, address))?,
         }
         Ok(())
@@ -193,7 +195,7 @@ impl Program {
         Ok(match entry {
             Entry::HostV4(key) => self.bans_v4.get(&key, 0)?,
             Entry::HostV6(key) => self.bans_v6.get(&key, 0)?,
-            Entry::NetV4(address, length) => self.nets_v4.get(&Key::new(length, address), 0)?,
+            Entry::NetV4(address, length) => self.nets_v4.get(&Key::new(length, net_key_v4(address)), 0)?,
             Entry::NetV6(address, length) => self.nets_v6.get(&Key::new(length, address), 0)?,
         })
     }

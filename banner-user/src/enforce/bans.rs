@@ -10,7 +10,8 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key};
 use banner_common::{
-    Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, PERMANENT, Reason,
+    Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, NetKeyV4, NetKeyV6,
+    PERMANENT, Reason, net_key_v4,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -25,8 +26,8 @@ use crate::{
 pub struct BanMaps {
     v4: HashMap<MapData, KeyV4, Ban>,
     v6: HashMap<MapData, KeyV6, Ban>,
-    nets_v4: LpmTrie<MapData, KeyV4, Ban>,
-    nets_v6: LpmTrie<MapData, [u8; 16], Ban>,
+    nets_v4: LpmTrie<MapData, NetKeyV4, Ban>,
+    nets_v6: LpmTrie<MapData, NetKeyV6, Ban>,
     nets_present: Array<MapData, u32>,
     stats: PerCpuArray<MapData, u64>,
     /// The prefixes that have an entry of their own. A trie cannot tell: asked for a prefix that it does not have, it answers
@@ -313,19 +314,20 @@ fn errno(error: &MapError) -> Option<i32> {
     None
 }
 
-fn key_v4(net: Ipv4Net) -> Key<KeyV4> {
+fn key_v4(net: Ipv4Net) -> Key<NetKeyV4> {
+    Key::new(u32::from(net.prefix_len()), net_key_v4(net.network().octets()))
+}
+
+fn key_v6(net: Ipv6Net) -> Key<NetKeyV6> {
     Key::new(u32::from(net.prefix_len()), net.network().octets())
 }
 
-fn key_v6(net: Ipv6Net) -> Key<[u8; 16]> {
-    Key::new(u32::from(net.prefix_len()), net.network().octets())
+fn net_v4(key: &Key<NetKeyV4>) -> Option<Ipv4Net> {
+    let [a, b, c, d, ..] = key.data();
+    Ipv4Net::new(Ipv4Addr::new(a, b, c, d), u8::try_from(key.prefix_len()).ok()?).ok()
 }
 
-fn net_v4(key: &Key<KeyV4>) -> Option<Ipv4Net> {
-    Ipv4Net::new(Ipv4Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()
-}
-
-fn net_v6(key: &Key<[u8; 16]>) -> Option<Ipv6Net> {
+fn net_v6(key: &Key<NetKeyV6>) -> Option<Ipv6Net> {
     Ipv6Net::new(Ipv6Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()
 }
 

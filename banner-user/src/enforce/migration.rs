@@ -30,7 +30,7 @@ pub(super) fn geometry(sizes: MapSizes) -> [(&'static str, MapType, u32, u32); 4
     [
         ("BANS_V4", MapType::Hash, 4, sizes.bans_v4),
         ("BANS_V6", MapType::Hash, 8, sizes.bans_v6),
-        ("NETS_V4", MapType::LpmTrie, 8, sizes.prefixes),
+        ("NETS_V4", MapType::LpmTrie, 12, sizes.prefixes),
         ("NETS_V6", MapType::LpmTrie, 20, sizes.prefixes),
     ]
 }
