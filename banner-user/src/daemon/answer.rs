@@ -105,7 +105,15 @@ impl Daemon {
                 |(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"),
             );
         let unmatched = self.follower.unmatched().map(|pattern| format!("no file matches {pattern}"));
-        let all = self.warnings.iter().cloned().chain(slower).chain(outages).chain(others).chain(unmatched);
+        let all = self
+            .warnings
+            .iter()
+            .cloned()
+            .chain(self.guard.remarks().iter().cloned())
+            .chain(slower)
+            .chain(outages)
+            .chain(others)
+            .chain(unmatched);
         all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
     }
 

@@ -192,6 +192,7 @@ impl Daemon {
             info!("interface {guarded} is guarded");
             guarded.notes.iter().for_each(|note| warn!("interface {guarded}: {note}"));
         }
+        guard.remarks().iter().for_each(|remark| warn!("{remark}"));
         let warnings = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         Ok(Self {
             config_path: config_path.map(Path::to_owned),

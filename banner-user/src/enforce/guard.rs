@@ -15,6 +15,8 @@ pub struct Guard {
     interfaces: Interfaces,
     attach: Attach,
     guarded: Vec<Guarded>,
+    /// What the operator should know of the interfaces beforehand: a bridge port, a default route that cannot be guarded.
+    remarks: Vec<String>,
 }
 
 /// One interface that is, or should be, guarded.
@@ -26,7 +28,7 @@ pub struct Guarded {
     pub index: Option<u32>,
     /// How it fares.
     pub state: State,
-    /// What the operator should know all the same: a slower mode, a bridge port.
+    /// What the operator should know all the same: a slower mode.
     pub notes: Vec<String>,
 }
 
@@ -74,10 +76,10 @@ impl Guard {
         network: &Snapshot,
     ) -> Result<Self, GuardError> {
         let Selection { links, notes } = host::select(network, &interfaces)?;
-        let mut guard = Self { interfaces, attach, guarded: Vec::new() };
+        let remarks = notes.iter().map(ToString::to_string).collect();
+        let mut guard = Self { interfaces, attach, guarded: Vec::new(), remarks };
         for link in &links {
-            let mut guarded = guard.attach(link, kernel)?;
-            guarded.notes.extend(notes.iter().filter(|note| note.interface == link.name).map(|note| note.to_string()));
+            let guarded = guard.attach(link, kernel)?;
             guard.guarded.push(guarded);
         }
         for index in kernel.linked_interfaces()? {
@@ -92,7 +94,9 @@ impl Guard {
     /// stays so while it exists, even where a default route has left it: routes flap, and a guard costs nothing.
     /// Returns what an operator should be told.
     pub fn refresh(&mut self, kernel: &mut Kernel, network: &Snapshot) -> Vec<String> {
-        let mut news = Vec::new();
+        let remarks = self.look(network);
+        let mut news: Vec<String> = remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned().collect();
+        self.remarks = remarks;
         for guarded in &mut self.guarded {
             let is_there = guarded.index.is_some_and(|index| network.link(index).is_some());
             if !is_there && guarded.state != State::Missing {
@@ -145,6 +149,23 @@ impl Guard {
     #[must_use]
     pub fn interfaces(&self) -> &[Guarded] {
         &self.guarded
+    }
+
+    /// What the operator should know of the interfaces, beside how each fares.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    fn look(&self, network: &Snapshot) -> Vec<String> {
+        let selections = match &self.interfaces {
+            Interfaces::Auto => vec![host::select(network, &Interfaces::Auto)],
+            // One by one, as in `wanted`.
+            Interfaces::Named(names) => {
+                names.iter().map(|name| host::select(network, &Interfaces::Named(vec![name.clone()]))).collect()
+            }
+        };
+        selections.iter().flatten().flat_map(|selection| &selection.notes).map(ToString::to_string).collect()
     }
 
     fn wanted<'a>(&self, network: &'a Snapshot) -> Vec<&'a Link> {

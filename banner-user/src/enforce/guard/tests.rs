@@ -132,6 +132,26 @@ fn interfaces_that_go_come_and_lose_the_program_are_seen_to_and_told_of_once() {
 }
 
 #[test]
+fn what_is_odd_about_an_interface_is_told_once_and_shown_while_it_lasts() {
+    let Some(scratch) = Scratch::new() else { return };
+    in_namespace(|| async {
+        ip(VETH);
+        let mut kernel = load(&scratch);
+        let kernel = &mut kernel;
+        let mut guard = Guard::start(named(&["mail0"]), Attach::Auto, kernel, &network().await).unwrap();
+        assert_eq!(guard.remarks(), [""; 0]);
+        ip("link set mail0 down");
+        let news = guard.refresh(kernel, &network().await);
+        assert!(news.len() == 1 && news[0].starts_with("mail0 is down"), "{news:?}");
+        assert_eq!(guard.refresh(kernel, &network().await), [""; 0], "told once");
+        assert_eq!(guard.remarks(), news, "and shown");
+        ip("link set mail0 up");
+        assert_eq!(guard.refresh(kernel, &network().await), [""; 0]);
+        assert_eq!(guard.remarks(), [""; 0]);
+    });
+}
+
+#[test]
 fn somebody_elses_program_is_told_of_once_and_replaced_by_ours_when_it_goes() {
     let Some(scratch) = Scratch::new() else { return };
     let Some(other) = Scratch::new() else { return };
