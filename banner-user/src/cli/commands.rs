@@ -21,7 +21,7 @@ use crate::{
 /// Does what was typed.
 pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &mut Output) -> Result<Exit, Failure> {
     let path = arguments.config.as_deref();
-    let config = || Config::load(path, platform.filters());
+    let config = || Config::load(path, &platform.filters());
     let daemon = || Daemon::of(&config()?);
     match &arguments.command {
         Command::Run => platform.run_daemon(config()?, path).map(|()| Exit::Done),

@@ -14,7 +14,7 @@ use crate::{
 /// beginnings.
 pub trait Platform {
     /// The names of the filters that a configuration can use.
-    fn filters(&self) -> &[&str];
+    fn filters(&self) -> Vec<&str>;
 
     /// Is the daemon, until it is told to end. `path` is where the configuration came from, to read it again.
     ///

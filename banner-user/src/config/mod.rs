@@ -21,10 +21,7 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
@@ -119,11 +116,5 @@ impl Config {
         let mut config = root::read(document::merge(&documents), known_filters, &mut findings);
         config.warnings = findings.finish()?;
         Ok(config)
-    }
-
-    /// Every pattern that some jail reads, each once.
-    #[must_use]
-    pub fn sources(&self) -> BTreeSet<&str> {
-        self.policy.jails.iter().flat_map(|jail| &jail.source).map(String::as_str).collect()
     }
 }

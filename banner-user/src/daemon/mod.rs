@@ -58,9 +58,6 @@ use crate::{
 /// How much of the logs is read before the loop looks at everything else again: some milliseconds of work.
 const READ_BUDGET: usize = 1 << 20;
 
-/// The filters that a configuration can name.
-const FILTERS: &[&str] = &["postfix-sasl", "cyrus"];
-
 /// How often resolv.conf is read again; the kernel tells of everything else that makes up the host's network.
 const HOST_EVERY: Duration = Duration::from_secs(60);
 

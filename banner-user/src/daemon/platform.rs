@@ -2,13 +2,14 @@
 
 use std::{fmt::Display, fs::File, io, path::Path};
 
-use super::{DaemonError, FILTERS, log, view};
+use super::{DaemonError, log, view};
 use crate::{
     cli::{Exit, Failure, Finding, Platform, Verdict},
     clock::Now,
     config::Config,
     control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
     control::socket::BindError,
+    detect::Filter,
     enforce::{
         bans::BanMaps,
         guard::GuardError,
@@ -25,8 +26,8 @@ use crate::{
 pub struct System;
 
 impl Platform for System {
-    fn filters(&self) -> &[&str] {
-        FILTERS
+    fn filters(&self) -> Vec<&str> {
+        Filter::built_in_names().collect()
     }
 
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {

@@ -2,11 +2,12 @@
 
 use tracing::warn;
 
-use super::{Daemon, FILTERS, addresses, detector, patterns};
+use super::{Daemon, addresses, detector, patterns};
 use crate::{
     clock::Now,
     config::Config,
     control::protocol::{ErrorBody, ErrorKind, Reloaded, Text},
+    detect::Filter,
     enforce::guard::Guard,
     judge::Input,
 };
@@ -22,7 +23,8 @@ impl Daemon {
             }
             body
         };
-        let mut config = Config::load(self.config_path.as_deref(), FILTERS).map_err(|error| invalid(&error))?;
+        let filters: Vec<&str> = Filter::built_in_names().collect();
+        let mut config = Config::load(self.config_path.as_deref(), &filters).map_err(|error| invalid(&error))?;
         let detector = detector(&config).map_err(|error| invalid(&error))?;
         let kernel = |error: &dyn std::fmt::Display| ErrorBody::new(ErrorKind::Kernel, error.to_string());
         let network = self.host.read().await.map_err(|error| kernel(&error))?;
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Config {
-        Config::parse(&[(PathBuf::from("banner.toml"), text.to_owned())], FILTERS).unwrap()
+        Config::parse(&[(PathBuf::from("banner.toml"), text.to_owned())], &[]).unwrap()
     }
 
     #[test]

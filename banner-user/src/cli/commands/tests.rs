@@ -28,8 +28,8 @@ struct Machine {
 }
 
 impl Platform for Machine {
-    fn filters(&self) -> &[&str] {
-        &["postfix-sasl", "cyrus"]
+    fn filters(&self) -> Vec<&str> {
+        vec!["postfix-sasl", "cyrus"]
     }
 
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {

@@ -172,7 +172,7 @@ fn only_sources_of_enabled_jails_are_read() {
     let config = parse(&["[jail.mail]\nenabled = false\n[jail.a]\nfilter = \"cyrus\"\nsource = [\"/b\", \"/a\"]\n
         [jail.b]\nfilter = \"cyrus\"\nsource = \"/a\""])
     .unwrap();
-    assert_eq!(config.sources().into_iter().collect::<Vec<_>>(), ["/a", "/b"]);
+    assert_eq!(config.policy.sources(), ["/b", "/a"]);
 }
 
 /// A value of a key as it may be written in TOML.
