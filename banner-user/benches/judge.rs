@@ -92,7 +92,7 @@ fn load(address: fn(u32) -> Ipv4Addr, maxretry: u16) -> Result<(Judge, usize, Du
     let (time, ()) = timed(|| {
         for index in 0..MILLION {
             let now = at(u64::from(index) / 1000);
-            black_box(judge.handle(Input::Line(failure(address(index).into(), now)), now));
+            black_box(judge.handle(Input::Line(line(&[failure(address(index).into(), now)])), now));
         }
     });
     let bytes = resident()?.saturating_sub(before) / usize::try_from(MILLION)?;
@@ -115,11 +115,14 @@ fn policy(maxretry: u16) -> Policy {
     Policy { jails: vec![jail], ignoreip: Vec::new(), ignoreself: true, ipv6_prefix: 64, limits }
 }
 
-fn failure(source: IpAddr, now: Now) -> Line<'static> {
+fn failure(source: IpAddr, now: Now) -> Event {
     let attempt =
         Attempt { filter: "cyrus".into(), source, user: None, weight: Weight::ONE, at: now.wall.as_log_time() };
-    let position = Position { file: FileId(0), offset: 0 };
-    Line { event: Event::Failure(attempt), bytes: b"", position, sources: &[0], live: true }
+    Event::Failure(attempt)
+}
+
+fn line(events: &[Event]) -> Line<'_> {
+    Line { events, bytes: b"", position: Position { file: FileId(0), offset: 0 }, sources: &[0], live: true }
 }
 
 fn at(seconds: u64) -> Now {

@@ -18,6 +18,17 @@ pub enum Event {
     Outage(Outage),
 }
 
+impl Event {
+    /// The filter whose pattern matched.
+    #[must_use]
+    pub fn filter(&self) -> &FilterName {
+        match self {
+            Self::Failure(attempt) | Self::Success(attempt) => &attempt.filter,
+            Self::Outage(outage) => &outage.filter,
+        }
+    }
+}
+
 /// One attempt to authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -55,6 +66,12 @@ impl Weight {
     pub const LOW: Self = Self(1);
     /// A wrong password.
     pub const ONE: Self = Self(4);
+
+    /// This, so many times.
+    #[must_use]
+    pub fn times(self, count: u16) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
 }
 
 impl fmt::Display for Weight {

@@ -10,6 +10,7 @@
 //! clock, no I/O, no async and no log macro, and are tested as tables. `source` and `enforce` touch the system. `daemon` is
 //! the one loop that joins them, `control` the socket that the command line talks to, `cli` what it prints.
 
+pub mod catalogue;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -10,6 +10,7 @@ use super::{
     render::{self, Style},
 };
 use crate::{
+    catalogue::Catalogue,
     config::{self, Config},
     control::{
         client::{Client, ClientError},
@@ -21,7 +22,9 @@ use crate::{
 /// Does what was typed.
 pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &mut Output) -> Result<Exit, Failure> {
     let path = arguments.config.as_deref();
-    let config = || Config::load(path, &platform.filters());
+    let catalogue = Catalogue::beside(path);
+    let known = catalogue.names().map_err(|error| Failure::new(Exit::Usage, &error))?;
+    let config = || Config::load(path, &known);
     let daemon = || Daemon::of(&config()?);
     match &arguments.command {
         Command::Run => platform.run_daemon(config()?, path).map(|()| Exit::Done),

@@ -13,9 +13,6 @@ use crate::{
 /// What is pinned is read as the kernel has it: it knows prefixes, services, ends and counters of bans, and neither jails nor
 /// beginnings.
 pub trait Platform {
-    /// The names of the filters that a configuration can use.
-    fn filters(&self) -> Vec<&str>;
-
     /// Is the daemon, until it is told to end. `path` is where the configuration came from, to read it again.
     ///
     /// # Errors

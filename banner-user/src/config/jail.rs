@@ -25,7 +25,7 @@ const MAXRETRY_MAX: u16 = 1000;
 
 /// The names that a jail can refer to.
 pub(super) struct Known<'k> {
-    pub(super) filters: &'k [&'k str],
+    pub(super) filters: &'k [String],
     pub(super) services: &'k Services,
 }
 
@@ -95,11 +95,11 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-fn filters(item: Item<'_>, known: &[&str], findings: &mut Findings<'_>) -> Vec<FilterName> {
+fn filters(item: Item<'_>, known: &[String], findings: &mut Findings<'_>) -> Vec<FilterName> {
     let names = item.names(findings);
     for (name, at) in &names {
-        if !known.contains(name) {
-            let nearest = nearest(name, known.iter().copied()).map(Quoted::new);
+        if !known.iter().any(|known| known == name) {
+            let nearest = nearest(name, known.iter().map(String::as_str)).map(Quoted::new);
             let problem =
                 Problem::UnknownName { what: "filter", name: Quoted::new(name), nearest, known: known.join(", ") };
             findings.error(*at, problem);

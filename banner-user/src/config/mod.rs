@@ -100,7 +100,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong: with the files, else with TOML, else with what it says.
-    pub fn load(path: Option<&Path>, known_filters: &[&str]) -> Result<Self, Errors> {
+    pub fn load(path: Option<&Path>, known_filters: &[String]) -> Result<Self, Errors> {
         Self::parse(&files::read(path)?, known_filters)
     }
 
@@ -109,7 +109,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong: with TOML, else with what it says.
-    pub fn parse(files: &[(PathBuf, String)], known_filters: &[&str]) -> Result<Self, Errors> {
+    pub fn parse(files: &[(PathBuf, String)], known_filters: &[String]) -> Result<Self, Errors> {
         let mut findings = Findings::new(files);
         let documents = document::parse(files, &mut findings);
         findings.check()?;

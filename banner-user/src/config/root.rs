@@ -24,7 +24,7 @@ const INTERFACE_NAME_MAX: usize = 15;
 const TRACKED_MAX: usize = 10_000_000;
 
 /// What the merged files mean.
-pub(super) fn read(root: Table<'_>, known_filters: &[&str], findings: &mut Findings<'_>) -> Config {
+pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Findings<'_>) -> Config {
     let default = Config::default();
     let mut root = Section::new(root, ROOT);
     let interface = root.take("interface").map(|item| interfaces(item, findings));

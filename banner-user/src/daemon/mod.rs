@@ -25,7 +25,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
@@ -36,6 +35,7 @@ use tracing::{error, info, warn};
 use self::enforcer::Enforcer;
 pub use self::platform::System;
 use crate::{
+    catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
     config::Config,
     control::{
@@ -44,7 +44,7 @@ use crate::{
         server,
         socket::{BindError, Socket},
     },
-    detect::{Detector, Filter, FilterError},
+    detect::Detector,
     enforce::{
         guard::{Guard, GuardError},
         host::{self, Host, HostError, Role, Snapshot, Watch},
@@ -79,9 +79,9 @@ pub enum DaemonError {
     /// The host's network cannot be read.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A filter does not compile.
+    /// A filter cannot be used.
     #[error(transparent)]
-    Filter(#[from] FilterError),
+    Filter(#[from] CatalogueError),
     /// A source is not a pattern.
     #[error(transparent)]
     Source(#[from] PatternError),
@@ -166,7 +166,7 @@ impl Signals {
 impl Daemon {
     async fn start(config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
         let started = Now::read();
-        let detector = detector(&config)?;
+        let detector = Catalogue::beside(config_path).detector(&config)?;
         let follower = Follower::new(patterns(&config))?;
         let host = Host::default();
         let network = host.read().await?;
@@ -269,9 +269,10 @@ impl Daemon {
             now.boot,
             READ_BUDGET,
             &mut |line| {
-                if let Some(event) = detector.handle(line.bytes, now.wall) {
+                let events = detector.handle(line.bytes, now.wall);
+                if !events.is_empty() {
                     let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
-                    enforcer.carry_out(judge, Input::Line(Line { event, bytes, position, sources, live }), now);
+                    enforcer.carry_out(judge, Input::Line(Line { events, bytes, position, sources, live }), now);
                 }
             },
             &mut |notice| warn!("{notice}"),
@@ -313,14 +314,6 @@ impl Daemon {
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),
         }
     }
-}
-
-fn detector(config: &Config) -> Result<Detector, FilterError> {
-    let mut names: Vec<&str> = config.policy.jails.iter().flat_map(|jail| &jail.filters).map(|name| &**name).collect();
-    names.sort_unstable();
-    names.dedup();
-    let filters = names.into_iter().map(Filter::built_in).collect::<Result<_, _>>()?;
-    Ok(Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system)))
 }
 
 fn patterns(config: &Config) -> Vec<String> {

@@ -9,7 +9,6 @@ use crate::{
     config::Config,
     control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
     control::socket::BindError,
-    detect::Filter,
     enforce::{
         bans::BanMaps,
         guard::GuardError,
@@ -26,10 +25,6 @@ use crate::{
 pub struct System;
 
 impl Platform for System {
-    fn filters(&self) -> Vec<&str> {
-        Filter::built_in_names().collect()
-    }
-
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         log::start();
         super::run(config, path).map_err(|error| {

@@ -2,12 +2,12 @@
 
 use tracing::warn;
 
-use super::{Daemon, addresses, detector, patterns};
+use super::{Daemon, addresses, patterns};
 use crate::{
+    catalogue::Catalogue,
     clock::Now,
     config::Config,
     control::protocol::{ErrorBody, ErrorKind, Reloaded, Text},
-    detect::Filter,
     enforce::guard::Guard,
     judge::Input,
 };
@@ -23,9 +23,10 @@ impl Daemon {
             }
             body
         };
-        let filters: Vec<&str> = Filter::built_in_names().collect();
-        let mut config = Config::load(self.config_path.as_deref(), &filters).map_err(|error| invalid(&error))?;
-        let detector = detector(&config).map_err(|error| invalid(&error))?;
+        let catalogue = Catalogue::beside(self.config_path.as_deref());
+        let known = catalogue.names().map_err(|error| invalid(&error))?;
+        let mut config = Config::load(self.config_path.as_deref(), &known).map_err(|error| invalid(&error))?;
+        let detector = catalogue.detector(&config).map_err(|error| invalid(&error))?;
         let kernel = |error: &dyn std::fmt::Display| ErrorBody::new(ErrorKind::Kernel, error.to_string());
         let network = self.host.read().await.map_err(|error| kernel(&error))?;
 

@@ -11,17 +11,33 @@ pub(super) struct Ident<'a> {
     name: &'a [u8],
     /// `name` is what rsyslog left of a longer tag: its part before the first slash.
     cut: bool,
+    /// It stood there with a process id.
+    pid: bool,
 }
 
 impl<'a> Ident<'a> {
-    /// The tag of RFC 3164. None where it holds what no mail server's tag holds.
+    /// The tag of RFC 3164, before a process id. None where it holds what no mail server's tag holds.
     pub(super) fn whole(name: &'a [u8]) -> Option<Self> {
-        is_tag(name).then_some(Self { name, cut: false })
+        is_tag(name).then_some(Self { name, cut: false, pid: true })
+    }
+
+    /// A tag of either kind that has no process id behind it.
+    pub(super) fn without_pid(name: &'a [u8]) -> Option<Self> {
+        is_tag(name).then_some(Self { name, cut: false, pid: false })
+    }
+
+    pub(super) fn has_pid(self) -> bool {
+        self.pid
+    }
+
+    /// As it stands in the line.
+    pub(super) fn name(self) -> &'a [u8] {
+        self.name
     }
 
     /// The app-name of RFC 5424. rsyslog ends it at the first slash of the tag; other loggers write the tag as it is.
     pub(super) fn app_name(name: &'a [u8]) -> Option<Self> {
-        is_tag(name).then(|| Self { name, cut: !name.contains(&b'/') })
+        is_tag(name).then(|| Self { name, cut: !name.contains(&b'/'), pid: true })
     }
 }
 
@@ -33,7 +49,8 @@ fn is_tag(name: &[u8]) -> bool {
 /// Whose lines a filter reads: a tag, or `*` and how the tag ends (`*/smtpd`, `*`).
 ///
 /// Of a tag that was cut at its first slash only what stands before it is compared, so that `*/smtpd` also reads the lines of
-/// `postfix`, where the rest of the tag is lost; then the message alone tells who wrote it.
+/// `postfix`, where the rest of the tag is lost; then the message alone tells who wrote it. A tag without a process id, which could
+/// be the first word of any text, is only read by a pattern that names it whole.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct IdentPattern {
@@ -44,6 +61,9 @@ pub(super) struct IdentPattern {
 impl IdentPattern {
     pub(super) fn matches(&self, ident: Ident<'_>) -> bool {
         let end = self.end.as_bytes();
+        if self.any_start && !ident.pid {
+            return false;
+        }
         match (ident.cut, self.any_start) {
             (false, true) => ident.name.ends_with(end),
             (false, false) => ident.name == end,
@@ -96,6 +116,14 @@ mod tests {
         ] {
             let ident = Ident::app_name(app_name.as_bytes()).unwrap();
             assert_eq!(IdentPattern::from(pattern.to_owned()).matches(ident), expected, "{pattern} {app_name}");
+        }
+    }
+
+    #[test]
+    fn a_tag_without_process_id_is_read_where_it_is_named() {
+        let ident = Ident::without_pid(b"dovecot").unwrap();
+        for (pattern, expected) in [("dovecot", true), ("*", false), ("*dovecot", false)] {
+            assert_eq!(IdentPattern::from(pattern.to_owned()).matches(ident), expected, "{pattern}");
         }
     }
 

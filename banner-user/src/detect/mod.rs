@@ -6,28 +6,33 @@
 //!
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
 //! the server wrote is matched by the filters' patterns, anchored at both ends of the message; an address is read where the
-//! server puts it and nowhere else. A line without a valid prefix yields nothing, and no line yields more than one event.
+//! server puts it and nowhere else. A line without a valid stamp yields nothing, and no filter makes more than one event of a
+//! line.
 
 mod address;
 mod filter;
 mod ident;
 mod logfmt;
+mod missed;
 mod pattern;
 mod prefix;
 mod rule;
+mod rules;
+mod sessions;
 mod stamp;
 
 use jiff::tz::TimeZone;
 
 pub use self::{
     filter::{Filter, FilterError},
+    missed::Missed,
     pattern::PatternError,
     rule::RuleFault,
 };
 use self::{prefix::Line, rule::Finding, stamp::Stamps};
 use crate::{
-    clock::WallTime,
-    event::{Attempt, Event, Outage, Weight},
+    clock::{LogTime, WallTime},
+    event::{Attempt, Event, FilterName, Outage, Weight},
 };
 
 /// Reads events out of log lines by a set of filters.
@@ -35,33 +40,64 @@ use crate::{
 pub struct Detector {
     filters: Vec<Filter>,
     stamps: Stamps,
+    /// What the last line told. Kept, so that no line allocates.
+    events: Vec<Event>,
+    /// The filter, by its place, that knew the last line as one to be ignored.
+    ignored: Option<usize>,
 }
 
 impl Detector {
-    /// Filters are asked in their order; the first that knows a line decides. Stamps without a zone are read in `zone`.
+    /// Stamps without a zone are read in `zone`.
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
-        Self { filters, stamps: Stamps::new(zone) }
+        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None }
     }
 
-    /// The event that a line tells, if any. Only its first physical line is read; the line's end may be there or not.
+    /// What a line tells: one event for each filter that knows it, in the order of the filters; mostly none. Only its first
+    /// physical line is read; the line's end may be there or not.
     ///
     /// A stamp without a year (RFC 3164) is taken for the time nearest to `near`: now for a followed file, the file's own time
     /// for an old one. The caller bounds the line's length (16 KiB in a followed file).
-    pub fn handle(&mut self, line: &[u8], near: WallTime) -> Option<Event> {
-        let Line { stamp, ident, message } = prefix::parse(first_physical_line(line))?;
-        let (filter, finding) = self.filters.iter_mut().find_map(|filter| {
-            let finding = filter.find(ident, message)?;
-            Some((filter.name().clone(), finding))
-        })?;
-        let at = self.stamps.resolve(stamp, near)?;
-        Some(match finding {
-            Finding::Failure { source, user, weight } => Event::Failure(Attempt { filter, source, user, weight, at }),
-            Finding::Success { source, user } => {
-                Event::Success(Attempt { filter, source, user, weight: Weight::ZERO, at })
+    pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
+        self.events.clear();
+        self.ignored = None;
+        let Self { filters, stamps, events, ignored } = self;
+        let Some(Line { stamp, ident, message, .. }) = prefix::parse(first_physical_line(line)) else { return &[] };
+        let mut at = None;
+        for (index, filter) in filters.iter_mut().enumerate() {
+            let Some(finding) = filter.find(ident, message) else { continue };
+            if finding == Finding::Ignored {
+                ignored.get_or_insert(index);
+                continue;
             }
-            Finding::Outage { source } => Event::Outage(Outage { filter, source, at }),
-        })
+            at = at.or_else(|| stamps.resolve(stamp, near));
+            let Some(at) = at else { return &[] };
+            events.extend(event(finding, filter.name(), at));
+        }
+        &self.events
+    }
+
+    /// The filter that knew the last line as one to be ignored.
+    #[must_use]
+    pub fn ignored_by(&self) -> Option<&FilterName> {
+        self.filters.get(self.ignored?).map(Filter::name)
+    }
+
+    /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
+    pub fn why_missed(&mut self, line: &[u8], near: WallTime) -> Missed {
+        missed::why(&mut self.filters, &mut self.stamps, first_physical_line(line), near)
+    }
+}
+
+fn event(finding: Finding, filter: &FilterName, at: LogTime) -> Option<Event> {
+    let filter = filter.clone();
+    match finding {
+        Finding::Failure { source, user, weight } => Some(Event::Failure(Attempt { filter, source, user, weight, at })),
+        Finding::Success { source, user } => {
+            Some(Event::Success(Attempt { filter, source, user, weight: Weight::ZERO, at }))
+        }
+        Finding::Outage { source } => Some(Event::Outage(Outage { filter, source, at })),
+        Finding::Ignored | Finding::Noted => None,
     }
 }
 

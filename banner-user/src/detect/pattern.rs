@@ -6,6 +6,8 @@
 //! | `<NAME>` | a host name: letters, digits, `.`, `_`, `-`; never trusted, so never kept |
 //! | `<MECH>` | a SASL mechanism as RFC 4422 section 3.1 names it, in either case: no other can exist |
 //! | `<USER>` | what the client called itself: any bytes; at most once |
+//! | `<COUNT>` | how many failures the line tells of: a number; at most once |
+//! | `<SESSION>` | by which id the server's lines about one connection are joined: letters and digits; at most once |
 //!
 //! A pattern covers all of its text: `\A` and `\z` are put around it. `.` is any byte. Groups are written `(?:...)`; only
 //! `(?P<user>...)` and `(?P<address>...)` may be named, to say more narrowly than the tag what stands there. Matching is
@@ -20,11 +22,16 @@ const COMPILED_MAX: usize = 1 << 20;
 /// The same for all patterns of a filter together.
 const SET_MAX: usize = 8 << 20;
 
-const TAGS: [(&str, &str); 4] = [
+/// The most failures that one line is believed to tell of.
+const COUNT_MAX: u16 = 100;
+
+const TAGS: [(&str, &str); 6] = [
     ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._-]{1,32})?)"),
     ("<NAME>", "[0-9A-Za-z._-]+"),
     ("<MECH>", "[0-9A-Za-z_-]{1,20}"),
     ("<USER>", "(?P<user>.*)"),
+    ("<COUNT>", "(?P<count>[0-9]{1,4})"),
+    ("<SESSION>", "(?P<session>[0-9A-Za-z]{1,32})"),
 ];
 
 /// Why a pattern cannot be used.
@@ -34,7 +41,7 @@ pub enum PatternError {
     #[error("it is longer than {PATTERN_MAX} bytes; split it into several rules")]
     TooLong,
     /// `<WORD>` where WORD is no tag.
-    #[error("`{0}` is no tag; there are <ADDR>, <NAME>, <MECH> and <USER>")]
+    #[error("`{0}` is no tag; there are <ADDR>, <NAME>, <MECH>, <USER>, <COUNT> and <SESSION>")]
     UnknownTag(String),
     /// A capturing group.
     #[error("it has a group that captures; write (?:...) for (...)")]
@@ -54,6 +61,8 @@ pub(super) struct Pattern {
     locations: CaptureLocations,
     address: Option<usize>,
     user: Option<usize>,
+    count: Option<usize>,
+    session: Option<usize>,
 }
 
 /// What the tags of a pattern matched.
@@ -61,6 +70,26 @@ pub(super) struct Pattern {
 pub(super) struct Captured<'a> {
     pub(super) address: Option<&'a [u8]>,
     pub(super) user: Option<&'a [u8]>,
+    count: Option<&'a [u8]>,
+    pub(super) session: Option<&'a [u8]>,
+}
+
+impl Captured<'_> {
+    /// This, and from `other` what this has not.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            address: self.address.or(other.address),
+            user: self.user.or(other.user),
+            count: self.count.or(other.count),
+            session: self.session.or(other.session),
+        }
+    }
+
+    /// How many failures there were: at least one, at most [`COUNT_MAX`].
+    pub(super) fn count(&self) -> u16 {
+        let digits = self.count.and_then(|digits| str::from_utf8(digits).ok());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(1).clamp(1, COUNT_MAX)
+    }
 }
 
 impl Pattern {
@@ -83,11 +112,11 @@ impl Pattern {
             .build()
             .map_err(|error| PatternError::Syntax(error.to_string()))?;
         let named = |name| regex.capture_names().position(|group| group == Some(name));
-        let (address, user) = (named("address"), named("user"));
-        if regex.captures_len() != 1 + usize::from(address.is_some()) + usize::from(user.is_some()) {
+        let [address, user, count, session] = ["address", "user", "count", "session"].map(named);
+        if regex.captures_len() != 1 + [address, user, count, session].iter().flatten().count() {
             return Err(PatternError::Captures);
         }
-        Ok(Self { expression: expanded, locations: regex.capture_locations(), regex, address, user })
+        Ok(Self { expression: expanded, locations: regex.capture_locations(), regex, address, user, count, session })
     }
 
     /// The regular expression that it stands for, not anchored.
@@ -105,6 +134,16 @@ impl Pattern {
         self.user.is_some()
     }
 
+    /// Whether the pattern captures how often something happened.
+    pub(super) fn has_count(&self) -> bool {
+        self.count.is_some()
+    }
+
+    /// Whether the pattern captures a session.
+    pub(super) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Matches the whole of a text.
     pub(super) fn captures<'a>(&mut self, text: &'a [u8]) -> Option<Captured<'a>> {
         self.regex.captures_read(&mut self.locations, text)?;
@@ -112,7 +151,12 @@ impl Pattern {
             let (start, end) = self.locations.get(index?)?;
             text.get(start..end)
         };
-        Some(Captured { address: group(self.address), user: group(self.user) })
+        Some(Captured {
+            address: group(self.address),
+            user: group(self.user),
+            count: group(self.count),
+            session: group(self.session),
+        })
     }
 }
 
@@ -164,7 +208,11 @@ mod tests {
     fn tags_capture_and_the_whole_text_must_match() {
         let pattern = r"<NAME>\[<ADDR>\]: SASL <MECH> failed, user=<USER>";
         let text = b"unknown[2001:db8::1%eth0]: SASL CRAM-MD5 failed, user=\xff]: x[192.0.2.9]\n";
-        let expected = Captured { address: Some(b"2001:db8::1%eth0"), user: Some(b"\xff]: x[192.0.2.9]\n") };
+        let expected = Captured {
+            address: Some(b"2001:db8::1%eth0"),
+            user: Some(b"\xff]: x[192.0.2.9]\n"),
+            ..Captured::default()
+        };
         assert_eq!(captured(pattern, text), Some(expected));
         assert_eq!(captured("a|b", b"ab"), None);
         assert_eq!(captured("a", b"xa"), None);

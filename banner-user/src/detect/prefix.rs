@@ -1,15 +1,25 @@
-//! What the logger writes before the message, in the shapes that mail logs have:
+//! What stands before the message, in the shapes that mail logs have:
 //!
 //! ```text
 //! Nov  2 03:04:05 mail postfix/smtpd[4711]: MESSAGE                   RFC 3164: rsyslog, syslog-ng, journald's forwarding
 //! Nov 02 03:04:05 mail postfix/smtpd[4711]: MESSAGE                   the same with a zero: Postfix's own postlogd
 //! Nov  2 03:04:05 mail mail.notice cyrus/imap[4711]: MESSAGE          busybox syslogd
 //! 2026-11-02T03:04:05.123456+01:00 mail postfix/smtpd[4711]: MESSAGE  rsyslog's default since 8.2210 (Debian 12)
+//! 2026-11-02 03:04:05 mail postfix/smtpd[4711]: MESSAGE               a template that people like
 //! <22>1 2026-11-02T03:04:05.123456Z mail postfix 4711 - - MESSAGE     RFC 5424, with or without its priority
+//!
+//! 2026-11-02 03:04:05 [4711] MESSAGE                                  Exim's own file; the offset and [4711] by options
+//! 2026-11-02 03:04:05.123 +0100 MESSAGE
+//! Nov 02 03:04:05 MESSAGE                                             Dovecot's and SOGo's own
+//! [02-Nov-2026 03:04:05 +0100]: MESSAGE                               Roundcube's own
+//! @400000006726d2f51d9f0a2c MESSAGE                                   multilog (TAI64N)
 //! ```
 //!
-//! A priority (`<22>`) may stand before any of them. The tag must carry a process id, as every mail server's does: it is what
-//! tells a tag from the first word of some other line.
+//! A priority (`<22>`) may stand before any of them. The lower five, that a server itself writes to a file, are bare: they have
+//! neither host nor tag.
+//!
+//! A tag with a process id, as nearly every mail server's has one, is told from the first word of some other line by that. Some
+//! have none (`dovecot: `): such a tag is taken for one only by a filter that names it whole.
 
 use super::{ident::Ident, stamp::Stamp};
 
@@ -17,24 +27,81 @@ use super::{ident::Ident, stamp::Stamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
     pub(super) stamp: Stamp<'a>,
-    pub(super) ident: Ident<'a>,
+    /// None for a bare line.
+    pub(super) ident: Option<Ident<'a>>,
     pub(super) message: &'a [u8],
 }
 
-/// Splits a line. None where its start is not exactly one of the shapes.
+/// Splits a line. None where it does not start with a stamp.
 pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
     let line = without_priority(line);
-    match line {
-        [b'1', b' ', rest @ ..] => rfc5424(rest),
+    if let [b'1', b' ', rest @ ..] = line {
+        return rfc5424(rest);
+    }
+    let (stamp, rest) = stamp(line)?;
+    let syslog = match stamp {
+        Stamp::Local(_) | Stamp::Absolute(_) => tagged(rest),
+        // What follows is more often a server's own text, whose second word may end with a colon too.
+        Stamp::Civil(_) => tagged(rest).filter(|(ident, _)| ident.has_pid()),
+        Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Absent => None,
+    };
+    Some(match syslog {
+        Some((ident, message)) => Line { stamp, ident: Some(ident), message },
+        None => Line { stamp, ident: None, message: without_pid(rest) },
+    })
+}
+
+/// The stamp and what follows it and one space. It is not read yet: where it is none, [`super::stamp`] says so.
+fn stamp(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
+    let (stamp, rest) = match line {
+        [b'[', inside @ ..] => {
+            let (text, rest) = inside.split_at_checked(memchr::memchr(b']', inside.get(..40).unwrap_or(inside))?)?;
+            let rest = rest.strip_prefix(b"]")?;
+            (Stamp::Bracketed(text), rest.strip_prefix(b":").unwrap_or(rest))
+        }
+        [b'@', rest @ ..] => {
+            let (label, rest) = rest.split_first_chunk()?;
+            (Stamp::Tai64n(label), rest)
+        }
+        [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ', ..] => civil(line)?,
         [b'0'..=b'9', ..] => {
-            let (stamp, rest) = word(line)?;
-            tagged(Stamp::Absolute(stamp), rest)
+            let (text, rest) = line.split_at_checked(memchr::memchr(b' ', line)?)?;
+            (Stamp::Absolute(text), rest)
+        }
+        // `Nov 2 03:04:05`: not padded at all.
+        [m1, m2, m3, b' ', day @ b'1'..=b'9', b' ', rest @ ..] => {
+            let ([h1, h2, c1, n1, n2, c2, s1, s2], rest) = rest.split_first_chunk()?;
+            let stamp = [*m1, *m2, *m3, b' ', b' ', *day, b' ', *h1, *h2, *c1, *n1, *n2, *c2, *s1, *s2];
+            (Stamp::Local(stamp), rest)
         }
         _ => {
             let (stamp, rest) = line.split_first_chunk()?;
-            tagged(Stamp::Local(stamp), rest.strip_prefix(b" ")?)
+            (Stamp::Local(*stamp), rest)
         }
+    };
+    Some((stamp, rest.strip_prefix(b" ")?))
+}
+
+/// `2026-11-02 03:04:05`, with a fraction, with an offset as a third word.
+fn civil(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
+    let mut end = 11 + memchr::memchr(b' ', line.get(11..)?)?;
+    if let [b' ', b'+' | b'-', h1, h2, m1, m2, b' ', ..] = line.get(end..)?
+        && [h1, h2, m1, m2].into_iter().all(u8::is_ascii_digit)
+    {
+        end += 6;
     }
+    let (text, rest) = line.split_at_checked(end)?;
+    Some((Stamp::Civil(text), rest))
+}
+
+/// `[4711] MESSAGE`, as Exim writes it on request (`log_selector = +pid`).
+fn without_pid(rest: &[u8]) -> &[u8] {
+    let after_pid = || {
+        let inside = rest.strip_prefix(b"[")?;
+        let (pid, after) = inside.split_at_checked(memchr::memchr(b']', inside.get(..11).unwrap_or(inside))?)?;
+        is_pid(pid).then_some(after.strip_prefix(b"] ")?)
+    };
+    after_pid().unwrap_or(rest)
 }
 
 /// `<0>` to `<191>` (RFC 5424, section 6.2.1), cut off.
@@ -47,21 +114,19 @@ fn without_priority(line: &[u8]) -> &[u8] {
     }
 }
 
-/// `mail postfix/smtpd[4711]: MESSAGE`, or with `mail.notice` before the tag.
-fn tagged<'a>(stamp: Stamp<'a>, rest: &'a [u8]) -> Option<Line<'a>> {
-    let (_host, rest) = word(rest)?;
+/// `mail postfix/smtpd[4711]: MESSAGE`, or with `mail.notice` before the tag, or without process id.
+fn tagged(rest: &[u8]) -> Option<(Ident<'_>, &[u8])> {
+    let (host, rest) = word(rest)?;
     let (first, after_first) = word(rest)?;
     let (tag, message) = if first.ends_with(b":") { (first, after_first) } else { word(after_first)? };
-    if tag.len() != first.len() && !is_facility_and_severity(first) {
+    if host.ends_with(b":") || tag.len() != first.len() && !is_facility_and_severity(first) {
         return None;
     }
-    let tag = tag.strip_suffix(b"]:")?;
+    let tag = tag.strip_suffix(b":")?;
+    let Some(tag) = tag.strip_suffix(b"]") else { return Some((Ident::without_pid(tag)?, message)) };
     let bracket = memchr::memrchr(b'[', tag)?;
     let (name, pid) = (tag.get(..bracket)?, tag.get(bracket + 1..)?);
-    if !is_pid(pid) {
-        return None;
-    }
-    Some(Line { stamp, ident: Ident::whole(name)?, message })
+    is_pid(pid).then_some((Ident::whole(name)?, message))
 }
 
 /// `2026-11-02T03:04:05.123456Z mail postfix 4711 - - MESSAGE`: what follows the version (RFC 5424, section 6).
@@ -71,15 +136,16 @@ fn rfc5424(rest: &[u8]) -> Option<Line<'_>> {
     let (app_name, rest) = word(rest)?;
     let (pid, rest) = word(rest)?;
     let (_message_id, rest) = word(rest)?;
-    if !is_pid(pid) {
-        return None;
-    }
+    let ident = match pid {
+        b"-" => Ident::without_pid(app_name)?,
+        pid => is_pid(pid).then(|| Ident::app_name(app_name))??,
+    };
     let message = after_structured_data(rest)?;
     let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     // rsyslog keeps the space that stood between the tag's colon and the message.
     let message = message.strip_prefix(b" ").unwrap_or(message);
     let stamp = if stamp == b"-" { Stamp::Absent } else { Stamp::Absolute(stamp) };
-    Some(Line { stamp, ident: Ident::app_name(app_name)?, message })
+    Some(Line { stamp, ident: Some(ident), message })
 }
 
 /// Skips `-` or `[id name="value"]...` and the space after it. A value may hold anything but an unescaped `"`, `\` or `]`.
@@ -131,58 +197,84 @@ fn is_pid(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn local(stamp: &[u8; 15]) -> Stamp<'_> {
-        Stamp::Local(stamp)
-    }
-
     #[test]
-    fn every_shape_is_split() {
+    fn every_shape_of_syslog_is_split() {
         let smtpd = Ident::whole(b"postfix/smtpd");
         let cut = Ident::app_name(b"postfix");
+        let dovecot = Ident::without_pid(b"dovecot");
         let iso = Stamp::Absolute(b"2026-11-02T03:04:05.123456+01:00");
+        let local = Stamp::Local(*b"Nov  2 03:04:05");
         for (line, stamp, ident) in [
-            ("Nov  2 03:04:05 mail postfix/smtpd[4711]: m", local(b"Nov  2 03:04:05"), smtpd),
-            ("Nov 02 03:04:05 mail postfix/smtpd[4711]: m", local(b"Nov 02 03:04:05"), smtpd),
-            ("<22>Nov  2 03:04:05 mail postfix/smtpd[4711]: m", local(b"Nov  2 03:04:05"), smtpd),
-            ("Nov  2 03:04:05 mail mail.warn postfix/smtpd[4711]: m", local(b"Nov  2 03:04:05"), smtpd),
+            ("Nov  2 03:04:05 mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov 2 03:04:05 mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov 02 03:04:05 mail postfix/smtpd[4711]: m", Stamp::Local(*b"Nov 02 03:04:05"), smtpd),
+            ("<22>Nov  2 03:04:05 mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05 mail mail.warn postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05 mail dovecot: m", local, dovecot),
+            ("Nov  2 03:04:05 mail mail.warn dovecot: m", local, dovecot),
             ("2026-11-02T03:04:05.123456+01:00 mail postfix/smtpd[4711]: m", iso, smtpd),
+            ("2026-11-02 03:04:05 mail postfix/smtpd[4711]: m", Stamp::Civil(b"2026-11-02 03:04:05"), smtpd),
             ("<22>1 2026-11-02T03:04:05.123456+01:00 mail postfix 4711 - - m", iso, cut),
             ("<22>1 2026-11-02T03:04:05.123456+01:00 mail postfix 4711 - -  m", iso, cut),
             ("1 2026-11-02T03:04:05.123456+01:00 mail postfix 4711 - - m", iso, cut),
             ("<22>1 2026-11-02T03:04:05.123456+01:00 mail postfix/smtpd 4711 ID - m", iso, smtpd),
+            ("<22>1 2026-11-02T03:04:05.123456+01:00 mail dovecot - - - m", iso, dovecot),
             ("<22>1 2026-11-02T03:04:05.123456+01:00 mail postfix 4711 - - \u{feff}m", iso, cut),
             ("<22>1 - mail postfix 4711 - - m", Stamp::Absent, cut),
             (r#"<22>1 - mail postfix 4711 - [a b="c"][d e="\]\"] f"] m"#, Stamp::Absent, cut),
         ] {
-            let expected = Line { stamp, ident: ident.unwrap(), message: b"m" };
+            let expected = Line { stamp, ident: Some(ident.unwrap()), message: b"m" };
             assert_eq!(parse(line.as_bytes()), Some(expected), "{line}");
         }
     }
 
     #[test]
-    fn what_has_no_whole_prefix_is_no_line() {
+    fn what_has_no_host_and_tag_is_bare() {
+        let local = Stamp::Local(*b"Nov 02 03:04:05");
+        let civil = Stamp::Civil(b"2026-11-02 03:04:05");
+        for (line, stamp, message) in [
+            ("2026-11-02 03:04:05 login authenticator failed", civil, "login authenticator failed"),
+            ("2026-11-02 03:04:05 [4711] H=x [192.0.2.1]: no", civil, "H=x [192.0.2.1]: no"),
+            ("2026-11-02 03:04:05.123 +0100 m", Stamp::Civil(b"2026-11-02 03:04:05.123 +0100"), "m"),
+            ("2026-11-02 03:04:05 +01000 m", civil, "+01000 m"),
+            ("2026-11-02 03:04:05 IMAP Error: m", civil, "IMAP Error: m"),
+            ("Nov 02 03:04:05 imap-login: Info: Disconnected", local, "imap-login: Info: Disconnected"),
+            ("Nov 02 03:04:05 sogod [4711]: m", local, "sogod [4711]: m"),
+            (
+                "[02-Nov-2026 03:04:05 +0100]: IMAP Error: m",
+                Stamp::Bracketed(b"02-Nov-2026 03:04:05 +0100"),
+                "IMAP Error: m",
+            ),
+            ("@400000006726d2f51d9f0a2c m", Stamp::Tai64n(b"400000006726d2f51d9f0a2c"), "m"),
+            ("Nov 02 03:04:05 mail postfix/smtpd[12x]: m", local, "mail postfix/smtpd[12x]: m"),
+            ("Nov 02 03:04:05 mail postfix/smtpd[12345678901]: m", local, "mail postfix/smtpd[12345678901]: m"),
+            ("Nov 02 03:04:05 mail postfix/smtpd[]: m", local, "mail postfix/smtpd[]: m"),
+            ("Nov 02 03:04:05 mail postfix smtpd[4711]: m", local, "mail postfix smtpd[4711]: m"),
+            (
+                "Nov 02 03:04:05 mail two.words mail.warn smtpd[4711]: m",
+                local,
+                "mail two.words mail.warn smtpd[4711]: m",
+            ),
+            ("Nov 02 03:04:05  postfix/smtpd[4711]: m", local, " postfix/smtpd[4711]: m"),
+        ] {
+            let expected = Line { stamp, ident: None, message: message.as_bytes() };
+            assert_eq!(parse(line.as_bytes()), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_stamp_is_no_line() {
         for line in [
             "",
             "m",
             "Nov  2 03:04:05",
-            "Nov  2 03:04:05 mail",
-            "Nov  2 03:04:05 mail postfix/smtpd[4711]:",
-            "Nov  2 03:04:05 mail postfix/smtpd: m",
-            "Nov  2 03:04:05 mail postfix/smtpd[]: m",
-            "Nov  2 03:04:05 mail postfix/smtpd[12x]: m",
-            "Nov  2 03:04:05 mail postfix/smtpd[12345678901]: m",
-            "Nov  2 03:04:05 mail postfix smtpd[4711]: m",
-            "Nov  2 03:04:05 mail two.words mail.warn postfix/smtpd[4711]: m",
-            "Nov  2 03:04:05  postfix/smtpd[4711]: m",
             "Nov  2 03:04:05mail postfix/smtpd[4711]: m",
-            " Nov  2 03:04:05 mail postfix/smtpd[4711]: m",
-            "<192x>Nov  2 03:04:05 mail postfix/smtpd[4711]: m",
-            "<299>1 - mail postfix 4711 - - m",
-            "<22>2 - mail postfix 4711 - - m",
-            "<22>1 - mail postfix - - - m",
+            "<22>1 - mail postfix x - - m",
             "<22>1 - mail postfix 4711 - m",
             r#"<22>1 - mail postfix 4711 - [a b="c m"#,
             r#"<22>1 - mail postfix 4711 - [a b="c]" m"#,
+            "[02-Nov-2026 03:04:05 +0100",
+            "@4000 m",
         ] {
             assert_eq!(parse(line.as_bytes()), None, "{line}");
         }

@@ -7,15 +7,54 @@ use serde::Deserialize;
 use super::{
     address, logfmt,
     pattern::{Captured, Pattern, PatternError},
+    sessions::SessionId,
 };
 use crate::event::{User, Weight};
+
+/// The most that one failure can be told to weigh.
+const WEIGHT_MAX: u16 = 100;
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    Failure { source: IpAddr, user: Option<User>, weight: Weight },
-    Success { source: IpAddr, user: Option<User> },
-    Outage { source: Option<IpAddr> },
+    Failure {
+        source: IpAddr,
+        user: Option<User>,
+        weight: Weight,
+    },
+    Success {
+        source: IpAddr,
+        user: Option<User>,
+    },
+    Outage {
+        source: Option<IpAddr>,
+    },
+    /// A line that the filter knows, and that counts nothing.
+    Ignored,
+    /// A line that only explains later ones.
+    Noted,
+}
+
+/// What a message says by itself: where it tells a session instead of an address, `sessions` knows more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Matched {
+    Finding(Finding),
+    /// The session is this client's.
+    Opened {
+        session: SessionId,
+        source: IpAddr,
+    },
+    /// A failure in a session.
+    FailureIn {
+        session: SessionId,
+        user: Option<User>,
+        weight: Weight,
+    },
+    /// A success in a session.
+    SuccessIn {
+        session: SessionId,
+        user: Option<User>,
+    },
 }
 
 /// A compiled rule.
@@ -32,6 +71,8 @@ enum Verdict {
     Failure(Weight),
     Success,
     Outage,
+    Ignore,
+    Session,
 }
 
 #[derive(Debug)]
@@ -44,10 +85,12 @@ impl Rule {
     pub(super) fn compile(written: WrittenRule) -> Result<Self, RuleFault> {
         let verdict = match (written.kind, written.weight) {
             (Kind::Failure, None) => Verdict::Failure(Weight::ONE),
-            (Kind::Failure, Some(WrittenWeight::Low)) => Verdict::Failure(Weight::LOW),
+            (Kind::Failure, Some(weight)) => Verdict::Failure(weight.weight()?),
             (Kind::Success, None) => Verdict::Success,
             (Kind::Outage, None) => Verdict::Outage,
-            (Kind::Success | Kind::Outage, Some(_)) => return Err(RuleFault::Weight),
+            (Kind::Ignore, None) => Verdict::Ignore,
+            (Kind::Session, None) => Verdict::Session,
+            (Kind::Success | Kind::Outage | Kind::Ignore | Kind::Session, Some(_)) => return Err(RuleFault::Weight),
         };
         let compile =
             |pattern: String| Pattern::compile(&pattern).map_err(|error| RuleFault::Pattern { pattern, error });
@@ -64,13 +107,16 @@ impl Rule {
             },
             _ => return Err(RuleFault::Form),
         };
-        let addresses = form.patterns().filter(|pattern| pattern.has_address()).count();
-        let users = form.patterns().filter(|pattern| pattern.has_user()).count();
-        if addresses > 1 || users > 1 {
+        let count = |captures: fn(&Pattern) -> bool| form.patterns().filter(|pattern| captures(pattern)).count();
+        let (addresses, sessions) = (count(Pattern::has_address), count(Pattern::has_session));
+        if [addresses, sessions, count(Pattern::has_user), count(Pattern::has_count)].iter().any(|times| *times > 1) {
             return Err(RuleFault::Twice);
         }
-        if addresses == 0 && !matches!(verdict, Verdict::Outage) {
-            return Err(RuleFault::NoAddress);
+        match verdict {
+            Verdict::Session if addresses == 0 || sessions == 0 => return Err(RuleFault::NoSession),
+            Verdict::Failure(_) | Verdict::Success if addresses + sessions == 0 => return Err(RuleFault::NoAddress),
+            Verdict::Failure(_) | Verdict::Success if addresses + sessions > 1 => return Err(RuleFault::Both),
+            Verdict::Failure(_) | Verdict::Success | Verdict::Outage | Verdict::Ignore | Verdict::Session => {}
         }
         Ok(Self { verdict, longest: written.longest.unwrap_or(usize::MAX), form })
     }
@@ -91,12 +137,12 @@ impl Rule {
     }
 
     /// What a message says by this rule, if it is one of its own.
-    pub(super) fn find(&mut self, message: &[u8], nobody: &[String]) -> Option<Finding> {
+    pub(super) fn find(&mut self, message: &[u8], nobody: &[String]) -> Option<Matched> {
         if message.len() > self.longest {
             return None;
         }
         match &mut self.form {
-            Form::Text { start, pattern } => finding(self.verdict, pattern.captures(start.rest(message)?)?, nobody),
+            Form::Text { start, pattern } => matched(self.verdict, pattern.captures(start.rest(message)?)?, nobody),
             Form::Logfmt { start, fields } => {
                 if !matches!(start.rest(message)?, [] | [b' ', ..]) {
                     return None;
@@ -107,10 +153,9 @@ impl Rule {
                     .collect::<Option<Vec<Cow<'_, [u8]>>>>()?;
                 let mut captured = Captured::default();
                 for ((_, pattern), value) in fields.iter_mut().zip(&values) {
-                    let Captured { address, user } = pattern.captures(value)?;
-                    captured = Captured { address: captured.address.or(address), user: captured.user.or(user) };
+                    captured = captured.or(pattern.captures(value)?);
                 }
-                finding(self.verdict, captured, nobody)
+                matched(self.verdict, captured, nobody)
             }
         }
     }
@@ -165,16 +210,25 @@ impl Form {
 }
 
 /// None where what stands in the address's place is no address.
-fn finding(verdict: Verdict, captured: Captured<'_>, nobody: &[String]) -> Option<Finding> {
+fn matched(verdict: Verdict, captured: Captured<'_>, nobody: &[String]) -> Option<Matched> {
     let source = match captured.address {
         Some(text) => Some(address::parse(text)?),
         None => None,
     };
     let user = captured.user.filter(|user| !nobody.iter().any(|nobody| nobody.as_bytes() == *user)).map(User::new);
-    Some(match verdict {
-        Verdict::Failure(weight) => Finding::Failure { source: source?, user, weight },
-        Verdict::Success => Finding::Success { source: source?, user },
-        Verdict::Outage => Finding::Outage { source },
+    let session = captured.session.map(SessionId::new);
+    Some(match (verdict, session) {
+        (Verdict::Failure(weight), None) => {
+            Matched::Finding(Finding::Failure { source: source?, user, weight: weight.times(captured.count()) })
+        }
+        (Verdict::Failure(weight), Some(session)) => {
+            Matched::FailureIn { session, user, weight: weight.times(captured.count()) }
+        }
+        (Verdict::Success, None) => Matched::Finding(Finding::Success { source: source?, user }),
+        (Verdict::Success, Some(session)) => Matched::SuccessIn { session, user },
+        (Verdict::Outage, _) => Matched::Finding(Finding::Outage { source }),
+        (Verdict::Ignore, _) => Matched::Finding(Finding::Ignored),
+        (Verdict::Session, session) => Matched::Opened { session: session?, source: source? },
     })
 }
 
@@ -198,12 +252,34 @@ enum Kind {
     Failure,
     Success,
     Outage,
+    Ignore,
+    Session,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum WrittenWeight {
+    Named(WeightName),
+    Number(f64),
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum WrittenWeight {
+enum WeightName {
     Low,
+}
+
+impl WrittenWeight {
+    /// Quarters, from one of them to [`WEIGHT_MAX`].
+    fn weight(self) -> Result<Weight, RuleFault> {
+        match self {
+            Self::Named(WeightName::Low) => Ok(Weight::LOW),
+            Self::Number(number) => (1..=WEIGHT_MAX * Weight::ONE.0)
+                .find(|quarters| f64::from(*quarters) / f64::from(Weight::ONE.0) == number)
+                .map(Weight)
+                .ok_or(RuleFault::NoWeight),
+        }
+    }
 }
 
 /// What is wrong with a rule.
@@ -213,11 +289,20 @@ pub enum RuleFault {
     #[error("it needs either `start` and `pattern`, or `event` and `fields`")]
     Form,
     /// A failure or success without a client.
-    #[error("it captures no <ADDR>, so nobody could be counted")]
+    #[error("it captures neither <ADDR> nor <SESSION>, so nobody could be counted")]
     NoAddress,
-    /// More than one address or user over all fields.
-    #[error("it captures <ADDR> or <USER> more than once; which one would count?")]
+    /// More than one of the same tag over all fields.
+    #[error("it captures <ADDR>, <USER>, <COUNT> or <SESSION> more than once; which one would count?")]
     Twice,
+    /// An address and a session.
+    #[error("it captures <ADDR> and <SESSION>; which one says whose failure it is?")]
+    Both,
+    /// A session rule without one of its two parts.
+    #[error("a session rule says whose session it is: it captures <SESSION> and <ADDR>")]
+    NoSession,
+    /// A number that cannot be a weight.
+    #[error("a weight is \"low\", or a number from 0.25 to {WEIGHT_MAX} in steps of a quarter")]
+    NoWeight,
     /// A weight where nothing is weighed.
     #[error("only a failure has a weight")]
     Weight,

@@ -2,7 +2,7 @@
 
 use jiff::{
     Timestamp,
-    civil::DateTime,
+    civil::{Date, DateTime},
     tz::{AmbiguousOffset, Offset, TimeZone},
 };
 
@@ -15,9 +15,15 @@ const DAY: u64 = 86_400_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stamp<'a> {
     /// RFC 3164's `Nov  2 03:04:05`: local time without a year.
-    Local(&'a [u8; 15]),
+    Local([u8; 15]),
     /// RFC 3339's `2026-11-02T03:04:05.123456+01:00`.
     Absolute(&'a [u8]),
+    /// `2026-11-02 03:04:05`, `2026-11-02 03:04:05.123 +0100`: local time where it has no offset.
+    Civil(&'a [u8]),
+    /// PHP's `02-Nov-2026 03:04:05 +0100`: local time where it has no offset.
+    Bracketed(&'a [u8]),
+    /// multilog's label: seconds since 1970 TAI with 2^62 added, and nanoseconds, in hexadecimal.
+    Tai64n(&'a [u8; 24]),
     /// RFC 5424's `-`: the logger had no clock.
     Absent,
 }
@@ -47,10 +53,48 @@ impl Stamps {
     /// The time that a stamp means. None where it is no stamp at all.
     pub(super) fn resolve(&mut self, stamp: Stamp<'_>, near: WallTime) -> Option<LogTime> {
         match stamp {
-            Stamp::Local(text) => self.local(text, near),
+            Stamp::Local(text) => self.local(&text, near),
             Stamp::Absolute(text) => rfc3339(text),
+            Stamp::Civil(text) => self.civil(text, near),
+            Stamp::Bracketed(text) => self.bracketed(text, near),
+            Stamp::Tai64n(label) => tai64n(label),
             Stamp::Absent => Some(near.as_log_time()),
         }
+    }
+
+    fn civil(&self, text: &[u8], near: WallTime) -> Option<LogTime> {
+        let (date, rest) = text.split_first_chunk::<10>()?;
+        let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *date else { return None };
+        let year = i16::from(two_digits(y1, y2)?) * 100 + i16::from(two_digits(y3, y4)?);
+        let date = Date::new(year, two_digits(m1, m2)?, two_digits(d1, d2)?).ok()?;
+        self.dated(date, rest.strip_prefix(b" ")?, near)
+    }
+
+    fn bracketed(&self, text: &[u8], near: WallTime) -> Option<LogTime> {
+        let (date, rest) = text.split_first_chunk::<11>()?;
+        let [d1, d2, b'-', m1, m2, m3, b'-', y1, y2, y3, y4] = *date else { return None };
+        let year = i16::from(two_digits(y1, y2)?) * 100 + i16::from(two_digits(y3, y4)?);
+        let date = Date::new(year, month([m1, m2, m3])?, two_digits(d1, d2)?).ok()?;
+        self.dated(date, rest.strip_prefix(b" ")?, near)
+    }
+
+    /// `03:04:05`, with a fraction, with `+0100` after a space, on a date. In the hour that is repeated when clocks go back, the
+    /// pass nearest to `near`.
+    fn dated(&self, date: Date, time: &[u8], near: WallTime) -> Option<LogTime> {
+        let ([h1, h2, b':', n1, n2, b':', s1, s2], rest) = time.split_first_chunk()? else { return None };
+        let second = two_digits(*s1, *s2).filter(|second| *second <= 60)?;
+        let minute = date.at(0, 0, 0, 0).with().hour(two_digits(*h1, *h2)?).minute(two_digits(*n1, *n2)?);
+        let minute = minute.build().ok()?;
+        let (fraction, rest) = fraction(rest)?;
+        let times = match rest {
+            [] => times_of(&self.zone, minute),
+            [b' ', sign, h1, h2, m1, m2] => {
+                vec![offset(&[*sign, *h1, *h2, b':', *m1, *m2])?.to_timestamp(minute).ok()?.as_microsecond()]
+            }
+            _ => return None,
+        };
+        let times = times.into_iter().map(|minute| minute + i64::from(second) * SECOND + fraction);
+        times.min_by_key(|time| time.abs_diff(near.0)).map(LogTime)
     }
 
     /// Of the times that a year-less local stamp can mean, the one nearest to `near`: in December's and January's lines the
@@ -81,17 +125,28 @@ fn candidates(minute: &[u8; 12], near: WallTime, zone: &TimeZone) -> Option<Vec<
     for year in [this_year.checked_sub(1)?, this_year, this_year.checked_add(1)?] {
         // 29 February is no date in most years.
         let Ok(local) = DateTime::new(year, month, day, hour, minute, 0, 0) else { continue };
-        let offsets = match zone.to_ambiguous_timestamp(local).offset() {
-            AmbiguousOffset::Unambiguous { offset } => [Some(offset), None],
-            // Clocks never show a time in a gap; a logger that does has its zone wrong by that hour.
-            AmbiguousOffset::Gap { before, after } | AmbiguousOffset::Fold { before, after } => {
-                [Some(before), Some(after)]
-            }
-        };
-        let times = offsets.into_iter().flatten().filter_map(|offset| offset.to_timestamp(local).ok());
-        candidates.extend(times.map(Timestamp::as_microsecond));
+        candidates.extend(times_of(zone, local));
     }
     Some(candidates)
+}
+
+/// The times at which clocks show this.
+fn times_of(zone: &TimeZone, local: DateTime) -> Vec<i64> {
+    let offsets = match zone.to_ambiguous_timestamp(local).offset() {
+        AmbiguousOffset::Unambiguous { offset } => [Some(offset), None],
+        // Clocks never show a time in a gap; a logger that does has its zone wrong by that hour.
+        AmbiguousOffset::Gap { before, after } | AmbiguousOffset::Fold { before, after } => [Some(before), Some(after)],
+    };
+    let times = offsets.into_iter().flatten().filter_map(|offset| offset.to_timestamp(local).ok());
+    times.map(Timestamp::as_microsecond).collect()
+}
+
+/// A TAI64N label (D. J. Bernstein, libtai's `tai64n`). multilog takes TAI to be 10 s ahead of UTC, as at the epoch.
+fn tai64n(label: &[u8; 24]) -> Option<LogTime> {
+    let (seconds, nanos) = str::from_utf8(label).ok()?.split_at_checked(16)?;
+    let seconds = i64::from_str_radix(seconds, 16).ok()?.checked_sub((1 << 62) + 10)?;
+    let nanos = i64::from_str_radix(nanos, 16).ok().filter(|nanos| (0..1_000_000_000).contains(nanos))?;
+    seconds.checked_mul(SECOND)?.checked_add(nanos / 1_000).map(LogTime)
 }
 
 /// RFC 3339, as RFC 5424 narrows it: an upper-case `T` and `Z`, a fraction of any length, read to the microsecond.

@@ -9,6 +9,7 @@ use super::{
     effect::{Effect, Until},
     evidence::Failure,
     input::Line,
+    jail::JailState,
     ledger::{Key, Record},
     policy::BanTime,
     report::{Because, Report},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::{LogTime, Now},
-    event::{Attempt, Event, FilterName, Outage, Weight},
+    event::{Attempt, Event, Outage, Weight},
 };
 
 /// Lines that were on their way when a ban began are no sign that it does not work.
@@ -34,28 +35,27 @@ struct Found<'a> {
 
 impl Judge {
     pub(super) fn line(&mut self, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
-        match &line.event {
-            Event::Failure(attempt) => self.failure(attempt, line, now, effects),
-            Event::Outage(outage) => self.outage(outage, line, now, effects),
-            // Nothing is judged by successes.
-            Event::Success(_) => {}
+        for event in line.events {
+            let jails = self.hearing(event, line);
+            if jails.is_empty() {
+                continue;
+            }
+            match event {
+                Event::Failure(attempt) => self.failure(attempt, jails, line, now, effects),
+                Event::Outage(outage) => self.outage(outage, line, now, effects),
+                // Nothing is judged by successes.
+                Event::Success(_) => {}
+            }
         }
     }
 
     fn outage(&mut self, outage: &Outage, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
-        if self.listening(&outage.filter, line).is_empty() {
-            return;
-        }
         let at = self.time(outage.at, line, now, effects);
         let begun = self.outages.note(&outage.filter, at, now);
         effects.extend(begun.map(|state| Effect::Report(Report::OutageBegan(state))));
     }
 
-    fn failure(&mut self, attempt: &Attempt, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
-        let jails = self.listening(&attempt.filter, line);
-        if jails.is_empty() {
-            return;
-        }
+    fn failure(&mut self, attempt: &Attempt, jails: Vec<usize>, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(attempt.at, line, now, effects);
         let found = Found { attempt, address: scope::canonical(attempt.source), at, live: line.live };
         if attempt.weight > Weight::ZERO {
@@ -69,10 +69,11 @@ impl Judge {
         self.archive.keep(self.source(found.address), failure, line.bytes, self.policy.limits.evidence);
     }
 
-    /// The jails that count what this filter finds in this line's file.
-    fn listening(&self, filter: &FilterName, line: &Line<'_>) -> Vec<usize> {
+    /// The jails to which a line says this.
+    fn hearing(&self, event: &Event, line: &Line<'_>) -> Vec<usize> {
+        let hears = |jail: &JailState| jail.hears(line).is_some_and(|heard| std::ptr::eq(heard, event));
         let jails = self.jails.iter().enumerate();
-        jails.filter(|(_, jail)| jail.listens(filter, line)).map(|(index, _)| index).collect()
+        jails.filter(|(_, jail)| hears(jail)).map(|(index, _)| index).collect()
     }
 
     fn time(&mut self, claimed: LogTime, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) -> LogTime {

@@ -22,11 +22,11 @@ pub enum Input<'a> {
     Full(Entry),
 }
 
-/// A line that a filter understood.
+/// A line that one filter or several understood.
 #[derive(Clone, Debug)]
 pub struct Line<'a> {
-    /// What it says.
-    pub event: Event,
+    /// What it says: one event for each filter that knows it. In each jail it counts once, by the first of the jail's filters.
+    pub events: &'a [Event],
     /// Its bytes. Attacker text.
     pub bytes: &'a [u8],
     /// Where it stands.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::LogTime,
-    event::{FilterName, Weight},
+    event::{Event, Weight},
 };
 
 /// What a jail knows of one source.
@@ -82,8 +82,12 @@ impl JailState {
         Quarters::from(self.jail.maxretry.max(1)).saturating_mul(Quarters::from(Weight::ONE.0))
     }
 
-    pub(super) fn listens(&self, filter: &FilterName, line: &Line<'_>) -> bool {
-        self.jail.filters.contains(filter) && line.sources.iter().any(|source| self.sources.contains(source))
+    /// What a line says to this jail: what the first of its filters that knows the line has found.
+    pub(super) fn hears<'a>(&self, line: &Line<'a>) -> Option<&'a Event> {
+        if !line.sources.iter().any(|source| self.sources.contains(source)) {
+            return None;
+        }
+        self.jail.filters.iter().find_map(|filter| line.events.iter().find(|event| event.filter() == filter))
     }
 
     /// Counts a failure. Where the source has reached the limit, how it stands.

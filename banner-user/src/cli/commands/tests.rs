@@ -28,10 +28,6 @@ struct Machine {
 }
 
 impl Platform for Machine {
-    fn filters(&self) -> Vec<&str> {
-        vec!["postfix-sasl", "cyrus"]
-    }
-
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         assert_eq!(path.unwrap().file_name().unwrap(), "banner.toml");
         Err(Failure::new(Exit::Kernel, &format_args!("ran with {}", config.socket.file_name().unwrap().display())))

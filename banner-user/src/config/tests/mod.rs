@@ -11,5 +11,5 @@ const FILTERS: [&str; 2] = ["postfix-sasl", "cyrus"];
 fn parse(texts: &[&str]) -> Result<Config, Errors> {
     let files: Vec<_> =
         ('a'..).zip(texts).map(|(name, text)| (PathBuf::from(format!("{name}.toml")), (*text).to_owned())).collect();
-    Config::parse(&files, &FILTERS)
+    Config::parse(&files, &FILTERS.map(str::to_owned))
 }

@@ -72,8 +72,8 @@ proptest! {
                     let at = now.wall.as_log_time();
                     let attempt = Attempt { filter: "cyrus".into(), source, user: None, weight: Weight::ONE, at };
                     let position = Position { file: FileId(0), offset: 0 };
-                    let event = Event::Failure(attempt);
-                    judge.handle(Input::Line(Line { event, bytes: b"", position, sources: &[0], live: true }), now)
+                    let events = &[Event::Failure(attempt)];
+                    judge.handle(Input::Line(Line { events, bytes: b"", position, sources: &[0], live: true }), now)
                 }
                 Step::Ban { prefix, length } => {
                     let bantime = Some(length.map_or(BanTime::Permanent, seconds));

@@ -82,7 +82,7 @@ impl World {
                 let position = Position { file, offset: self.offset };
                 let sources = [option("source").map_or(0, |source| source.parse().unwrap())];
                 let bytes = input.as_bytes();
-                let line = Line { event, bytes, position, sources: &sources, live: !flag("backlog") };
+                let line = Line { events: &[event], bytes, position, sources: &sources, live: !flag("backlog") };
                 self.judge.handle(Input::Line(line), now)
             }
             "own" => {
@@ -142,9 +142,9 @@ impl World {
     pub(super) fn fail(&mut self, source: IpAddr, seconds: u64) -> Vec<Effect> {
         let now = self.now(seconds);
         let (filter, weight, at) = ("cyrus".into(), Weight::ONE, now.wall.as_log_time());
-        let event = Event::Failure(Attempt { filter, source, user: None, weight, at });
+        let events = &[Event::Failure(Attempt { filter, source, user: None, weight, at })];
         let position = Position { file: FileId(0), offset: 0 };
-        self.judge.handle(Input::Line(Line { event, bytes: b"", position, sources: &[0], live: true }), now)
+        self.judge.handle(Input::Line(Line { events, bytes: b"", position, sources: &[0], live: true }), now)
     }
 
     /// A ban by hand with the jail's words; the effects as they are.

@@ -1,0 +1,137 @@
+//! banner's own form of a filter: what to look for in a server's log, as data. The built-in ones are in banner-user/filters/.
+//!
+//! ```toml
+//! ident = ["*/smtpd", "dovecot"]         # whose lines: a tag, or `*` and how it ends
+//! bare = true                            # also lines that the server itself writes to a file, without host and tag
+//! nobody = ["(unavailable)"]             # what stands in a user's place where there is none
+//!
+//! [[rule]]
+//! kind = "failure"                       # or another one: see below
+//! weight = "low"                         # of a failure: "low" is a quarter, or a number; without it one
+//! start = "warning: "                    # the message starts with this, or with a word where it starts with `*`
+//! pattern = '<NAME>\[<ADDR>\]: gave up'  # and all of the rest matches this (tags: see `pattern`)
+//! longest = 600                          # and the message has no more bytes, where that matters
+//! example = 'warning: host.example.net[192.0.2.1]: gave up'
+//!
+//! [[rule]]                               # for logfmt: instead of start and pattern
+//! kind = "failure"
+//! event = "login.bad"                    # the message starts with `event=login.bad`
+//! fields = { "r.clienthost" = '\[<ADDR>\]' }  # and each of these keys is there, all of its value matching
+//! example = 'event=login.bad r.clienthost=[192.0.2.1]'
+//! ```
+//!
+//! | kind | what a message of it says |
+//! | --- | --- |
+//! | `failure` | a client failed; so many times as `<COUNT>` says, where the pattern has it |
+//! | `success` | a client authenticated |
+//! | `outage` | the backend is down: nobody's fault |
+//! | `ignore` | nothing, and no later rule is asked |
+//! | `session` | the session `<SESSION>` is that of the client `<ADDR>`, whose later lines have no address |
+//!
+//! A failure or success has `<ADDR>`, or `<SESSION>`, which stands for the address that a `session` rule read before.
+//!
+//! Rules are asked in their order; the first that matches decides. Every rule carries an example, and a filter is refused
+//! where an example is not decided by its own rule: a rule that cannot match, or stands behind one that takes its lines.
+
+use serde::Deserialize;
+
+use super::{
+    filter::FilterError,
+    ident::{Ident, IdentPattern},
+    pattern::PatternSet,
+    rule::{Finding, Matched, Rule, RuleFault, Start, WrittenRule},
+    sessions::Sessions,
+};
+
+/// The compiled rules of a filter.
+#[derive(Debug)]
+pub(super) struct Rules {
+    idents: Vec<IdentPattern>,
+    /// Lines without host and tag are read too.
+    bare: bool,
+    /// What stands in a user's place where there is none.
+    nobody: Vec<String>,
+    /// How the rules' messages start, each start once.
+    starts: Vec<Start>,
+    rules: Vec<Rule>,
+    /// All rules in one pass: which of them may match.
+    candidates: PatternSet,
+    sessions: Sessions,
+}
+
+impl Rules {
+    /// Reads them from TOML. The name is for errors.
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self, FilterError> {
+        let written: WrittenFilter =
+            toml::from_str(text).map_err(|error| FilterError::Syntax { name: name.to_owned(), error })?;
+        let fault = |index: usize, fault| FilterError::Rule { name: name.to_owned(), rule: index + 1, fault };
+        let examples: Vec<_> = written.rule.iter().map(|rule| rule.example.clone()).collect();
+        let rules = written.rule.into_iter().enumerate();
+        let rules: Vec<_> = rules
+            .map(|(index, rule)| Rule::compile(rule).map_err(|reason| fault(index, reason)))
+            .collect::<Result<_, _>>()?;
+        let candidates = PatternSet::compile(rules.iter().map(Rule::expression))
+            .map_err(|error| FilterError::TooLarge { name: name.to_owned(), error })?;
+        let mut starts: Vec<_> = rules.iter().map(|rule| rule.start().clone()).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut compiled = Self {
+            idents: written.ident,
+            bare: written.bare,
+            nobody: written.nobody,
+            starts,
+            rules,
+            candidates,
+            sessions: Sessions::default(),
+        };
+        for (index, example) in examples.iter().enumerate() {
+            match compiled.decide(example.as_bytes()) {
+                Some((first, _)) if first == index => {}
+                Some((first, _)) => return Err(fault(index, RuleFault::ExampleTaken(first + 1))),
+                None => return Err(fault(index, RuleFault::ExampleMissed)),
+            }
+        }
+        Ok(compiled)
+    }
+
+    /// Whether they are about lines of this program; none stands for a server that wrote the line itself.
+    pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
+        match ident {
+            Some(ident) => self.idents.iter().any(|pattern| pattern.matches(ident)),
+            None => self.bare,
+        }
+    }
+
+    /// What a message says.
+    pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
+        // Nearly all lines end here.
+        if !self.starts.iter().any(|start| start.rest(message).is_some()) || !self.reads(ident) {
+            return None;
+        }
+        let (_, matched) = self.decide(message)?;
+        self.sessions.join(matched)
+    }
+
+    /// The first rule that matches, by its index, and what it says.
+    fn decide(&mut self, message: &[u8]) -> Option<(usize, Matched)> {
+        let nobody = &self.nobody;
+        self.candidates
+            .matches(message)
+            .find_map(|index| Some((index, self.rules.get_mut(index)?.find(message, nobody)?)))
+    }
+}
+
+/// A filter as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFilter {
+    ident: Vec<IdentPattern>,
+    #[serde(default)]
+    bare: bool,
+    #[serde(default)]
+    nobody: Vec<String>,
+    rule: Vec<WrittenRule>,
+}
+
+#[cfg(test)]
+mod tests;
