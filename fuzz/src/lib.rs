@@ -1,0 +1,98 @@
+//! The doors through which banner takes what others wrote: lines, filters, configurations. Each is given any bytes at all, and
+//! must not panic, must end soon, and must keep the promises that are asserted here.
+//!
+//! `cargo test -p banner-fuzz` gives them mutations of the committed corpora on any compiler; `cargo fuzz run --features
+//! libfuzzer TARGET` looks for more with a nightly one.
+
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Mutex};
+
+use banner_user::{
+    clock::WallTime,
+    config::Config,
+    detect::{Detector, Filter},
+    event::Event,
+};
+use jiff::tz::TimeZone;
+
+/// 2026-11-22 12:00:00 UTC.
+const NEAR: WallTime = WallTime(1_795_348_800_000_000);
+
+/// Compiled once.
+static DETECTOR: Mutex<Option<Detector>> = Mutex::new(None);
+
+/// Lines, through every built-in filter.
+///
+/// # Panics
+/// An event names an address that is not written in the lines, or a line tells another thing because of what follows it.
+pub fn detection(data: &[u8]) {
+    let mut detector = DETECTOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let detector = detector.get_or_insert_with(built_in);
+    let mut written = BTreeSet::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        written.extend(addresses(line));
+        let events = detector.handle(line, NEAR).to_vec();
+        if events.is_empty() {
+            let why = detector.why_missed(line, NEAR).to_string();
+            assert!(!why.bytes().any(|byte| byte.is_ascii_control()), "{why:?}");
+        }
+        for event in &events {
+            // A session that an earlier input opened lends its address.
+            let known =
+                &**event.filter() == "opensmtpd" || source(event).is_none_or(|source| written.contains(&source));
+            assert!(known, "{} tells {event:?}", line.escape_ascii());
+        }
+        let followed = [line, b"\n", data].concat();
+        assert_eq!(detector.handle(&followed, NEAR), events, "{} is changed by what follows it", line.escape_ascii());
+    }
+}
+
+/// A filter in banner's own form, and what it then makes of lines with its own text in them.
+pub fn filter(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(filter) = Filter::parse("fuzzed", &text) else { return };
+    let mut detector = Detector::new(vec![filter], TimeZone::UTC);
+    for line in data.split(|byte| *byte == b'\n').take(100) {
+        for prefix in ["Nov 22 10:00:00 mail smtpd[1]: ", "Nov 22 10:00:00 "] {
+            detector.handle(&[prefix.as_bytes(), line].concat(), NEAR);
+            // What is written in quotes, as examples are.
+            for part in line.split(|byte| matches!(byte, b'"' | b'\'')) {
+                detector.handle(&[prefix.as_bytes(), part].concat(), NEAR);
+            }
+        }
+    }
+}
+
+/// A configuration file. What is wrong with it is told without control bytes.
+///
+/// # Panics
+/// An error would steer a terminal.
+pub fn configuration(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let filters: Vec<String> = Filter::built_in_names().map(str::to_owned).collect();
+    if let Err(errors) = Config::parse(&[(PathBuf::from("banner.toml"), text)], &filters) {
+        let told = errors.to_string();
+        assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
+    }
+}
+
+fn built_in() -> Detector {
+    let filters = Filter::built_in_names().filter_map(|name| Filter::built_in(name).ok()).collect();
+    Detector::new(filters, TimeZone::UTC)
+}
+
+fn source(event: &Event) -> Option<IpAddr> {
+    match event {
+        Event::Failure(attempt) | Event::Success(attempt) => Some(attempt.source),
+        Event::Outage(outage) => outage.source,
+    }
+}
+
+/// Every address that stands in a line, however it is delimited.
+fn addresses(line: &[u8]) -> Vec<IpAddr> {
+    let text = String::from_utf8_lossy(line).replace("IPv6:", " ");
+    let part_of_one = |character: char| character.is_ascii_hexdigit() || matches!(character, ':' | '.');
+    text.split(|character| !part_of_one(character))
+        .filter_map(|word| word.parse::<IpAddr>().ok())
+        .map(|address| address.to_canonical())
+        .collect()
+}
