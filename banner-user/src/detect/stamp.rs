@@ -143,7 +143,9 @@ fn times_of(zone: &TimeZone, local: DateTime) -> Vec<i64> {
 
 /// A TAI64N label (D. J. Bernstein, libtai's `tai64n`). multilog takes TAI to be 10 s ahead of UTC, as at the epoch.
 fn tai64n(label: &[u8; 24]) -> Option<LogTime> {
-    let (seconds, nanos) = str::from_utf8(label).ok()?.split_at_checked(16)?;
+    // from_str_radix would take a sign.
+    let label = str::from_utf8(label).ok().filter(|label| label.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let (seconds, nanos) = label.split_at_checked(16)?;
     let seconds = i64::from_str_radix(seconds, 16).ok()?.checked_sub((1 << 62) + 10)?;
     let nanos = i64::from_str_radix(nanos, 16).ok().filter(|nanos| (0..1_000_000_000).contains(nanos))?;
     seconds.checked_mul(SECOND)?.checked_add(nanos / 1_000).map(LogTime)
@@ -285,6 +287,39 @@ mod tests {
         ] {
             let resolved = stamps().resolve(Stamp::Absolute(stamp.as_bytes()), WallTime(0));
             assert_eq!(resolved, Some(log(expected)), "{stamp}");
+        }
+    }
+
+    #[test]
+    fn what_servers_write_into_their_own_files_is_read() {
+        let near = "2026-11-02T03:00:00Z";
+        for (stamp, near, expected) in [
+            (Stamp::Civil(b"2026-11-02 03:04:05"), near, "2026-11-02T02:04:05Z"),
+            (Stamp::Civil(b"2026-11-02 03:04:05.123"), near, "2026-11-02T02:04:05.123Z"),
+            (Stamp::Civil(b"2026-11-02 03:04:05.123 +0530"), near, "2026-11-01T21:34:05.123Z"),
+            (Stamp::Civil(b"2026-10-25 02:30:00"), "2026-10-25T00:31:00Z", "2026-10-25T00:30:00Z"),
+            (Stamp::Civil(b"2026-10-25 02:30:00"), "2026-10-25T01:29:00Z", "2026-10-25T01:30:00Z"),
+            (Stamp::Bracketed(b"02-Nov-2026 03:04:05"), near, "2026-11-02T02:04:05Z"),
+            (Stamp::Bracketed(b"02-Nov-2026 03:04:05 -0100"), near, "2026-11-02T04:04:05Z"),
+            (Stamp::Tai64n(b"400000006906f5fd1d9f0a2c"), near, "2025-11-02T06:10:59.496962Z"),
+        ] {
+            assert_eq!(stamps().resolve(stamp, wall(near)), Some(log(expected)), "{stamp:?}");
+        }
+        for stamp in [
+            Stamp::Civil(b"2026-11-02 03:04"),
+            Stamp::Civil(b"2026-02-29 03:04:05"),
+            Stamp::Civil(b"2026-11-02 24:04:05"),
+            Stamp::Civil(b"2026-11-02 03:04:61"),
+            Stamp::Civil(b"2026-11-02 03:04:05 +2400"),
+            Stamp::Civil(b"2026-11-02 03:04:05 0100 "),
+            Stamp::Bracketed(b"02-Foo-2026 03:04:05 +0100"),
+            Stamp::Bracketed(b"02-Nov-26 03:04:05 +0100"),
+            Stamp::Tai64n(b"000000006906f5fd1d9f0a2c"),
+            Stamp::Tai64n(b"400000006906f5fdffffffff"),
+            Stamp::Tai64n(b"+4000006906f5fd1d9f0a2c0"),
+            Stamp::Tai64n(b"400000006906f5fd+d9f0a2c"),
+        ] {
+            assert_eq!(stamps().resolve(stamp, wall(near)), None, "{stamp:?}");
         }
     }
 
