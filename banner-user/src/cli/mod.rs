@@ -4,16 +4,19 @@
 //! | --- | --- |
 //! | `arguments` | what can be typed |
 //! | `commands` | what each command does |
+//! | `matching` | `banner match` |
 //! | `platform` | what is beyond the command line: the daemon itself, and the kernel when no daemon runs |
 //! | `render` | how answers look to people; pure |
-//! | `exit`, `output` | how it ends, and where it writes |
+//! | `exit`, `output`, `progress` | how it ends, where it writes, how far it is |
 
 mod arguments;
 mod check;
 mod commands;
 mod exit;
+mod matching;
 mod output;
 mod platform;
+mod progress;
 mod render;
 
 use std::{ffi::OsString, process::ExitCode};

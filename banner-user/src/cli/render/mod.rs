@@ -2,12 +2,14 @@
 //! [`Text`](crate::control::protocol::Text).
 
 mod bans;
+mod matched;
 mod outcome;
 mod status;
 mod style;
 mod why;
 
 pub(super) use bans::Listing;
+pub(super) use matched::{MatchedListing, counted_line, explained, missed, overlong, totals, totals_json, unexplained};
 pub(super) use outcome::{banned, detached, reloaded, unbanned};
 pub(super) use status::{jail, status};
 pub(super) use style::Style;
