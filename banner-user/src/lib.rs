@@ -19,6 +19,7 @@ pub mod enforce;
 pub mod event;
 pub mod judge;
 mod nearest;
+pub mod replay;
 pub mod service;
 pub mod source;
 
