@@ -1,6 +1,6 @@
 //! Two policies on one log: which sources fare differently.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use ipnet::IpNet;
 
@@ -54,14 +54,14 @@ pub enum Deviation {
     OnlyThis,
     /// Only the other one bans it.
     OnlyOther,
-    /// The other bans it earlier, by so much.
-    Earlier(Duration),
-    /// The other bans it later, by so much.
-    Later(Duration),
-    /// The other bans it for longer in all, by so much; `None` for ever.
-    Longer(Option<Duration>),
-    /// The other bans it for a shorter time in all, by so much; `None` where this one bans it for ever.
-    Shorter(Option<Duration>),
+    /// The other bans it earlier.
+    Earlier,
+    /// The other bans it later.
+    Later,
+    /// The other bans it for longer in all.
+    Longer,
+    /// The other bans it for a shorter time in all.
+    Shorter,
     /// The other one only observes.
     OtherObserves,
     /// Only the other one does more than observe.
@@ -138,18 +138,16 @@ impl Difference {
             (None, Some(_)) => return vec![Deviation::OnlyOther],
             (None, None) => return Vec::new(),
         };
-        let apart = this.first.as_log_time().distance(other.first.as_log_time());
         let time = match other.first.cmp(&this.first) {
-            std::cmp::Ordering::Less => Some(Deviation::Earlier(apart)),
-            std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some(Deviation::Later(apart)),
+            Ordering::Less => Some(Deviation::Earlier),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Deviation::Later),
         };
-        let length = match (this.banned, other.banned) {
-            (Some(this), Some(other)) if other > this => Some(Deviation::Longer(Some(other.saturating_sub(this)))),
-            (Some(this), Some(other)) if other < this => Some(Deviation::Shorter(Some(this.saturating_sub(other)))),
-            (Some(_), None) => Some(Deviation::Longer(None)),
-            (None, Some(_)) => Some(Deviation::Shorter(None)),
-            (Some(_), Some(_)) | (None, None) => None,
+        let for_ever = |stand: &Stand| stand.banned.unwrap_or(Duration::MAX);
+        let length = match for_ever(other).cmp(&for_ever(this)) {
+            Ordering::Less => Some(Deviation::Shorter),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Deviation::Longer),
         };
         let enforcement = match (this.observed, other.observed) {
             (false, true) => Some(Deviation::OtherObserves),

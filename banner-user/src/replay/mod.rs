@@ -25,12 +25,13 @@ mod comparison;
 mod logins;
 mod maps;
 mod merge;
+pub mod protocol;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
@@ -90,8 +91,8 @@ impl Replay {
     }
 
     /// Takes what one line tells, all of it of one time. `file` tells its file from others.
-    pub fn line(&mut self, events: &[Event], bytes: &[u8], file: FileId) {
-        let Some(at) = events.first().map(time) else { return };
+    pub fn line(&mut self, events: &[Event], file: FileId) {
+        let Some(at) = events.first().map(Event::at) else { return };
         let now = self.wait_until(at);
         self.totals.count(events, now.wall);
         let stopped = events.iter().filter_map(attempt).find_map(|attempt| self.stopped_by(attempt, now));
@@ -103,7 +104,8 @@ impl Replay {
             }
             None => {
                 let sources = std::mem::take(&mut self.sources);
-                let position = Position { file, offset: 0 };
+                // Nobody asks this judge for the line itself.
+                let (bytes, position) = (b"".as_slice(), Position { file, offset: 0 });
                 self.judge(Input::Line(Line { events, bytes, position, sources: &sources, live: true }), now);
                 self.sources = sources;
             }
@@ -162,7 +164,7 @@ impl Replay {
     }
 
     /// The ban that would have prevented an attempt: of which prefix, by which jail.
-    fn stopped_by(&self, attempt: &Attempt, now: Now) -> Option<(IpNet, std::sync::Arc<str>)> {
+    fn stopped_by(&self, attempt: &Attempt, now: Now) -> Option<(IpNet, Arc<str>)> {
         let guarded = |ban: &status::Ban| {
             let mut hearing = self.policy.jails.iter().filter(|jail| jail.filters.contains(&attempt.filter));
             hearing.any(|jail| ban.services.contains(jail.services))
@@ -234,13 +236,6 @@ impl Replay {
         }
         users.truncate(USERS_MAX);
         users
-    }
-}
-
-fn time(event: &Event) -> LogTime {
-    match event {
-        Event::Failure(attempt) | Event::Success(attempt) => attempt.at,
-        Event::Outage(outage) => outage.at,
     }
 }
 
