@@ -18,6 +18,7 @@ pub mod detect;
 pub mod enforce;
 pub mod event;
 pub mod judge;
+pub mod log_file;
 mod nearest;
 pub mod replay;
 pub mod service;

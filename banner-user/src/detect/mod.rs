@@ -29,7 +29,11 @@ pub use self::{
     pattern::PatternError,
     rule::RuleFault,
 };
-use self::{prefix::Line, rule::Finding, stamp::Stamps};
+use self::{
+    prefix::Line,
+    rule::Finding,
+    stamp::{Stamp, Stamps},
+};
 use crate::{
     clock::{LogTime, WallTime},
     event::{Attempt, Event, FilterName, Outage, Weight},
@@ -81,6 +85,13 @@ impl Detector {
     #[must_use]
     pub fn ignored_by(&self) -> Option<&FilterName> {
         self.filters.get(self.ignored?).map(Filter::name)
+    }
+
+    /// When a line was written, whether any filter knows it or not; a stamp without a year as in [`Self::handle`]. None where it has
+    /// no stamp, or none with a time.
+    pub fn time(&mut self, line: &[u8], near: WallTime) -> Option<LogTime> {
+        let stamp = prefix::parse(first_physical_line(line))?.stamp;
+        (stamp != Stamp::Absent).then(|| self.stamps.resolve(stamp, near))?
     }
 
     /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
