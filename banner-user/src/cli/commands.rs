@@ -8,6 +8,7 @@ use super::{
     arguments::{Arguments, BanArguments, Command, Format},
     output::Output,
     render::{self, Style},
+    replay::replay,
 };
 use crate::{
     catalogue::Catalogue,
@@ -51,6 +52,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             let reloaded = daemon()?.ask(async |client| client.reload().await)?;
             answer(&reloaded, *format, output, render::reloaded)
         }
+        Command::Replay(arguments) => replay(arguments, path, output),
         Command::Detach { format } => detach(&config()?, platform, *format, output),
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `arguments` | what can be typed |
 //! | `commands` | what each command does |
+//! | `replay` | `banner replay`: logs in, what would have been banned out |
 //! | `platform` | what is beyond the command line: the daemon itself, and the kernel when no daemon runs |
 //! | `render` | how answers look to people; pure |
 //! | `exit`, `output` | how it ends, and where it writes |
@@ -15,6 +16,7 @@ mod exit;
 mod output;
 mod platform;
 mod render;
+mod replay;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -3,12 +3,14 @@
 
 mod bans;
 mod outcome;
+mod replay;
 mod status;
 mod style;
 mod why;
 
 pub(super) use bans::Listing;
 pub(super) use outcome::{banned, detached, reloaded, unbanned};
+pub(super) use replay::{BanTable, DifferenceTable, replayed, replayed_both};
 pub(super) use status::{jail, status};
 pub(super) use style::Style;
 pub(super) use why::why;
