@@ -174,6 +174,16 @@ fn a_ban_ends_to_the_second_and_the_source_may_be_banned_again() {
 }
 
 #[test]
+fn however_many_bans_end_between_two_lines_all_of_them_end() {
+    let banned: String = (0..2500).map(|n| format!("0 fail 192.0.{}.{}\n", n / 250, n % 250).repeat(3)).collect();
+    let mut replay = replay_with_room(policy([mail()]), 10_000);
+    banned.lines().for_each(|line| replay.line(&[event(line)], FileId(0)));
+    assert_eq!(replay.judge.bans_in_force(), 2500);
+    replay.line(&[event("10000 outage 192.0.2.1")], FileId(0));
+    assert_eq!(replay.judge.bans_in_force(), 0);
+}
+
+#[test]
 fn what_a_ban_would_have_prevented_is_counted_apart_and_not_judged() {
     // Two seconds after the ban the line was still on its way; then comes what would not have come.
     let rest = "4 fail 192.0.2.1
