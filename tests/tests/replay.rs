@@ -1,7 +1,5 @@
 //! `banner replay` as a postmaster uses it: rotated logs, configurations, and what it writes about them.
 
-#![expect(clippy::indexing_slicing, reason = "indexed by name, JSON answers null for what it does not have")]
-
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
