@@ -76,6 +76,15 @@ impl Catalogue {
         Ok(Filter::parse(name, &read(&path)?)?)
     }
 
+    /// The filter in a file, named as the file is without `.toml`.
+    ///
+    /// # Errors
+    /// It cannot be read, or not be used.
+    pub fn file(path: &Path) -> Result<Filter, CatalogueError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok(Filter::parse(&name, &read(path)?)?)
+    }
+
     /// A detector with the filters of all jails.
     ///
     /// # Errors

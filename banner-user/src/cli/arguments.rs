@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
+use std::{ffi::OsString, net::IpAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -68,6 +68,8 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Tell what each line of a log means to the filters, or why it means nothing
+    Match(MatchArguments),
     /// Show what the configured jails would have banned on logs that are already written
     Replay(ReplayArguments),
     /// Take everything out of the kernel: no packet is dropped any more
@@ -104,6 +106,27 @@ pub(super) struct BanArguments {
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) format: Format,
+}
+
+/// Shows the lines that count, and what all add up to; of a line that is given itself, all that is known. Only `time_zone` is read of
+/// the configuration, and only if there is one that works; filters.d beside it has the operator's own filters.
+#[derive(Debug, Args)]
+pub(super) struct MatchArguments {
+    /// Log files, plain, gz, xz or zst; `-` for standard input; or a line itself: what has a space or a newline in it and is no file
+    #[arg(required = true, value_name = "FILE|-|LINE")]
+    pub(super) subjects: Vec<OsString>,
+    /// By this filter: a name as in a jail, or a file (./mine.toml); can be repeated [default: every filter there is]
+    #[arg(long = "filter", value_name = "FILTER")]
+    pub(super) filters: Vec<String>,
+    /// Show the lines that no filter knows, and why, instead of those that count
+    #[arg(long, conflicts_with_all = ["json", "count"])]
+    pub(super) missed: bool,
+    /// Only what all lines add up to; fastest
+    #[arg(long)]
+    pub(super) count: bool,
+    /// One JSON object a counted line on stdout, and the totals on stderr; with --count the totals as one object
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Show what the configured jails would have banned on logs that are already written: whom, when, until when and why, by the
@@ -190,6 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn what_to_match_is_read_as_it_is_meant() {
+        let line = "match --filter cyrus --filter ./mine.toml --count --json mail.log -";
+        let Command::Match(MatchArguments { subjects, filters, missed, count, json }) = parse(line).unwrap().command
+        else {
+            panic!("not a match")
+        };
+        assert_eq!(
+            (subjects, filters),
+            (vec!["mail.log".into(), "-".into()], vec!["cyrus".into(), "./mine.toml".into()])
+        );
+        assert_eq!((missed, count, json), (false, true, true));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_the_reason() {
         for (line, reason) in [
             ("ban mail.example.com", "is a host name"),
@@ -201,6 +238,9 @@ mod tests {
             ("unban mail.example.com", "is a host name"),
             ("why 192.0.2.0/24", "is a prefix; ask for one address"),
             ("run --json", "unexpected argument"),
+            ("match", "required"),
+            ("match --missed --json mail.log", "cannot be used with"),
+            ("match --missed --count mail.log", "cannot be used with"),
             ("statsu", "similar"),
         ] {
             let error = parse(line).unwrap_err();

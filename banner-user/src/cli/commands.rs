@@ -6,6 +6,7 @@ use tokio::runtime::{self, Runtime};
 use super::{
     Check, Exit, Failure, Platform,
     arguments::{Arguments, BanArguments, Command, Format},
+    matching,
     output::Output,
     render::{self, Style},
     replay::replay,
@@ -23,13 +24,12 @@ use crate::{
 /// Does what was typed.
 pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &mut Output) -> Result<Exit, Failure> {
     let path = arguments.config.as_deref();
-    let catalogue = Catalogue::beside(path);
-    let known = catalogue.names().map_err(|error| Failure::new(Exit::Usage, &error))?;
-    let config = || Config::load(path, &known);
+    let known_filters = || Catalogue::beside(path).names().map_err(|error| Failure::new(Exit::Usage, &error));
+    let config = || Ok::<_, Failure>(Config::load(path, &known_filters()?)?);
     let daemon = || Daemon::of(&config()?);
     match &arguments.command {
         Command::Run => platform.run_daemon(config()?, path).map(|()| Exit::Done),
-        Command::Check { format } => check(config(), platform, *format, output),
+        Command::Check { format } => check(Config::load(path, &known_filters()?), platform, *format, output),
         Command::Status { jail: None, format } => status(&config()?, platform, *format, output),
         Command::Status { jail: Some(jail), format } => status_of_jail(jail, &daemon()?, *format, output),
         Command::Bans { jail, json } => bans(&config()?, platform, jail.as_deref(), Format { json: *json }, output),
@@ -52,6 +52,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             let reloaded = daemon()?.ask(async |client| client.reload().await)?;
             answer(&reloaded, *format, output, render::reloaded)
         }
+        Command::Match(arguments) => matching::run(arguments, path, output),
         Command::Replay(arguments) => replay(arguments, path, output),
         Command::Detach { format } => detach(&config()?, platform, *format, output),
     }

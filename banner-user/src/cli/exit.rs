@@ -12,9 +12,9 @@ use crate::{
 pub enum Exit {
     /// 0: done.
     Done,
-    /// 1: the answer is no. Not banned, or refused.
+    /// 1: the answer is no. Not banned, or refused, or no line counted.
     No,
-    /// 2: what was typed or configured makes no sense.
+    /// 2: what was typed or configured makes no sense, or cannot be read.
     Usage,
     /// 3: the daemon is not reachable.
     Unreachable,
@@ -25,9 +25,9 @@ pub enum Exit {
 /// What `--help` says of them.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0  done; `why`: the address is banned
-  1  the answer is no: not banned, or refused
-  2  usage or configuration
+  0  done; `why`: the address is banned; `match`: a line was counted
+  1  the answer is no: not banned, refused, or no line counted
+  2  usage or configuration, or a log file that cannot be read
   3  the daemon is not reachable; `status` then shows what the kernel still enforces
   4  the kernel refused
 

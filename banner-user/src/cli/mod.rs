@@ -4,17 +4,20 @@
 //! | --- | --- |
 //! | `arguments` | what can be typed |
 //! | `commands` | what each command does |
+//! | `matching` | `banner match` |
 //! | `replay` | `banner replay`: logs in, what would have been banned out |
 //! | `platform` | what is beyond the command line: the daemon itself, and the kernel when no daemon runs |
 //! | `render` | how answers look to people; pure |
-//! | `exit`, `output` | how it ends, and where it writes |
+//! | `exit`, `output`, `progress` | how it ends, where it writes, how far it is |
 
 mod arguments;
 mod check;
 mod commands;
 mod exit;
+mod matching;
 mod output;
 mod platform;
+mod progress;
 mod render;
 mod replay;
 

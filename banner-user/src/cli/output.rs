@@ -8,11 +8,18 @@ use serde::Serialize;
 use super::{Failure, render::Style};
 use crate::control::protocol::Text;
 
+/// Clears to the end of the line (ECMA-48, EL).
+const CLEAR: &str = "\x1b[K";
+
 /// Stdout, written in blocks, with the style that fits it; and stderr for what is not the answer.
 pub(super) struct Output {
     writer: Box<dyn Write>,
     notes: Box<dyn Write>,
     style: Style,
+    /// Somebody watches stderr, and nothing on stdout.
+    shows_progress: bool,
+    /// The last line of stderr is one of progress.
+    is_progress_shown: bool,
 }
 
 impl Output {
@@ -24,12 +31,26 @@ impl Output {
             && environment("NO_COLOR").is_none()
             && environment("TERM").is_some_and(|terminal| terminal != "dumb");
         let style = Style { colour, zone: TimeZone::system() };
-        Self { writer: Box::new(BufWriter::new(stdout)), notes: Box::new(io::stderr()), style }
+        Self {
+            style,
+            shows_progress: io::stderr().is_terminal()
+                && !stdout.is_terminal()
+                && environment("TERM").is_some_and(|terminal| terminal != "dumb"),
+            is_progress_shown: false,
+            writer: Box::new(BufWriter::new(stdout)),
+            notes: Box::new(io::stderr()),
+        }
     }
 
     #[cfg(test)]
     pub(super) fn to(writer: impl Write + 'static, notes: impl Write + 'static) -> Self {
-        Self { writer: Box::new(writer), notes: Box::new(notes), style: Style::plain() }
+        Self {
+            writer: Box::new(writer),
+            notes: Box::new(notes),
+            style: Style::plain(),
+            shows_progress: false,
+            is_progress_shown: false,
+        }
     }
 
     pub(super) fn style(&self) -> &Style {
@@ -48,7 +69,24 @@ impl Output {
 
     /// Says something beside the answer. Where stderr is closed, nobody wants to know.
     pub(super) fn note(&mut self, message: &str) {
+        self.end_progress();
         drop(writeln!(self.notes, "{}", message.trim_end()));
+    }
+
+    /// Says how far it is, on a line that the next one takes.
+    pub(super) fn progress(&mut self, message: &str) {
+        if self.shows_progress {
+            self.is_progress_shown = true;
+            drop(write!(self.notes, "\r{}{CLEAR}", Text::from(message)));
+            drop(self.notes.flush());
+        }
+    }
+
+    /// Takes the line of progress away, before anything else is said.
+    pub(super) fn end_progress(&mut self) {
+        if std::mem::take(&mut self.is_progress_shown) {
+            drop(write!(self.notes, "\r{CLEAR}"));
+        }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {

@@ -8,8 +8,7 @@
 //! ```
 //!
 //! A line is what stands before a `\n`, as for the daemon; the last one of a file needs none, for nobody will write on. Memory
-//! is constant, whatever the file holds: one buffer of [`CHUNK`] and a line, and what a decoder needs, which is limited (see
-//! [`Compression`]).
+//! is constant, whatever the file holds: a buffer of 272 KiB, and what a decoder needs, which is limited (see [`Compression`]).
 
 mod chronology;
 mod compression;

@@ -2,6 +2,7 @@
 //! [`Text`](crate::control::protocol::Text).
 
 mod bans;
+mod matched;
 mod outcome;
 mod replay;
 mod status;
@@ -9,6 +10,7 @@ mod style;
 mod why;
 
 pub(super) use bans::Listing;
+pub(super) use matched::{MatchedListing, counted_line, explained, missed, overlong, totals, totals_json, unexplained};
 pub(super) use outcome::{banned, detached, reloaded, unbanned};
 pub(super) use replay::{BanTable, DifferenceTable, replayed, replayed_both};
 pub(super) use status::{jail, status};

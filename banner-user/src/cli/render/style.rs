@@ -25,6 +25,11 @@ impl Style {
         Self { colour: false, zone: TimeZone::UTC }
     }
 
+    /// The same for another writer.
+    pub(in crate::cli) fn without_colour(&self) -> Self {
+        Self { colour: false, zone: self.zone.clone() }
+    }
+
     pub(in crate::cli) fn heading(&self, text: &str) -> String {
         self.paint("1", text)
     }

@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+use super::super::{output::Output, progress::Progress};
 use crate::{
     clock::WallTime,
     detect::Detector,
@@ -18,6 +19,7 @@ pub(super) struct Logs<const POLICIES: usize> {
     merge: Merge<Told<POLICIES>>,
     read: Read,
     errors: Vec<LogFileError>,
+    progress: Progress,
 }
 
 struct Log<const POLICIES: usize> {
@@ -37,6 +39,7 @@ impl<const POLICIES: usize> Logs<POLICIES> {
         paths: &[impl AsRef<Path>],
         detectors: [Detector; POLICIES],
         now: WallTime,
+        output: &mut Output,
     ) -> Result<Self, Vec<LogFileError>> {
         let mut logs = Vec::new();
         let mut errors = Vec::new();
@@ -58,17 +61,17 @@ impl<const POLICIES: usize> Logs<POLICIES> {
             return Err(errors);
         }
         let merge = Merge::of(logs.len());
-        let mut opened = Self { logs, detectors, merge, read: Read::default(), errors };
+        let mut opened = Self { logs, detectors, merge, read: Read::default(), errors, progress: Progress::start() };
         for index in 0..opened.logs.len() {
-            opened.advance(index);
+            opened.advance(index, output);
         }
         Ok(opened)
     }
 
     /// What the next line tells that tells anything to anyone, and the file that it stands in.
-    pub(super) fn next(&mut self) -> Option<(FileId, Told<POLICIES>)> {
+    pub(super) fn next(&mut self, output: &mut Output) -> Option<(FileId, Told<POLICIES>)> {
         let (index, told) = self.merge.take()?;
-        self.advance(index);
+        self.advance(index, output);
         Some((FileId(u32::try_from(index).unwrap_or(u32::MAX)), told))
     }
 
@@ -88,9 +91,10 @@ impl<const POLICIES: usize> Logs<POLICIES> {
     }
 
     /// Reads a file on to its next line that tells anything.
-    fn advance(&mut self, index: usize) {
+    fn advance(&mut self, index: usize, output: &mut Output) {
         let Some(Log { file, chronologies }) = self.logs.get_mut(index) else { return };
         loop {
+            self.progress.tick(self.read.lines, file, output);
             let bytes = match file.next_line() {
                 Ok(Some(Line::Whole { bytes, .. })) => bytes,
                 Ok(Some(Line::Overlong { .. })) => {

@@ -39,10 +39,11 @@ pub(super) fn replay(arguments: &ReplayArguments, config: Option<&Path>, output:
     let now = WallTime(Timestamp::now().as_microsecond());
     let (this, detector) = policy(config, now, output)?;
     let Some(path) = &arguments.against else {
-        return alone(arguments, this, Logs::open(&arguments.files, [detector], now).map_err(unopened)?, output);
+        let logs = Logs::open(&arguments.files, [detector], now, output).map_err(unopened)?;
+        return alone(arguments, this, logs, output);
     };
     let (other, other_detector) = policy(Some(path), now, output)?;
-    let logs = Logs::open(&arguments.files, [detector, other_detector], now).map_err(unopened)?;
+    let logs = Logs::open(&arguments.files, [detector, other_detector], now, output).map_err(unopened)?;
     let names = [config.unwrap_or(Path::new(DEFAULT_PATH)), path].map(Text::from);
     against(arguments, [this, other], logs, &names, output)
 }
@@ -84,7 +85,7 @@ fn alone(
         }
         output.text(&row)
     };
-    while let Some((file, [events])) = logs.next() {
+    while let Some((file, [events])) = logs.next(output) {
         replay.line(&events, file);
         while let Some(ban) = replay.settled() {
             write(ban, output)?;
@@ -113,7 +114,7 @@ fn against(
 ) -> Result<Exit, Failure> {
     let mut stale = Stale::default();
     let mut comparison = Comparison::default();
-    while let Some((file, [events, events_of_other])) = logs.next() {
+    while let Some((file, [events, events_of_other])) = logs.next(output) {
         this.line(&events, file);
         other.line(&events_of_other, file);
         for (side, replay) in [(Side::This, &mut this), (Side::Other, &mut other)] {
@@ -183,6 +184,7 @@ impl Stale {
 
 /// What could not be read to its end is told last, where it is seen.
 fn finish<const POLICIES: usize>(logs: &Logs<POLICIES>, output: &mut Output) -> Result<Exit, Failure> {
+    output.end_progress();
     output.flush()?;
     logs.errors().iter().for_each(|error| output.note(&format!("error: {error}")));
     Ok(if logs.errors().is_empty() { Exit::Done } else { Exit::Usage })
