@@ -309,6 +309,21 @@ fn a_file_that_goes_back_in_time_is_named_once() -> anyhow::Result<()> {
 }
 
 #[test]
+fn one_line_with_a_wrong_clock_does_not_hold_up_its_file() -> anyhow::Result<()> {
+    let folder = Folder::new(CONFIGURATION)?;
+    let stamps = ["2025-11-02T03:00:00Z", "2038-01-19T03:14:07Z", "2025-11-02T03:01:00Z"];
+    let lines = stamps.map(|stamp| failure(stamp, "192.0.2.1", "alice"));
+    folder.log("mail.log.1", &refs(&lines), "2025-11-03T00:00:00Z")?;
+    folder.log("mail.log", &[&failure("2025-11-03T03:00:00Z", "192.0.2.1", "alice")], "2025-11-04T00:00:00Z")?;
+    let answer = folder.replay("--json mail.log mail.log.1")?.expect(0)?;
+    let values = values(&answer)?;
+    ensure!(bans(&values) == [("192.0.2.1", "2025-11-02T03:01:00Z")], "{values:?}");
+    let said = "warning: mail.log.1: a line is stamped more than a day after now";
+    ensure!(answer.stderr.starts_with(said) && answer.stderr.lines().count() == 1, "{}", answer.stderr);
+    Ok(())
+}
+
+#[test]
 fn hostile_logs_end_in_counts() -> anyhow::Result<()> {
     let folder = Folder::new(CONFIGURATION)?;
     let mut log = File::create(folder.path("mail.log"))?;

@@ -26,10 +26,12 @@ impl Clock {
         Now { boot: self.now, wall: Now { boot: BootTime::default(), wall: self.earliest }.wall_at(self.now) }
     }
 
-    /// The time at which a line is judged: the one that it claims, but not before that of any line before it.
+    /// The time at which a line is judged: the one that it claims, but not before that of any line before it, and now where it
+    /// cannot be true.
     pub(super) fn of(&self, claimed: LogTime) -> BootTime {
         let micros = u64::try_from(claimed.0.saturating_sub(self.earliest.0)).unwrap_or(0);
-        (BootTime::default() + Duration::from_micros(micros)).clamp(self.now, self.latest)
+        let claimed = BootTime::default() + Duration::from_micros(micros);
+        if claimed > self.latest { self.now } else { claimed.max(self.now) }
     }
 
     /// Lets it be so late; a time that has passed is now.
@@ -56,8 +58,9 @@ mod tests {
         assert_eq!(read(i64::MIN), oldest);
         assert_eq!(read(1_700_000_000_123_456), 1_700_000_000_123_456);
         assert_eq!(read(1_700_000_000_123_455), 1_700_000_000_123_456, "back");
-        assert_eq!(read(i64::MAX), LATEST, "a wrong clock in the log");
-        assert_eq!(read(1_700_000_001_000_000), LATEST);
+        assert_eq!(read(i64::MAX), 1_700_000_000_123_456, "a wrong clock in the log");
+        assert_eq!(read(LATEST + 1), 1_700_000_000_123_456);
+        assert_eq!(read(LATEST), LATEST);
     }
 
     #[test]

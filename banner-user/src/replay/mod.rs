@@ -8,8 +8,8 @@
 //! ```
 //!
 //! # What counts as what
-//! - **Time** is that of the lines. The clock never goes back: a line from before one already read is judged as the daemon
-//!   judges a line with an odd stamp, by its arrival. Between two lines every deadline is kept.
+//! - **Time** is that of the lines. The clock never goes back: a line from more than a minute before one already read is judged
+//!   as the daemon judges a line with an odd stamp, by its arrival. Between two lines every deadline is kept.
 //! - **Prevented** is a line that a ban would have kept from being written: its source is banned by a jail that drops packets,
 //!   from all that a jail which hears the line guards, for more than two seconds (what comes earlier was on its way). It is not
 //!   judged, for it would not be there: a second jail does not add up what the first one stopped.
@@ -72,8 +72,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Maps of these sizes fill up as the kernel's do. Nothing is taken to have been logged after `latest`: a line that claims
-    /// so does not move the clock further.
+    /// Maps of these sizes fill up as the kernel's do. Nothing was logged after `latest`: a line that claims so is judged by its
+    /// arrival too.
     #[must_use]
     pub fn new(policy: Policy, map_sizes: MapSizes, latest: WallTime) -> Self {
         Self {
@@ -137,8 +137,8 @@ impl Replay {
 
     /// What was counted so far. Likely false positives are counted as their bans are handed out.
     #[must_use]
-    pub fn totals(&self) -> &Totals {
-        &self.totals
+    pub fn totals(&self) -> Totals {
+        Totals { evicted: self.judge.status().evicted, ..self.totals.clone() }
     }
 
     /// The files whose stamps have turned out to go back since this was last asked.
@@ -212,10 +212,10 @@ impl Replay {
                 }
                 Report::Ignored { .. } => self.totals.ignored = self.totals.ignored.saturating_add(1),
                 Report::StaleStamps(stale) => self.stale.push(stale),
-                Report::SourcesEvicted { total, .. } => self.totals.evicted = total,
                 Report::Banned { .. }
                 | Report::Unbanned { .. }
                 | Report::LateFailure { .. }
+                | Report::SourcesEvicted { .. }
                 | Report::MapFull { .. }
                 | Report::Adopted { .. }
                 | Report::OutageBegan(_)

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use super::super::{output::Output, progress::Progress};
 use crate::{
-    clock::WallTime,
+    clock::{LogTime, WallTime},
     detect::Detector,
     event::{Event, FileId},
     log_file::{Chronology, Line, LogFile, LogFileError},
@@ -20,18 +20,21 @@ pub(super) struct Logs<const POLICIES: usize> {
     read: Read,
     errors: Vec<LogFileError>,
     progress: Progress,
+    latest: LogTime,
 }
 
 struct Log<const POLICIES: usize> {
     file: LogFile,
     chronologies: [Chronology; POLICIES],
+    /// The time of its last line that told anything.
+    last: LogTime,
 }
 
 /// What a line tells, to each policy.
 type Told<const POLICIES: usize> = [Vec<Event>; POLICIES];
 
 impl<const POLICIES: usize> Logs<POLICIES> {
-    /// Opens the files, `-` for standard input, which is being written now.
+    /// Opens the files, `-` for standard input, which is being written now. Nothing was logged after `latest`.
     ///
     /// # Errors
     /// All those that cannot be opened.
@@ -39,6 +42,7 @@ impl<const POLICIES: usize> Logs<POLICIES> {
         paths: &[impl AsRef<Path>],
         detectors: [Detector; POLICIES],
         now: WallTime,
+        latest: WallTime,
         output: &mut Output,
     ) -> Result<Self, Vec<LogFileError>> {
         let mut logs = Vec::new();
@@ -52,7 +56,11 @@ impl<const POLICIES: usize> Logs<POLICIES> {
             match file {
                 Ok(file) => {
                     let chronology = Chronology::of(file.written().unwrap_or(now));
-                    logs.push(Log { file, chronologies: std::array::from_fn(|_| chronology.clone()) });
+                    logs.push(Log {
+                        file,
+                        chronologies: std::array::from_fn(|_| chronology.clone()),
+                        last: LogTime(i64::MIN),
+                    });
                 }
                 Err(error) => errors.push(error),
             }
@@ -61,7 +69,15 @@ impl<const POLICIES: usize> Logs<POLICIES> {
             return Err(errors);
         }
         let merge = Merge::of(logs.len());
-        let mut opened = Self { logs, detectors, merge, read: Read::default(), errors, progress: Progress::start() };
+        let mut opened = Self {
+            logs,
+            detectors,
+            merge,
+            read: Read::default(),
+            errors,
+            progress: Progress::start(),
+            latest: latest.as_log_time(),
+        };
         for index in 0..opened.logs.len() {
             opened.advance(index, output);
         }
@@ -92,7 +108,7 @@ impl<const POLICIES: usize> Logs<POLICIES> {
 
     /// Reads a file on to its next line that tells anything.
     fn advance(&mut self, index: usize, output: &mut Output) {
-        let Some(Log { file, chronologies }) = self.logs.get_mut(index) else { return };
+        let Some(Log { file, chronologies, last }) = self.logs.get_mut(index) else { return };
         loop {
             self.progress.tick(self.read.lines, file, output);
             let bytes = match file.next_line() {
@@ -116,7 +132,9 @@ impl<const POLICIES: usize> Logs<POLICIES> {
             }
             // Zones may differ, the line is one.
             if let Some(at) = told.iter().flatten().map(Event::at).next() {
-                return self.merge.put(index, at, told);
+                // One line with a wrong clock must not hold up all that stand behind it.
+                *last = if at > self.latest { *last } else { at };
+                return self.merge.put(index, *last, told);
             }
         }
     }

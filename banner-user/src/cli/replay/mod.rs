@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// A logger's zone may be wrong by this: what is stamped later than so long after now was not logged then.
+/// By so much a logger's zone may be wrong. What is stamped later than that after now was not logged then.
 const AHEAD: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Likely false positives that are named again behind the table, each source once.
@@ -37,25 +37,26 @@ const NAMED_MAX: usize = 100;
 /// Does what was typed.
 pub(super) fn replay(arguments: &ReplayArguments, config: Option<&Path>, output: &mut Output) -> Result<Exit, Failure> {
     let now = WallTime(Timestamp::now().as_microsecond());
-    let (this, detector) = policy(config, now, output)?;
+    let latest = WallTime(now.0.saturating_add(AHEAD));
+    let (this, detector) = policy(config, latest, output)?;
     let Some(path) = &arguments.against else {
-        let logs = Logs::open(&arguments.files, [detector], now, output).map_err(unopened)?;
+        let logs = Logs::open(&arguments.files, [detector], now, latest, output).map_err(unopened)?;
         return alone(arguments, this, logs, output);
     };
-    let (other, other_detector) = policy(Some(path), now, output)?;
-    let logs = Logs::open(&arguments.files, [detector, other_detector], now, output).map_err(unopened)?;
+    let (other, other_detector) = policy(Some(path), latest, output)?;
+    let logs = Logs::open(&arguments.files, [detector, other_detector], now, latest, output).map_err(unopened)?;
     let names = [config.unwrap_or(Path::new(DEFAULT_PATH)), path].map(Text::from);
     against(arguments, [this, other], logs, &names, output)
 }
 
 /// A configuration, as the daemon would read it.
-fn policy(config: Option<&Path>, now: WallTime, output: &mut Output) -> Result<(Replay, Detector), Failure> {
+fn policy(config: Option<&Path>, latest: WallTime, output: &mut Output) -> Result<(Replay, Detector), Failure> {
     let catalogue = Catalogue::beside(config);
     let unusable = |error| Failure::new(Exit::Usage, &error);
     let config = Config::load(config, &catalogue.names().map_err(unusable)?)?;
     config.warnings.iter().for_each(|warning| output.note(&warning.to_string()));
     let detector = catalogue.detector(&config).map_err(unusable)?;
-    Ok((Replay::new(config.policy, config.map_sizes, WallTime(now.0.saturating_add(AHEAD))), detector))
+    Ok((Replay::new(config.policy, config.map_sizes, latest), detector))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -95,7 +96,7 @@ fn alone(
     while let Some(ban) = replay.left() {
         write(ban, output)?;
     }
-    let totals = Totals::new(logs.read(), replay.totals());
+    let totals = Totals::new(logs.read(), &replay.totals());
     if arguments.json {
         output.json(&End { totals })?;
     } else {
@@ -142,7 +143,7 @@ fn against(
             output.text(&row)?;
         }
     }
-    let totals = [&this, &other].map(|replay| Totals::new(logs.read(), replay.totals()));
+    let totals = [&this, &other].map(|replay| Totals::new(logs.read(), &replay.totals()));
     let [this, other] = totals;
     let differences = u64::try_from(differences.len()).unwrap_or(u64::MAX);
     let ends = Ends { totals: Both { this, other }, differences, not_compared };
@@ -169,8 +170,8 @@ impl Stale {
             let seconds = off_by.as_secs();
             output.note(&if ahead {
                 format!(
-                    "warning: {name}: a line is stamped more than a day after now; such lines are judged at the latest time \
-                     that can be; check the clock of what wrote it"
+                    "warning: {name}: a line is stamped more than a day after now; such lines are judged at the time of the \
+                     line before; check the clock of what wrote it"
                 )
             } else {
                 format!(
