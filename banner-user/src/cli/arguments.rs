@@ -129,8 +129,7 @@ pub(super) struct MatchArguments {
     pub(super) json: bool,
 }
 
-/// Show what the configured jails would have banned on logs that are already written: whom, when, until when and why, by the
-/// daemon's own judgement at the times that the lines tell
+/// Which logs, by which configuration against which.
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_HELP)]
 pub(super) struct ReplayArguments {

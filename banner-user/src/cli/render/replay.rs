@@ -210,3 +210,123 @@ fn line<const COLUMNS: usize>(cells: &[String; COLUMNS], widths: &[usize; COLUMN
     let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
     cells.join("  ").trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::protocol::Time,
+        replay::{
+            self,
+            protocol::{Both, Read},
+        },
+    };
+
+    fn at(time: &str) -> Time {
+        Time(format!("2026-11-22T{time}Z").parse().unwrap())
+    }
+
+    fn totals(totals: &replay::Totals) -> Totals {
+        Totals::new(Read { lines: 10, overlong: 0 }, totals)
+    }
+
+    #[test]
+    fn a_ban_that_looks_wrong_is_coloured_and_what_ended_it_early_is_told() {
+        let login = Login {
+            at: at("12:05:00"),
+            when: Moment::After,
+            address: "2001:db8::9".parse().unwrap(),
+            user: None,
+            filter: "cyrus".into(),
+        };
+        let ban = Ban {
+            at: at("12:00:00"),
+            until: Some(at("12:01:00")),
+            source: "2001:db8::/64".parse().unwrap(),
+            jail: "mail".into(),
+            observe: true,
+            failures: 13,
+            findtime: 600,
+            users: Vec::new(),
+            prevented: 2,
+            yielded: true,
+            false_positive: Some(login),
+        };
+        let mut table = BanTable::default();
+        assert!(table.row(&ban, &Style::plain()).starts_with("AT   "));
+        let expected = "2026-11-22 12:00:00+00:00  2001:db8::/64            mail (observed)  2026-11-22 12:01:00+00:00 (map full)  \
+                        3.25 in 10m   2          after      -";
+        assert_eq!(table.row(&ban, &Style::plain()), format!("{expected}\n"));
+        let colour = Style { colour: true, ..Style::plain() };
+        assert_eq!(table.row(&ban, &colour), format!("\u{1b}[33m{expected}\u{1b}[0m\n"));
+        let named = replayed(&totals(&replay::Totals::default()), &[ban], &Style::plain());
+        let expected = "  2001:db8::/64  banned 2026-11-22 12:00:00+00:00 by mail  \
+                        somebody logged in from 2001:db8::9 2026-11-22 12:05:00+00:00, after the ban (filter cyrus)\n";
+        assert!(named.ends_with(expected), "{named}");
+    }
+
+    #[test]
+    fn differences_stand_side_by_side() {
+        let stand = |first, bans, banned, observe| Stand {
+            first: at(first),
+            bans,
+            banned,
+            observe,
+            prevented: 0,
+            false_positive: None,
+        };
+        let difference = Difference {
+            source: "192.0.2.1".parse().unwrap(),
+            difference: vec![Deviation::Earlier, Deviation::Longer, Deviation::OtherObserves],
+            this: Some(stand("12:00:00", 3, Some(1800), false)),
+            other: Some(stand("11:59:00", 1, None, true)),
+        };
+        let only = Difference { difference: vec![Deviation::OnlyThis], other: None, ..difference.clone() };
+        let mut table = DifferenceTable::default();
+        let names = ["this.toml".into(), "other.toml".into()];
+        let shown: String =
+            [difference, only].iter().map(|difference| table.row(difference, &names, &Style::plain())).collect();
+        assert_eq!(
+            shown,
+            "\
+this:  this.toml
+other: other.toml
+
+SOURCE                   THIS                                            OTHER                                           LOGGED IN  THE OTHER
+192.0.2.1                2026-11-22 12:00:00+00:00, 3 bans, 30m          2026-11-22 11:59:00+00:00, 1 ban, permanent, observed  -          bans earlier, bans longer, only observes
+192.0.2.1                2026-11-22 12:00:00+00:00, 3 bans, 30m          -                                               -          does not ban it
+"
+        );
+    }
+
+    #[test]
+    fn the_totals_of_both_are_the_same_lines() {
+        let this = totals(&replay::Totals { failures: 7, ..replay::Totals::default() });
+        let other = totals(&replay::Totals { bans: 2, yielded: 1, ..replay::Totals::default() });
+        let ends = Ends { totals: Both { this, other }, differences: 2, not_compared: 1 };
+        assert_eq!(
+            replayed_both(&ends, &Style::plain()),
+            "
+2 differing sources
+1 ban not compared: too many sources
+
+totals
+                               this  other
+  lines                        10    10
+  first event                  -     -
+  last event                   -     -
+  failures                     7     0
+  prevented by bans            0     0
+  logins                       0     0
+  outages                      0     0
+  bans                         0     2
+  banned sources               0     0
+  permanent                    0     0
+  only observed                0     0
+  over the limit, but ignored  0     0
+  likely false positives       0     0
+  ended by a full map          0     1
+"
+        );
+    }
+}
