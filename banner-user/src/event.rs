@@ -27,6 +27,15 @@ impl Event {
             Self::Outage(outage) => &outage.filter,
         }
     }
+
+    /// What the line claims about its time.
+    #[must_use]
+    pub fn at(&self) -> LogTime {
+        match self {
+            Self::Failure(attempt) | Self::Success(attempt) => attempt.at,
+            Self::Outage(outage) => outage.at,
+        }
+    }
 }
 
 /// One attempt to authenticate.

@@ -9,6 +9,9 @@
 //! One direction, one owner per step, no step reaches around its neighbour. `detect` and `judge` hold the policy: they use no
 //! clock, no I/O, no async and no log macro, and are tested as tables. `source` and `enforce` touch the system. `daemon` is
 //! the one loop that joins them, `control` the socket that the command line talks to, `cli` what it prints.
+//!
+//! Logs that are already written go the same way, without a kernel at its end: `log_file` reads them, `replay` is the judge by
+//! a clock of the lines' own.
 
 pub mod catalogue;
 pub mod clock;
@@ -20,6 +23,7 @@ pub mod event;
 pub mod judge;
 pub mod log_file;
 mod nearest;
+pub mod replay;
 pub mod service;
 pub mod source;
 

@@ -70,6 +70,8 @@ pub(super) enum Command {
     },
     /// Tell what each line of a log means to the filters, or why it means nothing
     Match(MatchArguments),
+    /// Show what the configured jails would have banned on logs that are already written
+    Replay(ReplayArguments),
     /// Take everything out of the kernel: no packet is dropped any more
     Detach {
         #[command(flatten)]
@@ -126,6 +128,33 @@ pub(super) struct MatchArguments {
     #[arg(long)]
     pub(super) json: bool,
 }
+
+/// Which logs, by which configuration against which.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_HELP)]
+pub(super) struct ReplayArguments {
+    /// Log files, plain, gz, xz or zst, in any order; `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Show only what another configuration would have done differently
+    #[arg(long, value_name = "OTHER.toml")]
+    pub(super) against: Option<PathBuf>,
+    /// One JSON object a ban (with --against: a difference), each on its own line, and one of the totals
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+const REPLAY_HELP: &str = "\
+Every FILE counts as a source of every jail: which lines a jail hears is up to its filters.
+Lines of all files are taken in the order of their times. Stamps without a year are read from the
+time at which the file was last written; stamps without a zone in time_zone.
+
+PREVENTED are failures under a ban, which would not have got through: they are counted apart and do
+not count again. LOGGED IN marks likely false positives: the source logged in up to a day before the
+ban, during it, or up to a day after it. ignoreip holds; this host's own addresses, gateways and
+resolvers are not left out, for the log may be another host's.
+
+Exit codes: 0 done, with bans or without; 2 a file or a configuration cannot be read.";
 
 fn address(text: &str) -> Result<IpAddr, AddressError> {
     parse_address(text)

@@ -9,6 +9,7 @@ use super::{
     matching,
     output::Output,
     render::{self, Style},
+    replay::replay,
 };
 use crate::{
     catalogue::Catalogue,
@@ -52,6 +53,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             answer(&reloaded, *format, output, render::reloaded)
         }
         Command::Match(arguments) => matching::run(arguments, path, output),
+        Command::Replay(arguments) => replay(arguments, path, output),
         Command::Detach { format } => detach(&config()?, platform, *format, output),
     }
 }

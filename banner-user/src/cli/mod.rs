@@ -5,6 +5,7 @@
 //! | `arguments` | what can be typed |
 //! | `commands` | what each command does |
 //! | `matching` | `banner match` |
+//! | `replay` | `banner replay`: logs in, what would have been banned out |
 //! | `platform` | what is beyond the command line: the daemon itself, and the kernel when no daemon runs |
 //! | `render` | how answers look to people; pure |
 //! | `exit`, `output`, `progress` | how it ends, where it writes, how far it is |
@@ -18,6 +19,7 @@ mod output;
 mod platform;
 mod progress;
 mod render;
+mod replay;
 
 use std::{ffi::OsString, process::ExitCode};
 
