@@ -68,12 +68,18 @@ impl Automaton {
         states.search_start(0);
         let start = Input::new(message).anchored(Anchored::Yes);
         let mut state = dfa.start_state_forward(states, &start).ok()?;
-        for (read, byte) in message.iter().enumerate() {
-            state = dfa.next_state(states, state, *byte).ok()?;
-            states.search_update(read);
-            if state.is_dead() {
+        let mut bytes = message.iter();
+        while let Some(byte) = bytes.next() {
+            let mut next = dfa.next_state(states, state, *byte).ok()?;
+            while next == state {
+                let Some(byte) = bytes.next() else { break };
+                next = dfa.next_state(states, state, *byte).ok()?;
+            }
+            states.search_update(message.len() - bytes.len());
+            if next.is_dead() {
                 return Some(&[]);
             }
+            state = next;
         }
         let end = dfa.next_eoi_state(states, state).ok()?;
         if end.is_match() {

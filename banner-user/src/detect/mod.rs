@@ -12,8 +12,8 @@
 mod address;
 mod automaton;
 mod filter;
-mod head;
 mod ident;
+mod landmarks;
 mod logfmt;
 mod missed;
 mod pattern;

@@ -16,7 +16,7 @@
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_automata::{nfa::thompson, util::syntax};
 
-use super::head::Head;
+use super::landmarks::Landmarks;
 
 /// The longest pattern, in bytes.
 const PATTERN_MAX: usize = 2048;
@@ -29,7 +29,7 @@ pub(super) const SET_MAX: usize = 8 << 20;
 const COUNT_MAX: u16 = 100;
 
 const TAGS: [(&str, &str); 6] = [
-    ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._-]{1,32})?)"),
+    ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]+(?:%[0-9A-Za-z._-]+)?)"),
     ("<NAME>", "[0-9A-Za-z._-]+"),
     ("<MECH>", "[0-9A-Za-z_-]{1,20}"),
     ("<USER>", "(?P<user>.*)"),
@@ -63,7 +63,7 @@ pub(super) struct Pattern {
     /// Kept, so that matching allocates nothing.
     locations: CaptureLocations,
     /// For texts that are known to match.
-    head: Option<Head>,
+    landmarks: Option<Landmarks>,
     groups: Groups,
 }
 
@@ -128,8 +128,8 @@ impl Pattern {
             return Err(PatternError::Captures);
         }
         let groups = Groups { address, user, count, session };
-        let (locations, head) = (regex.capture_locations(), Head::of(&expanded));
-        Ok(Self { expression: expanded, regex, locations, head, groups })
+        let (locations, landmarks) = (regex.capture_locations(), Landmarks::of(&expanded));
+        Ok(Self { expression: expanded, regex, locations, landmarks, groups })
     }
 
     /// The regular expression that it stands for, not anchored.
@@ -165,10 +165,10 @@ impl Pattern {
 
     /// The same, cheaper, of a text that is known to match.
     pub(super) fn captures_of_match<'a>(&mut self, text: &'a [u8]) -> Option<Captured<'a>> {
-        if let Some(head) = &mut self.head
-            && head.read(text)
+        if let Some(landmarks) = &mut self.landmarks
+            && landmarks.find(text)
         {
-            return Some(self.groups.captured(text, |group| head.get(group)));
+            return Some(self.groups.captured(text, |group| landmarks.get(group)));
         }
         self.captures(text)
     }
