@@ -179,3 +179,46 @@ impl Bytes {
         !self.0.contains(&true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_stand_where_no_other_way_through_the_text_could_put_them() {
+        for (expression, text, places) in [
+            (r"[a-z.]+\[([0-9.]+)\]: .*", "a.b[192.0.2.1]: [192.0.2.9]", &[Some("192.0.2.1")][..]),
+            (r"(?:[a-z]+ )?\[([0-9.]+)\] x", "[192.0.2.1] x", &[Some("192.0.2.1")]),
+            (r"(?:[a-z]+ )?\[([0-9.]+)\] x", "a [192.0.2.1] x", &[Some("192.0.2.1")]),
+            (r"([0-9.]+), a=[a-z]*, b=(.*)", "192.0.2.1, a=x, b=, b=", &[Some("192.0.2.1"), Some(", b=")]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x z, y=", &[Some("")]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x z", &[None]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x", &[None]),
+            (r"x(?:y(.*))?", "x", &[None]),
+            (r"a+b[a-c]*", "aabc", &[]),
+        ] {
+            let mut landmarks = Landmarks::of(expression).unwrap_or_else(|| panic!("{expression}"));
+            assert!(landmarks.find(text.as_bytes()), "{expression} {text}");
+            for (index, place) in places.iter().enumerate() {
+                let found = landmarks.get(index + 1).map(|(from, to)| &text[from..to]);
+                assert_eq!(found, *place, "{expression} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_bytes_around_a_tag_do_not_tell_is_left_to_the_regex() {
+        for expression in [
+            r".*\[([0-9.]+)\]",
+            r"(.*) failed",
+            r"([0-9.]+)(?::[0-9]+)?",
+            r"[a-z]*([a-z]+)",
+            r"(?:a=(.*)|b)",
+            r"(?:a=([a-z]*))? x",
+            r"x(?:(.*))?",
+            r"(?:a=([a-z]*),)+",
+        ] {
+            assert!(Landmarks::of(expression).is_none(), "{expression}");
+        }
+    }
+}

@@ -133,3 +133,6 @@ fn event(finding: Finding, filter: &FilterName, at: LogTime) -> Option<Event> {
 fn first_physical_line(line: &[u8]) -> &[u8] {
     memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line)
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub(super) const SET_MAX: usize = 8 << 20;
 const COUNT_MAX: u16 = 100;
 
 const TAGS: [(&str, &str); 6] = [
-    ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]+(?:%[0-9A-Za-z._-]+)?)"),
+    ("<ADDR>", "(?P<address>(?:IPv6:)?[0-9A-Fa-f:.]{2,45}(?:%[0-9A-Za-z._-]{1,32})?)"),
     ("<NAME>", "[0-9A-Za-z._-]+"),
     ("<MECH>", "[0-9A-Za-z_-]{1,20}"),
     ("<USER>", "(?P<user>.*)"),
