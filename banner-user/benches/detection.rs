@@ -1,7 +1,9 @@
-//! Lines per second through `Detector::handle` on one core, on a mixed log and for each kind of line by itself.
+//! Lines per second through `Detector::handle` on one core: a mixed log with the built-in filters, with ten of an operator's own
+//! beside them, each kind of line by itself, and lines that are as long as they get.
 //!
 //! `cargo bench -p banner-user --bench detection`. The log has 200,000 lines, the same ones every time: 10 % Postfix SASL
-//! failures, 5 % Cyrus badlogin, 85 % of what else Postfix and Cyrus write on a relay, shuffled, with RFC 3164's prefix.
+//! failures, 5 % Cyrus badlogin, 85 % of what else Postfix and Cyrus write on a relay, shuffled, with RFC 3164's prefix. A log of
+//! lines can be named instead: `... --bench detection -- /var/log/mail.log`.
 
 use std::{
     hint::black_box,
@@ -20,6 +22,8 @@ const LINES: u64 = 200_000;
 /// 2026-10-01 00:00:00 UTC; the log spans a day from here.
 const START: i64 = 1_790_812_800;
 const DAY: u64 = 86_400;
+/// Filters as an operator writes them.
+const OWN: &str = include_str!("own_filters.toml");
 /// Each figure is the fastest of this many passes: others only ever slow it down.
 const PASSES: usize = 15;
 
@@ -29,6 +33,14 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
+    let built_in = Filter::built_in_names().count();
+    if let Some(path) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) {
+        let text = std::fs::read(path)?;
+        let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        heading(&mut out)?;
+        report(&mut out, &format!("{built_in} built-in"), &lines, detector(false)?)?;
+        return report(&mut out, "+ ten own filters", &lines, detector(true)?);
+    }
     let mut random = Random(20_260_101);
     let mut log = Vec::new();
     for index in 0..LINES {
@@ -36,20 +48,61 @@ fn main() -> io::Result<()> {
         let second = START + i64::try_from(DAY * index / LINES).unwrap_or_default();
         log.push((kind, format!("{} mail01 {}", stamp(second), message(kind, &mut random)).into_bytes()));
     }
+    heading(&mut out)?;
     let all: Vec<&[u8]> = log.iter().map(|(_, line)| line.as_slice()).collect();
-    let bytes: usize = all.iter().map(|line| line.len()).sum();
-    writeln!(out, "{:24} {:>8} {:>9} {:>12} {:>8}", "lines", "share", "ns a line", "M lines/s", "events")?;
-    report(&mut out, "all", &all, all.len())?;
+    report(&mut out, &format!("{built_in} built-in"), &all, detector(false)?)?;
+    report(&mut out, "+ ten own filters", &all, detector(true)?)?;
     for kind in Kind::ALL {
         let lines: Vec<&[u8]> = log.iter().filter(|(of, _)| *of == kind).map(|(_, line)| line.as_slice()).collect();
-        report(&mut out, &format!("{kind:?}"), &lines, all.len())?;
+        report(&mut out, &format!("{kind:?}"), &lines, detector(false)?)?;
     }
-    writeln!(out, "{} lines, {} bytes each on average", all.len(), bytes / all.len())
+    for (name, lines) in longest(&mut random) {
+        report(&mut out, &name, &[lines.as_slice()], detector(false)?)?;
+    }
+    Ok(())
 }
 
-fn report(out: &mut impl io::Write, name: &str, lines: &[&[u8]], of: usize) -> io::Result<()> {
-    let filters = Filter::built_in_names().map(Filter::built_in).collect::<Result<_, _>>().map_err(io::Error::other)?;
-    let mut detector = Detector::new(filters, TimeZone::UTC);
+/// With all filters that are built in, and with those of an operator.
+fn detector(with_own: bool) -> io::Result<Detector> {
+    let mut filters =
+        Filter::built_in_names().map(Filter::built_in).collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+    let own: toml::Table = toml::from_str(OWN).map_err(io::Error::other)?;
+    for (name, filter) in own.iter().filter(|_| with_own) {
+        filters.push(Filter::parse(name, &filter.to_string()).map_err(io::Error::other)?);
+    }
+    Ok(Detector::new(filters, TimeZone::UTC))
+}
+
+/// Lines of 16 KiB, the longest that a followed file has, and of a quarter of that: the time for a byte is the same.
+fn longest(random: &mut Random) -> Vec<(String, Vec<u8>)> {
+    let noise: Vec<u8> = (0..1 << 14).map(|_| b' ' + u8::try_from(random.below(95)).unwrap_or_default()).collect();
+    let mut lines = Vec::new();
+    for (length, size) in [(1 << 12, "4 KiB"), (1 << 14, "16 KiB")] {
+        for (name, before) in [
+            ("nothing", "postfix/smtpd[1]: "),
+            ("badlogin", "cyrus/imap[1]: badlogin: [192.0.2.1] PLAIN ("),
+            ("SASL", "postfix/smtpd[1]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: "),
+        ] {
+            for shown in ["a", "[", "(", ", ", "[SASL(-1): ", ", sasl_username=", "noise"] {
+                let filler = if shown == "noise" { noise.as_slice() } else { shown.as_bytes() };
+                let mut line = format!("Oct  1 00:00:00 mail01 {before}").into_bytes();
+                line.extend(filler.iter().cycle().take(length - line.len()));
+                lines.push((format!("{size} {name} {shown}"), line));
+            }
+        }
+    }
+    lines
+}
+
+fn heading(out: &mut impl io::Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:36} {:>8} {:>7} {:>10} {:>9} {:>12} {:>8}",
+        "lines", "number", "bytes", "ns a line", "ns a byte", "M lines/s", "events"
+    )
+}
+
+fn report(out: &mut impl io::Write, name: &str, lines: &[&[u8]], mut detector: Detector) -> io::Result<()> {
     // One after the other in memory, as a reader's buffer holds them.
     let buffer = lines.concat();
     let mut rest = buffer.as_slice();
@@ -71,11 +124,13 @@ fn report(out: &mut impl io::Write, name: &str, lines: &[&[u8]], of: usize) -> i
         })
         .min()
         .unwrap_or_default();
-    let nanos_a_line = nanos / lines.len().max(1) as u128;
-    let share = 100 * lines.len() / of;
-    let per_second = lines.len() as u128 * 100_000 / nanos.max(1);
-    let per_second = format!("{}.{:02}", per_second / 100, per_second % 100);
-    writeln!(out, "{name:24} {share:>6} % {nanos_a_line:>9} {per_second:>12} {events:>8}")
+    let number = lines.len().max(1);
+    let nanos_a_line = nanos / number as u128;
+    let bytes = buffer.len() / number;
+    let hundredths = |value: u128| format!("{}.{:02}", value / 100, value % 100);
+    let a_byte = hundredths(100 * nanos / buffer.len().max(1) as u128);
+    let per_second = hundredths(number as u128 * 100_000 / nanos.max(1));
+    writeln!(out, "{name:36} {number:>8} {bytes:>7} {nanos_a_line:>10} {a_byte:>9} {per_second:>12} {events:>8}")
 }
 
 /// What this thread has used of a processor: what others use does not count.

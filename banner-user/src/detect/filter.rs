@@ -108,6 +108,25 @@ impl Filter {
         }
     }
 
+    /// Regular expressions, of which a message that tells something matches one at least.
+    pub(super) fn expressions(&self) -> Vec<String> {
+        match &self.form {
+            Form::Rules(rules) => rules.expressions().collect(),
+        }
+    }
+
+    /// The same as [`Self::find`], cheaper, of a message that is known to match these of the expressions, and no others.
+    pub(super) fn find_among(
+        &mut self,
+        expressions: impl Iterator<Item = usize>,
+        ident: Option<Ident<'_>>,
+        message: &[u8],
+    ) -> Option<Finding> {
+        match &mut self.form {
+            Form::Rules(rules) => rules.find_among(expressions, ident, message),
+        }
+    }
+
     /// Whether it reads lines of this program at all.
     pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
         match &self.form {

@@ -42,8 +42,9 @@ impl<'a> Ident<'a> {
 }
 
 fn is_tag(name: &[u8]) -> bool {
-    let graphic = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
-    (1..=IDENT_MAX).contains(&name.len()) && name.iter().all(graphic)
+    // `-`, `.`, `/` and the digits follow each other in ASCII. Without an early end the compiler compares many at once.
+    let graphic = |byte: u8| matches!(byte, b'-'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');
+    (1..=IDENT_MAX).contains(&name.len()) && name.iter().fold(true, |all, byte| all & graphic(*byte))
 }
 
 /// Whose lines a filter reads: a tag, or `*` and how the tag ends (`*/smtpd`, `*`).

@@ -10,8 +10,10 @@
 //! line.
 
 mod address;
+mod automaton;
 mod filter;
 mod ident;
+mod landmarks;
 mod logfmt;
 mod missed;
 mod pattern;
@@ -23,16 +25,17 @@ mod stamp;
 
 use jiff::tz::TimeZone;
 
+use self::{
+    automaton::Automaton,
+    prefix::Line,
+    rule::Finding,
+    stamp::{Stamp, Stamps},
+};
 pub use self::{
     filter::{Filter, FilterError},
     missed::Missed,
     pattern::PatternError,
     rule::RuleFault,
-};
-use self::{
-    prefix::Line,
-    rule::Finding,
-    stamp::{Stamp, Stamps},
 };
 use crate::{
     clock::{LogTime, WallTime},
@@ -43,7 +46,15 @@ use crate::{
 #[derive(Debug)]
 pub struct Detector {
     filters: Vec<Filter>,
+    /// The rules of all filters; none where they are too large for it.
+    automaton: Option<Automaton>,
     stamps: Stamps,
+    told: Told,
+}
+
+/// What the filters found in a line.
+#[derive(Debug, Default)]
+struct Told {
     /// What the last line told. Kept, so that no line allocates.
     events: Vec<Event>,
     /// The filter, by its place, that knew the last line as one to be ignored.
@@ -54,7 +65,8 @@ impl Detector {
     /// Stamps without a zone are read in `zone`.
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
-        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None }
+        let automaton = Automaton::compile(filters.iter().map(Filter::expressions));
+        Self { filters, automaton, stamps: Stamps::new(zone), told: Told::default() }
     }
 
     /// What a line tells: one event for each filter that knows it, in the order of the filters; mostly none. Only its first
@@ -63,28 +75,34 @@ impl Detector {
     /// A stamp without a year (RFC 3164) is taken for the time nearest to `near`: now for a followed file, the file's own time
     /// for an old one. The caller bounds the line's length (16 KiB in a followed file).
     pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
-        self.events.clear();
-        self.ignored = None;
-        let Self { filters, stamps, events, ignored } = self;
+        let Self { filters, automaton, stamps, told } = self;
+        told.events.clear();
+        told.ignored = None;
         let Some(Line { stamp, ident, message, .. }) = prefix::parse(first_physical_line(line)) else { return &[] };
-        let mut at = None;
-        for (index, filter) in filters.iter_mut().enumerate() {
-            let Some(finding) = filter.find(ident, message) else { continue };
-            if finding == Finding::Ignored {
-                ignored.get_or_insert(index);
-                continue;
+        let mut at = || stamps.resolve(stamp, near);
+        match automaton.as_mut().and_then(|automaton| automaton.matching(message)) {
+            Some(rules) => {
+                for rules in rules.chunk_by(|one, next| one.filter == next.filter) {
+                    let Some(first) = rules.first() else { continue };
+                    let Some(filter) = filters.get_mut(first.filter) else { continue };
+                    let finding = filter.find_among(rules.iter().map(|rule| rule.rule), ident, message);
+                    told.tell(finding, first.filter, filter, &mut at);
+                }
             }
-            at = at.or_else(|| stamps.resolve(stamp, near));
-            let Some(at) = at else { return &[] };
-            events.extend(event(finding, filter.name(), at));
+            None => {
+                for (place, filter) in filters.iter_mut().enumerate() {
+                    let finding = filter.find(ident, message);
+                    told.tell(finding, place, filter, &mut at);
+                }
+            }
         }
-        &self.events
+        &told.events
     }
 
     /// The filter that knew the last line as one to be ignored.
     #[must_use]
     pub fn ignored_by(&self) -> Option<&FilterName> {
-        self.filters.get(self.ignored?).map(Filter::name)
+        self.filters.get(self.told.ignored?).map(Filter::name)
     }
 
     /// When a line was written, whether any filter knows it or not; a stamp without a year as in [`Self::handle`]. None where it has
@@ -97,6 +115,17 @@ impl Detector {
     /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
     pub fn why_missed(&mut self, line: &[u8], near: WallTime) -> Missed {
         missed::why(&mut self.filters, &mut self.stamps, first_physical_line(line), near)
+    }
+}
+
+impl Told {
+    fn tell(&mut self, finding: Option<Finding>, place: usize, filter: &Filter, at: impl FnOnce() -> Option<LogTime>) {
+        let Some(finding) = finding else { return };
+        if finding == Finding::Ignored {
+            self.ignored.get_or_insert(place);
+        } else if let Some(at) = at() {
+            self.events.extend(event(finding, filter.name(), at));
+        }
     }
 }
 
@@ -116,3 +145,6 @@ fn event(finding: Finding, filter: &FilterName, at: LogTime) -> Option<Event> {
 fn first_physical_line(line: &[u8]) -> &[u8] {
     memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,14 +13,17 @@
 //! `(?P<user>...)` and `(?P<address>...)` may be named, to say more narrowly than the tag what stands there. Matching is
 //! several times cheaper where at every byte only one way goes on (`[^ ]+ ` rather than `.* `).
 
-use regex::bytes::{CaptureLocations, Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
+use regex_automata::{nfa::thompson, util::syntax};
+
+use super::landmarks::Landmarks;
 
 /// The longest pattern, in bytes.
 const PATTERN_MAX: usize = 2048;
 /// What one compiled pattern may take of memory, in bytes; as much again for what matching caches.
-const COMPILED_MAX: usize = 1 << 20;
+pub(super) const COMPILED_MAX: usize = 1 << 20;
 /// The same for all patterns of a filter together.
-const SET_MAX: usize = 8 << 20;
+pub(super) const SET_MAX: usize = 8 << 20;
 
 /// The most failures that one line is believed to tell of.
 const COUNT_MAX: u16 = 100;
@@ -59,6 +62,14 @@ pub(super) struct Pattern {
     regex: Regex,
     /// Kept, so that matching allocates nothing.
     locations: CaptureLocations,
+    /// For texts that are known to match.
+    landmarks: Option<Landmarks>,
+    groups: Groups,
+}
+
+/// The groups of the tags.
+#[derive(Clone, Copy, Debug)]
+struct Groups {
     address: Option<usize>,
     user: Option<usize>,
     count: Option<usize>,
@@ -116,7 +127,9 @@ impl Pattern {
         if regex.captures_len() != 1 + [address, user, count, session].iter().flatten().count() {
             return Err(PatternError::Captures);
         }
-        Ok(Self { expression: expanded, locations: regex.capture_locations(), regex, address, user, count, session })
+        let groups = Groups { address, user, count, session };
+        let (locations, landmarks) = (regex.capture_locations(), Landmarks::of(&expanded));
+        Ok(Self { expression: expanded, regex, locations, landmarks, groups })
     }
 
     /// The regular expression that it stands for, not anchored.
@@ -126,64 +139,75 @@ impl Pattern {
 
     /// Whether the pattern captures an address.
     pub(super) fn has_address(&self) -> bool {
-        self.address.is_some()
+        self.groups.address.is_some()
     }
 
     /// Whether the pattern captures a user.
     pub(super) fn has_user(&self) -> bool {
-        self.user.is_some()
+        self.groups.user.is_some()
     }
 
     /// Whether the pattern captures how often something happened.
     pub(super) fn has_count(&self) -> bool {
-        self.count.is_some()
+        self.groups.count.is_some()
     }
 
     /// Whether the pattern captures a session.
     pub(super) fn has_session(&self) -> bool {
-        self.session.is_some()
+        self.groups.session.is_some()
     }
 
     /// Matches the whole of a text.
     pub(super) fn captures<'a>(&mut self, text: &'a [u8]) -> Option<Captured<'a>> {
         self.regex.captures_read(&mut self.locations, text)?;
-        let group = |index: Option<usize>| {
-            let (start, end) = self.locations.get(index?)?;
+        Some(self.groups.captured(text, |group| self.locations.get(group)))
+    }
+
+    /// The same, cheaper, of a text that is known to match.
+    pub(super) fn captures_of_match<'a>(&mut self, text: &'a [u8]) -> Option<Captured<'a>> {
+        if let Some(landmarks) = &mut self.landmarks
+            && landmarks.find(text)
+        {
+            return Some(self.groups.captured(text, |group| landmarks.get(group)));
+        }
+        self.captures(text)
+    }
+}
+
+impl Groups {
+    /// What stands where the groups are told to be.
+    fn captured<'a>(&self, text: &'a [u8], place: impl Fn(usize) -> Option<(usize, usize)>) -> Captured<'a> {
+        let tag = |group: Option<usize>| {
+            let (start, end) = place(group?)?;
             text.get(start..end)
         };
-        Some(Captured {
-            address: group(self.address),
-            user: group(self.user),
-            count: group(self.count),
-            session: group(self.session),
-        })
+        Captured {
+            address: tag(self.address),
+            user: tag(self.user),
+            count: tag(self.count),
+            session: tag(self.session),
+        }
     }
 }
 
-/// Several patterns, matched in one pass.
-#[derive(Debug)]
-pub(super) struct PatternSet(RegexSet);
-
-impl PatternSet {
-    /// Takes what [`Pattern::expression`] gives, and any other regular expression.
-    pub(super) fn compile(expressions: impl IntoIterator<Item = String>) -> Result<Self, PatternError> {
-        RegexSetBuilder::new(expressions.into_iter().map(|expression| whole(&expression)))
-            .unicode(false)
-            .dot_matches_new_line(true)
-            .size_limit(SET_MAX)
-            .dfa_size_limit(SET_MAX)
-            .build()
-            .map(Self)
-            .map_err(|error| PatternError::Syntax(error.to_string()))
-    }
-
-    /// The indices of the patterns that match the whole of a text, in their order.
-    pub(super) fn matches(&self, text: &[u8]) -> impl Iterator<Item = usize> {
-        self.0.matches(text).into_iter()
-    }
+/// Whether the patterns of a filter are worth the memory that they take together.
+pub(super) fn check_size(expressions: impl IntoIterator<Item = String>) -> Result<(), PatternError> {
+    let expressions: Vec<_> = expressions.into_iter().map(|expression| whole(&expression)).collect();
+    thompson::Compiler::new()
+        .syntax(syntax())
+        .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(SET_MAX)))
+        .build_many(&expressions)
+        .map(drop)
+        .map_err(|error| PatternError::Syntax(error.to_string()))
 }
 
-fn whole(expression: &str) -> String {
+/// How all patterns are read: bytes, not characters; `.` is any of them.
+pub(super) fn syntax() -> syntax::Config {
+    syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true)
+}
+
+/// The expression, for all of a text.
+pub(super) fn whole(expression: &str) -> String {
     format!(r"\A(?:{expression})\z")
 }
 
@@ -227,14 +251,6 @@ mod tests {
         {
             assert_eq!(captured(pattern, text.as_bytes()), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_set_tells_all_that_match_in_their_order() {
-        let expressions = ["a.*", "b", ".*c"].map(str::to_owned);
-        let set = PatternSet::compile(expressions).unwrap();
-        assert_eq!(set.matches(b"ac").collect::<Vec<_>>(), [0, 2]);
-        assert_eq!(set.matches(b"xb").count(), 0);
     }
 
     #[test]

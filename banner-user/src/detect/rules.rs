@@ -38,8 +38,8 @@ use serde::Deserialize;
 use super::{
     filter::FilterError,
     ident::{Ident, IdentPattern},
-    pattern::PatternSet,
-    rule::{Finding, Matched, Rule, RuleFault, Start, WrittenRule},
+    pattern::check_size,
+    rule::{Finding, Matched, Rule, RuleFault, WrittenRule},
     sessions::Sessions,
 };
 
@@ -51,11 +51,7 @@ pub(super) struct Rules {
     bare: bool,
     /// What stands in a user's place where there is none.
     nobody: Vec<String>,
-    /// How the rules' messages start, each start once.
-    starts: Vec<Start>,
     rules: Vec<Rule>,
-    /// All rules in one pass: which of them may match.
-    candidates: PatternSet,
     sessions: Sessions,
 }
 
@@ -70,18 +66,13 @@ impl Rules {
         let rules: Vec<_> = rules
             .map(|(index, rule)| Rule::compile(rule).map_err(|reason| fault(index, reason)))
             .collect::<Result<_, _>>()?;
-        let candidates = PatternSet::compile(rules.iter().map(Rule::expression))
+        check_size(rules.iter().map(Rule::expression))
             .map_err(|error| FilterError::TooLarge { name: name.to_owned(), error })?;
-        let mut starts: Vec<_> = rules.iter().map(|rule| rule.start().clone()).collect();
-        starts.sort_unstable();
-        starts.dedup();
         let mut compiled = Self {
             idents: written.ident,
             bare: written.bare,
             nobody: written.nobody,
-            starts,
             rules,
-            candidates,
             sessions: Sessions::default(),
         };
         for (index, example) in examples.iter().enumerate() {
@@ -102,22 +93,40 @@ impl Rules {
         }
     }
 
-    /// What a message says.
+    /// The regular expressions of the rules, in their order.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = String> {
+        self.rules.iter().map(Rule::expression)
+    }
+
+    /// What a message says. Asks one rule after the other.
     pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
-        // Nearly all lines end here.
-        if !self.starts.iter().any(|start| start.rest(message).is_some()) || !self.reads(ident) {
+        if !self.reads(ident) {
             return None;
         }
         let (_, matched) = self.decide(message)?;
         self.sessions.join(matched)
     }
 
+    /// What a message says that is known to match the expressions of these rules, and of no others.
+    pub(super) fn find_among(
+        &mut self,
+        mut rules: impl Iterator<Item = usize>,
+        ident: Option<Ident<'_>>,
+        message: &[u8],
+    ) -> Option<Finding> {
+        if !self.reads(ident) {
+            return None;
+        }
+        let nobody = &self.nobody;
+        let matched = rules.find_map(|index| self.rules.get_mut(index)?.find_in_match(message, nobody))?;
+        self.sessions.join(matched)
+    }
+
     /// The first rule that matches, by its index, and what it says.
     fn decide(&mut self, message: &[u8]) -> Option<(usize, Matched)> {
         let nobody = &self.nobody;
-        self.candidates
-            .matches(message)
-            .find_map(|index| Some((index, self.rules.get_mut(index)?.find(message, nobody)?)))
+        let rules = self.rules.iter_mut().enumerate();
+        rules.map(|(index, rule)| Some((index, rule.find(message, nobody)?))).find_map(|decided| decided)
     }
 }
 

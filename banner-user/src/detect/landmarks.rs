@@ -1,0 +1,224 @@
+//! Where the tags of a pattern stand in a text that is known to match it, told by the bytes around them.
+//!
+//! `<NAME>\[<ADDR>\]: gave up after .*` needs no second pass over a text that matches: a name has no `[`, so the address starts
+//! behind the first one; an address has no `]`, so it ends before the next; what follows does not matter. Not every pattern is
+//! like that (`<USER> failed`: a user may hold anything, also ` failed`), and of those the regex has to tell.
+
+use regex_automata::util::syntax::parse_with;
+use regex_syntax::hir::{Class, Hir, HirKind, Literal, Repetition};
+
+use super::pattern::syntax;
+
+/// The way through a text from its start to its last tag.
+#[derive(Debug)]
+pub(super) struct Landmarks {
+    steps: Vec<Step>,
+    /// Where each group stood in the last text, from and to.
+    places: Vec<Option<(usize, usize)>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// So many bytes on.
+    Skip(usize),
+    /// To the first of this byte, and from it so many bytes on.
+    Find(u8, usize),
+    /// Over this group, to the first of this byte; without one to the end of the text.
+    Group(usize, Option<u8>),
+    /// Here the text may end.
+    MayEnd,
+}
+
+impl Landmarks {
+    /// None where a tag is not told by the bytes around it.
+    pub(super) fn of(expression: &str) -> Option<Self> {
+        let pattern = parse_with(expression, &syntax()).ok()?;
+        let mut survey = Survey { steps: Vec::new(), passed: Bytes::none() };
+        survey.part(&pattern, None, true)?;
+        let is_group = |step: &Step| matches!(step, Step::Group(..));
+        survey.steps.truncate(survey.steps.iter().rposition(is_group).map_or(0, |last| last + 1));
+        Some(Self { steps: survey.steps, places: vec![None; 1 + pattern.properties().explicit_captures_len()] })
+    }
+
+    /// Goes the way through a text that matches the pattern. False where it turns out that it does not.
+    pub(super) fn find(&mut self, text: &[u8]) -> bool {
+        self.places.fill(None);
+        let mut at = 0;
+        let mut may_end = false;
+        for step in &self.steps {
+            let Some(rest) = text.get(at..) else { return may_end };
+            let on = match *step {
+                Step::Skip(length) => Some(length),
+                Step::Find(byte, length) => memchr::memchr(byte, rest).map(|found| found + length),
+                Step::Group(group, until) => {
+                    let length = until.map_or(Some(rest.len()), |byte| memchr::memchr(byte, rest));
+                    if let (Some(place), Some(length)) = (self.places.get_mut(group), length) {
+                        *place = Some((at, at + length));
+                    }
+                    length
+                }
+                Step::MayEnd if rest.is_empty() => return true,
+                Step::MayEnd => {
+                    may_end = true;
+                    Some(0)
+                }
+            };
+            let Some(on) = on else { return may_end };
+            at += on;
+        }
+        true
+    }
+
+    /// Where a group of the pattern stood in the last text, from and to.
+    pub(super) fn get(&self, group: usize) -> Option<(usize, usize)> {
+        *self.places.get(group)?
+    }
+}
+
+/// The way so far, while a pattern is walked along.
+struct Survey {
+    steps: Vec<Step>,
+    /// What bytes may stand between where the steps lead and the part that comes next; none if it is just there.
+    passed: Bytes,
+}
+
+impl Survey {
+    /// Walks along a part of the pattern, before the part `next`; `last` if the pattern ends with it.
+    fn part(&mut self, part: &Hir, next: Option<&Hir>, last: bool) -> Option<()> {
+        let has_group = part.properties().explicit_captures_len() > 0;
+        match part.kind() {
+            HirKind::Concat(parts) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let next = parts.get(index + 1);
+                    self.part(part, next, last && next.is_none())?;
+                }
+            }
+            HirKind::Literal(Literal(bytes)) => self.literal(bytes),
+            HirKind::Capture(group) => {
+                let until = match next.map(Hir::kind) {
+                    Some(HirKind::Literal(Literal(next))) => Some(*next.first()?),
+                    Some(_) => return None,
+                    None => None,
+                };
+                let bytes = Bytes::of(&group.sub);
+                if !self.passed.is_empty() || until.map_or(!last, |until| bytes.has(until)) {
+                    return None;
+                }
+                self.steps.push(Step::Group(usize::try_from(group.index).ok()?, until));
+            }
+            // What is there once or not at all, at the end: it is there if there is more of the text.
+            HirKind::Repetition(Repetition { min: 0, max: Some(1), sub, .. })
+                if has_group && last && sub.properties().minimum_len() > Some(0) =>
+            {
+                self.steps.push(Step::MayEnd);
+                self.part(sub, None, true)?;
+            }
+            _ if has_group => return None,
+            _ => self.passed.add(&Bytes::of(part)),
+        }
+        Some(())
+    }
+
+    /// These bytes come next: told by the first of them that stands nowhere before.
+    fn literal(&mut self, literal: &[u8]) {
+        if self.passed.is_empty() {
+            self.steps.push(Step::Skip(literal.len()));
+            return;
+        }
+        for (index, byte) in literal.iter().enumerate() {
+            if !self.passed.has(*byte) {
+                self.steps.push(Step::Find(*byte, literal.len() - index));
+                self.passed = Bytes::none();
+                return;
+            }
+        }
+    }
+}
+
+/// A set of bytes.
+struct Bytes([bool; 256]);
+
+impl Bytes {
+    fn none() -> Self {
+        Self([false; 256])
+    }
+
+    /// Those that a text which matches can hold.
+    fn of(part: &Hir) -> Self {
+        let mut bytes = Self::none();
+        match part.kind() {
+            HirKind::Empty | HirKind::Look(_) => {}
+            HirKind::Literal(Literal(literal)) => literal.iter().for_each(|byte| bytes.insert(*byte..=*byte)),
+            HirKind::Class(Class::Bytes(class)) => {
+                class.iter().for_each(|range| bytes.insert(range.start()..=range.end()));
+            }
+            HirKind::Class(Class::Unicode(_)) => bytes.insert(0..=255),
+            HirKind::Repetition(repetition) => bytes = Self::of(&repetition.sub),
+            HirKind::Capture(group) => bytes = Self::of(&group.sub),
+            HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+                parts.iter().for_each(|part| bytes.add(&Self::of(part)));
+            }
+        }
+        bytes
+    }
+
+    fn insert(&mut self, range: std::ops::RangeInclusive<u8>) {
+        let range = usize::from(*range.start())..=usize::from(*range.end());
+        self.0.get_mut(range).into_iter().flatten().for_each(|is_in| *is_in = true);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(is_in, other)| *is_in |= other);
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.0.get(usize::from(byte)).is_some_and(|is_in| *is_in)
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.0.contains(&true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_stand_where_no_other_way_through_the_text_could_put_them() {
+        for (expression, text, places) in [
+            (r"[a-z.]+\[([0-9.]+)\]: .*", "a.b[192.0.2.1]: [192.0.2.9]", &[Some("192.0.2.1")][..]),
+            (r"(?:[a-z]+ )?\[([0-9.]+)\] x", "[192.0.2.1] x", &[Some("192.0.2.1")]),
+            (r"(?:[a-z]+ )?\[([0-9.]+)\] x", "a [192.0.2.1] x", &[Some("192.0.2.1")]),
+            (r"([0-9.]+), a=[a-z]*, b=(.*)", "192.0.2.1, a=x, b=, b=", &[Some("192.0.2.1"), Some(", b=")]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x z, y=", &[Some("")]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x z", &[None]),
+            (r"x(?: [a-z]*(?:, y=(.*))?)?", "x", &[None]),
+            (r"x(?:y(.*))?", "x", &[None]),
+            (r"a+b[a-c]*", "aabc", &[]),
+        ] {
+            let mut landmarks = Landmarks::of(expression).unwrap_or_else(|| panic!("{expression}"));
+            assert!(landmarks.find(text.as_bytes()), "{expression} {text}");
+            for (index, place) in places.iter().enumerate() {
+                let found = landmarks.get(index + 1).map(|(from, to)| &text[from..to]);
+                assert_eq!(found, *place, "{expression} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_bytes_around_a_tag_do_not_tell_is_left_to_the_regex() {
+        for expression in [
+            r".*\[([0-9.]+)\]",
+            r"(.*) failed",
+            r"([0-9.]+)(?::[0-9]+)?",
+            r"[a-z]*([a-z]+)",
+            r"(?:a=(.*)|b)",
+            r"(?:a=([a-z]*))? x",
+            r"x(?:(.*))?",
+            r"(?:a=([a-z]*),)+",
+        ] {
+            assert!(Landmarks::of(expression).is_none(), "{expression}");
+        }
+    }
+}

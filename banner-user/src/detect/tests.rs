@@ -1,0 +1,192 @@
+use std::path::Path;
+
+use proptest::{prelude::*, sample::Index};
+
+use super::*;
+
+/// Filters whose patterns are unlike the built-in ones.
+const OWN: [&str; 4] = [
+    r"
+ident = ['*']
+nobody = ['x']
+[[rule]]
+kind = 'failure'
+start = ''
+pattern = '(?:[a-z]+, )?<NAME>=<ADDR>(?: [a-z]*(?:, user=<USER>)?)?'
+example = 'ab, client=192.0.2.1 for, user=bob'
+[[rule]]
+kind = 'failure'
+start = ''
+pattern = '<USER> failed <COUNT> times from <ADDR>.*'
+example = 'bob failed 3 times from 192.0.2.1 today'
+",
+    r"
+ident = ['*']
+bare = true
+[[rule]]
+kind = 'ignore'
+start = '*: '
+pattern = '.*health check.*'
+example = 'a1: a health check'
+[[rule]]
+kind = 'failure'
+start = '*: '
+pattern = '(?:user=(?P<user>[^,]*), )?from <ADDR>'
+example = 'a1: user=bob, from 192.0.2.1'
+",
+    r"
+ident = ['*']
+bare = true
+[[rule]]
+kind = 'session'
+start = ''
+pattern = '<SESSION> opened by <ADDR>\.'
+example = 'a1 opened by 192.0.2.1.'
+[[rule]]
+kind = 'failure'
+start = ''
+pattern = '<SESSION> failed'
+example = 'a1 failed'
+",
+    r#"
+ident = ['*']
+[[rule]]
+kind = 'failure'
+event = 'login'
+fields = { from = '\[<ADDR>\]', user = '<USER>' }
+example = 'event=login user="a b" from=[192.0.2.1]'
+"#,
+];
+
+/// The texts of all filters, by name.
+fn texts() -> Vec<(String, String)> {
+    let built_in = Filter::built_in_names().map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("filters/{name}.toml"));
+        (name.to_owned(), std::fs::read_to_string(path).unwrap())
+    });
+    let own = OWN.iter().enumerate().map(|(index, text)| (format!("own-{index}"), (*text).to_owned()));
+    built_in.chain(own).collect()
+}
+
+fn detector() -> Detector {
+    let filters = texts().iter().map(|(name, text)| Filter::parse(name, text).unwrap()).collect();
+    Detector::new(filters, TimeZone::UTC)
+}
+
+/// What stands before the message, for each program that a filter names, and nobody.
+fn prefixes() -> Vec<String> {
+    let idents = texts().into_iter().flat_map(|(_, text)| {
+        let filter: toml::Table = toml::from_str(&text).unwrap();
+        filter["ident"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|ident| ident.as_str().unwrap().replace('*', "a"))
+            .collect::<Vec<_>>()
+    });
+    let mut prefixes: Vec<_> = idents.map(|ident| format!("Nov 22 10:00:00 mail {ident}[1]: ")).collect();
+    prefixes.push("2026-11-22 10:00:00 ".to_owned());
+    prefixes.sort();
+    prefixes.dedup();
+    prefixes
+}
+
+fn examples() -> Vec<Vec<u8>> {
+    let examples = texts().into_iter().flat_map(|(_, text)| {
+        let filter: toml::Table = toml::from_str(&text).unwrap();
+        let rules = filter["rule"].as_array().unwrap();
+        rules.iter().map(|rule| rule["example"].as_str().unwrap().as_bytes().to_vec()).collect::<Vec<_>>()
+    });
+    examples.collect()
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Insert(Index, Vec<u8>),
+    /// A piece of another example.
+    Splice(Index, Index, Index, Index),
+    Cut(Index, Index),
+    Repeat(Index, Index),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let piece = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 1..4),
+        "[ ,:;=()<>\\[\\]\"]{1,3}".prop_map(String::into_bytes),
+        "[0-9A-Fa-f:.]{1,50}".prop_map(String::into_bytes),
+        "[a-zA-Z0-9]{1,40}".prop_map(String::into_bytes),
+    ];
+    prop_oneof![
+        (any::<Index>(), piece).prop_map(|(at, piece)| Edit::Insert(at, piece)),
+        any::<[Index; 4]>().prop_map(|[at, other, from, to]| Edit::Splice(at, other, from, to)),
+        any::<[Index; 2]>().prop_map(|[from, to]| Edit::Cut(from, to)),
+        any::<[Index; 2]>().prop_map(|[from, to]| Edit::Repeat(from, to)),
+    ]
+}
+
+fn edited(mut message: Vec<u8>, edits: &[Edit], examples: &[Vec<u8>]) -> Vec<u8> {
+    let range = |one: &Index, other: &Index, length: usize| {
+        let (one, other) = (one.index(length + 1), other.index(length + 1));
+        one.min(other)..one.max(other)
+    };
+    for edit in edits {
+        let length = message.len();
+        match edit {
+            Edit::Insert(at, piece) => {
+                let at = at.index(length + 1);
+                message.splice(at..at, piece.iter().copied());
+            }
+            Edit::Splice(at, other, from, to) => {
+                let (at, other) = (at.index(length + 1), other.get(examples));
+                message.splice(at..at, other[range(from, to, other.len())].iter().copied());
+            }
+            Edit::Cut(from, to) => drop(message.drain(range(from, to, length))),
+            Edit::Repeat(from, to) => {
+                let range = range(from, to, length);
+                let piece = message[range.clone()].to_vec();
+                message.splice(range.end..range.end, piece);
+            }
+        }
+    }
+    message
+}
+
+/// With the automaton, and without it every rule by its own regular expression, in order.
+struct Both {
+    quick: Detector,
+    plain: Detector,
+}
+
+impl Both {
+    fn new() -> Self {
+        let quick = detector();
+        assert!(quick.automaton.is_some());
+        Self { quick, plain: Detector { automaton: None, ..detector() } }
+    }
+
+    fn agree(&mut self, line: &[u8]) -> usize {
+        let near = WallTime(1_795_344_000_000_000);
+        let quick = self.quick.handle(line, near).to_vec();
+        assert_eq!(quick, self.plain.handle(line, near), "{}", line.escape_ascii());
+        assert_eq!(self.quick.ignored_by(), self.plain.ignored_by(), "{}", line.escape_ascii());
+        quick.len()
+    }
+}
+
+#[test]
+fn the_automaton_finds_what_the_rules_find_one_by_one() {
+    let (examples, prefixes) = (examples(), prefixes());
+    let mut both = Both::new();
+    let told: usize = examples.iter().map(|example| both.agree(&[prefixes[1].as_bytes(), example].concat())).sum();
+    assert!(told > 0, "the prefix is one that filters read");
+    let edits = proptest::collection::vec(edit(), 0..4);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(3_000));
+    let both = std::cell::RefCell::new(both);
+    runner
+        .run(&(any::<Index>(), any::<Index>(), edits), |(prefix, example, edits)| {
+            let message = edited(example.get(&examples).clone(), &edits, &examples);
+            both.borrow_mut().agree(&[prefix.get(&prefixes).as_bytes(), &message].concat());
+            Ok(())
+        })
+        .unwrap();
+}
