@@ -10,6 +10,7 @@
 //! line.
 
 mod address;
+mod ambiguity;
 mod filter;
 mod ident;
 mod logfmt;
@@ -24,6 +25,7 @@ mod stamp;
 use jiff::tz::TimeZone;
 
 pub use self::{
+    ambiguity::Ambiguity,
     filter::{Filter, FilterError},
     missed::Missed,
     pattern::PatternError,

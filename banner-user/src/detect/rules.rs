@@ -36,6 +36,7 @@
 use serde::Deserialize;
 
 use super::{
+    ambiguity::Description,
     filter::FilterError,
     ident::{Ident, IdentPattern},
     pattern::PatternSet,
@@ -92,6 +93,26 @@ impl Rules {
             }
         }
         Ok(compiled)
+    }
+
+    /// Sees that no text of a client is read as what is decisive. The name is for errors.
+    pub(super) fn check(&self, name: &str) -> Result<(), FilterError> {
+        let fault = |index, reason| {
+            let fault = RuleFault::Ambiguous(reason);
+            FilterError::Rule { name: name.to_owned(), rule: index + 1, fault }
+        };
+        let mut earlier: Vec<(usize, Description)> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            for description in rule.descriptions().map_err(|reason| fault(index, reason))? {
+                description.check().map_err(|reason| fault(index, reason))?;
+                for (other_index, other) in &earlier {
+                    description.check_beside(other, other_index + 1).map_err(|reason| fault(index, reason))?;
+                    other.check_beside(&description, index + 1).map_err(|reason| fault(*other_index, reason))?;
+                }
+                earlier.push((index, description));
+            }
+        }
+        Ok(())
     }
 
     /// Whether they are about lines of this program; none stands for a server that wrote the line itself.
