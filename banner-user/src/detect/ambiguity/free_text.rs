@@ -17,13 +17,11 @@ fn loosened_in(expression: &Hir, repeats: bool) -> Hir {
         HirKind::Class(class) if repeats && is_free(class) => any_text(),
         HirKind::Class(_) => expression.clone(),
         HirKind::Repetition(repetition) => {
-            let repeats = repeats || is_plural(repetition);
-            match repetition.sub.kind() {
-                HirKind::Class(class) if repeats && is_free(class) => any_text(),
-                _ => Hir::repetition(Repetition {
-                    sub: Box::new(loosened_in(&repetition.sub, repeats)),
-                    ..repetition.clone()
-                }),
+            let sub = loosened_in(&repetition.sub, repeats || is_plural(repetition));
+            if sub == any_text() {
+                sub
+            } else {
+                Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() })
             }
         }
         HirKind::Capture(capture) => match capture.name.as_deref() {

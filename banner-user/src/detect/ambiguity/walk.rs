@@ -109,18 +109,15 @@ impl<'a> Walk<'a> {
         }
         text.reverse();
         pairs.reverse();
-        let phases: Vec<_> = pairs.iter().filter_map(|pair| self.nodes(*pair)).collect();
-        Witness {
-            text,
-            read: span(phases.iter().map(|(reader, _)| reader.phase)),
-            written: span(phases.iter().map(|(_, writer)| writer.phase)),
-        }
+        let nodes = pairs.iter().filter_map(|pair| self.nodes(*pair));
+        let (read, written): (Vec<_>, Vec<_>) = nodes.map(|(reader, writer)| (reader.phase, writer.phase)).unzip();
+        Witness { text, read: span(&read), written: span(&written) }
     }
 }
 
 /// From the phases before each byte and at the end.
-fn span(phases: impl Iterator<Item = Phase> + Clone) -> Option<Span> {
-    let first = |wanted| phases.clone().position(|phase| phase >= wanted);
+fn span(phases: &[Phase]) -> Option<Span> {
+    let first = |wanted| phases.iter().position(|phase| *phase >= wanted);
     Some(Span { start: first(Phase::Inside)?, end: first(Phase::After)? })
 }
 
