@@ -63,7 +63,11 @@ impl Place {
         let line_from = line_from.strip_suffix(b"\r").unwrap_or(line_from);
         let (inside, after) = line_from.split_at(span.len().min(line_from.len()));
 
-        let escaped = |bytes: &[u8]| Escaped(bytes).to_string();
+        // A backslash stays single: the patterns of filters are full of them.
+        let escaped = |bytes: &[u8]| -> String {
+            let parts: Vec<_> = bytes.split(|byte| *byte == b'\\').map(|part| Escaped(part).to_string()).collect();
+            parts.join("\\")
+        };
         let (shown_before, shown_inside) = (escaped(line_before), escaped(inside));
         let (offset, length) = (shown_before.chars().count(), shown_inside.chars().count());
         let whole = format!("{shown_before}{shown_inside}{}", escaped(after));

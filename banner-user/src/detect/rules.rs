@@ -89,7 +89,10 @@ impl Rules {
             match compiled.decide(example.as_bytes()) {
                 Some((first, _)) if first == index => {}
                 Some((first, _)) => return Err(fault(index, RuleFault::ExampleTaken(first + 1))),
-                None => return Err(fault(index, RuleFault::ExampleMissed)),
+                // What is not certain may be the very reason.
+                None => {
+                    return Err(compiled.check(name).err().unwrap_or_else(|| fault(index, RuleFault::ExampleMissed)));
+                }
             }
         }
         Ok(compiled)

@@ -97,8 +97,13 @@ impl Ambiguity {
             Self::TwoReadings { tag, .. } => {
                 format!("say more narrowly what stands before {tag} and behind it: fixed text, <NAME>, [0-9]+")
             }
-            Self::FreeText { tag, .. } | Self::OtherRule { tag, .. } => {
+            Self::FreeText { tag, .. } => {
                 format!("have only fixed text, <NAME> or [0-9]+ before {tag}, or only such from it to the end")
+            }
+            Self::OtherRule { tag, .. } => {
+                format!(
+                    "in both rules have only fixed text or <NAME> before {tag}, or in both only such from it to the end"
+                )
             }
             Self::AnyStart => {
                 "say how the message starts: in `start`, or by fixed text, <NAME> or <SESSION>".to_owned()
