@@ -23,13 +23,13 @@ fn catalogue(directory: &TempDir) -> Catalogue {
 }
 
 /// What is said, with paths from the directory on.
-fn said(directory: &TempDir, text: impl ToString) -> String {
+fn said(directory: &TempDir, text: &impl ToString) -> String {
     text.to_string().replace(&format!("{}/", directory.path().display()), "")
 }
 
 /// What is said of a filter.
 fn refused(directory: &TempDir, name: &str) -> String {
-    said(directory, catalogue(directory).filter(name).unwrap_err())
+    said(directory, &catalogue(directory).filter(name).unwrap_err())
 }
 
 fn checked(directory: &TempDir, config: &Config) -> Vec<String> {
@@ -132,7 +132,7 @@ fn only_the_filters_of_jails_are_loaded_and_all_are_checked() {
     assert!(idle.starts_with("warning: no enabled jail uses the filter `idle`\n"), "{idle}");
 
     let config = jail(&["broken"]);
-    let said = said(&directory, catalogue(&directory).detector(&config).unwrap_err());
+    let said = said(&directory, &catalogue(&directory).detector(&config).unwrap_err());
     assert_eq!(said, *broken);
     // Without a configuration nobody knows which are used.
     assert_eq!(catalogue(&directory).check(None).len(), 1);
@@ -187,6 +187,7 @@ fn the_example_of_the_readme_works_and_without_its_end_is_refused_as_it_says() {
     assert_ne!(without_end, example);
     fs::write(directory.path().join(DIRECTORY).join("sshd.toml"), without_end).unwrap();
     let said = refused(&directory, "sshd");
-    let shown = error.lines().find_map(|line| line.strip_prefix("    error: ")).unwrap().strip_suffix("or as ...").unwrap();
+    let shown =
+        error.lines().find_map(|line| line.strip_prefix("    error: ")).unwrap().strip_suffix("or as ...").unwrap();
     assert!(said.starts_with(&format!("error: {shown}")), "{said}");
 }

@@ -28,10 +28,9 @@ impl Platform for System {
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         log::start();
         super::run(config, path).map_err(|error| {
-            let error = match error {
-                DaemonError::Filter(error) => return Errors::from(error).into(),
-                other => other,
-            };
+            if let DaemonError::Filter(error) = &error {
+                return Errors::from(error.clone()).into();
+            }
             let sentence = match &error {
                 DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => in_full(error),
                 DaemonError::Socket(_)
