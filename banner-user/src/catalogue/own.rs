@@ -41,10 +41,20 @@ impl OwnFilter {
         let file = (path.clone(), text(path)?);
         check_toml(&file)?;
         let (path, text) = file;
-        Filter::parse(name, &text).and_then(|filter| filter.check().map(|()| filter)).map_err(|wrong| {
-            let place = place(&text, &wrong).map(|span| Place::new(path, text.as_bytes(), span));
-            error(problem(name, &wrong), place)
-        })
+        let diagnostic = |wrong: FilterError| {
+            let place = place(&text, &wrong).map(|span| Place::new(path.clone(), text.as_bytes(), span));
+            Diagnostic { severity: Severity::Error, problem: problem(name, &wrong), place }
+        };
+        let filter = Filter::parse(name, &text).map_err(|wrong| Errors::from(diagnostic(wrong)))?;
+        let mut faults = filter.check().into_iter().map(diagnostic);
+        match faults.next() {
+            None => Ok(filter),
+            Some(first) => {
+                let mut errors = Errors::from(first);
+                faults.for_each(|fault| errors.push(fault));
+                Err(errors)
+            }
+        }
     }
 }
 
@@ -57,6 +67,9 @@ fn problem(name: &str, error: &FilterError) -> Problem {
     let (fault, remedy) = match error {
         FilterError::Unknown { .. } => (error.to_string(), String::new()),
         FilterError::Syntax { error, .. } => (error.message().to_owned(), String::new()),
+        FilterError::TooManyRules { most, .. } => {
+            (format!("it has more than {most} rules"), "split it into several filters".to_owned())
+        }
         FilterError::TooLarge { error, .. } => (format!("all rules together: {error}"), String::new()),
         FilterError::Rule { rule, fault, .. } => match fault {
             RuleFault::Pattern { error, .. } => (format!("rule {rule}: {error}"), String::new()),
@@ -80,7 +93,7 @@ fn place(text: &str, error: &FilterError) -> Option<Range<usize>> {
     let (rule, fault) = match error {
         FilterError::Syntax { error, .. } => return error.span(),
         FilterError::Rule { rule, fault, .. } => (rule, fault),
-        FilterError::Unknown { .. } | FilterError::TooLarge { .. } => return None,
+        FilterError::Unknown { .. } | FilterError::TooLarge { .. } | FilterError::TooManyRules { .. } => return None,
     };
     let document = DeTable::parse(text).ok()?;
     let DeValue::Array(rules) = document.get_ref().get("rule")?.get_ref() else { return None };

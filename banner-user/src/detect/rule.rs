@@ -139,10 +139,10 @@ impl Rule {
     }
 
     /// What it takes for what: a whole message, or of a logfmt rule single values. Nothing where nobody is counted.
-    pub(super) fn descriptions(&self) -> Result<Vec<Description>, Ambiguity> {
+    pub(super) fn descriptions(&self) -> Vec<Result<Description, Ambiguity>> {
         match (self.verdict, &self.form) {
-            (Verdict::Outage | Verdict::Ignore, _) => Ok(Vec::new()),
-            (_, Form::Text { .. }) => Ok(vec![Description::of_message(&self.expression())?]),
+            (Verdict::Outage | Verdict::Ignore, _) => Vec::new(),
+            (_, Form::Text { .. }) => vec![Description::of_message(&self.expression())],
             (_, Form::Logfmt { fields, .. }) => {
                 fields.iter().map(|(_, pattern)| Description::of_value(pattern.expression())).collect()
             }

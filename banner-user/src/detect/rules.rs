@@ -31,7 +31,10 @@
 //! A failure or success has `<ADDR>`, or `<SESSION>`, which stands for the address that a `session` rule read before.
 //!
 //! Rules are asked in their order; the first that matches decides. Every rule carries an example, and a filter is refused
-//! where an example is not decided by its own rule: a rule that cannot match, or stands behind one that takes its lines.
+//! where an example is not decided by its own rule: a rule that cannot match, or stands behind one that takes its lines. An
+//! operator's filter is also refused where a client could deceive it (see `ambiguity`).
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -43,6 +46,9 @@ use super::{
     rule::{Finding, Matched, Rule, RuleFault, Start, WrittenRule},
     sessions::Sessions,
 };
+
+/// The most rules that are compared with each other, each with each.
+const CHECKED_MAX: usize = 200;
 
 /// The compiled rules of a filter.
 #[derive(Debug)]
@@ -91,31 +97,44 @@ impl Rules {
                 Some((first, _)) => return Err(fault(index, RuleFault::ExampleTaken(first + 1))),
                 // What is not certain may be the very reason.
                 None => {
-                    return Err(compiled.check(name).err().unwrap_or_else(|| fault(index, RuleFault::ExampleMissed)));
+                    let missed = fault(index, RuleFault::ExampleMissed);
+                    return Err(compiled.check(name).into_iter().next().unwrap_or(missed));
                 }
             }
         }
         Ok(compiled)
     }
 
-    /// Sees that no text of a client is read as what is decisive. The name is for errors.
-    pub(super) fn check(&self, name: &str) -> Result<(), FilterError> {
-        let fault = |index, reason| {
-            let fault = RuleFault::Ambiguous(reason);
-            FilterError::Rule { name: name.to_owned(), rule: index + 1, fault }
-        };
-        let mut earlier: Vec<(usize, Description)> = Vec::new();
+    /// Which rules could be deceived by what a client writes; of each its first fault. The name is for errors.
+    pub(super) fn check(&self, name: &str) -> Vec<FilterError> {
+        if self.rules.len() > CHECKED_MAX {
+            return vec![FilterError::TooManyRules { name: name.to_owned(), most: CHECKED_MAX }];
+        }
+        let mut faults = BTreeMap::new();
+        let mut sound: Vec<(usize, Description)> = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
-            for description in rule.descriptions().map_err(|reason| fault(index, reason))? {
-                description.check().map_err(|reason| fault(index, reason))?;
-                for (other_index, other) in &earlier {
-                    description.check_beside(other, other_index + 1).map_err(|reason| fault(index, reason))?;
-                    other.check_beside(&description, index + 1).map_err(|reason| fault(*other_index, reason))?;
+            for description in rule.descriptions() {
+                match description.and_then(|description| description.check().map(|()| description)) {
+                    Ok(description) => sound.push((index, description)),
+                    Err(ambiguity) => drop(faults.entry(index).or_insert(ambiguity)),
                 }
-                earlier.push((index, description));
             }
         }
-        Ok(())
+        for (place, (index, description)) in sound.iter().enumerate() {
+            for (earlier_index, earlier) in sound.iter().take(place) {
+                if let Err(ambiguity) = description.check_beside(earlier, earlier_index + 1) {
+                    faults.entry(*index).or_insert(ambiguity);
+                } else if let Err(ambiguity) = earlier.check_beside(description, index + 1) {
+                    faults.entry(*earlier_index).or_insert(ambiguity);
+                }
+            }
+        }
+        let fault = |(index, ambiguity)| FilterError::Rule {
+            name: name.to_owned(),
+            rule: index + 1,
+            fault: RuleFault::Ambiguous(ambiguity),
+        };
+        faults.into_iter().map(fault).collect()
     }
 
     /// Whether they are about lines of this program; none stands for a server that wrote the line itself.

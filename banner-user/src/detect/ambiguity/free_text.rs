@@ -1,8 +1,8 @@
 //! What of a pattern is text that a client chose.
 //!
 //! Whoever writes `[0-9A-Za-z.-]+` knows which characters come; whoever writes `.*`, `[^ ]+`, `[^\[]*` or `[a-z ]+` says
-//! only where he expects a text to end. So free text is what repeats and has a space, a control byte or a byte beyond ASCII
-//! among its characters, and whatever stands for the user.
+//! only where he expects a text to end. So free text is what repeats and has a space, an `@`, a control byte or a byte beyond
+//! ASCII among its characters, and whatever stands for the user.
 
 use regex_syntax::hir::{Capture, Class, Dot, Hir, HirKind, Repetition};
 
@@ -75,7 +75,10 @@ fn is_plural(repetition: &Repetition) -> bool {
 }
 
 fn is_free(class: &Class) -> bool {
-    let narrow = |first: u32, last: u32| u32::from(b'!') <= first && last <= u32::from(b'~');
+    let narrow = |first: u32, last: u32| {
+        let printable = u32::from(b'!') <= first && last <= u32::from(b'~');
+        printable && !(first..=last).contains(&u32::from(b'@'))
+    };
     match class {
         Class::Bytes(class) => !class.iter().all(|range| narrow(range.start().into(), range.end().into())),
         Class::Unicode(class) => !class.iter().all(|range| narrow(range.start().into(), range.end().into())),
