@@ -6,24 +6,23 @@
 //! | `cyrus` | the built-in filter of this name |
 //! | `mine` | `filters.d/mine.toml`, beside the main configuration file |
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+mod own;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
+use self::own::OwnFilter;
 use crate::{
-    config::{Config, DEFAULT_PATH},
+    config::{Config, DEFAULT_PATH, Diagnostic, Errors, Problem, Quoted, Severity},
     detect::{Detector, Filter, FilterError},
     event::Escaped,
 };
 
 /// The directory of the operator's filters, beside the main configuration file.
 const DIRECTORY: &str = "filters.d";
-/// The largest filter that is read, in bytes.
-const SIZE_MAX: usize = 1 << 20;
 
 /// Where filters are looked for.
 #[derive(Clone, Debug)]
@@ -34,14 +33,9 @@ pub struct Catalogue {
 /// Why a filter cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
-    /// The file or the directory of filters cannot be read.
-    #[error("cannot read {}: {why}", Escaped(.path.as_os_str().as_encoded_bytes()))]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        why: String,
-    },
+    /// A filter of the operator's, or the directory of them, with what is wrong and where.
+    #[error("{0}")]
+    Own(#[from] Errors),
     /// It is no filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -54,26 +48,61 @@ impl Catalogue {
         Self { directory: config.unwrap_or_else(|| Path::new(DEFAULT_PATH)).with_file_name(DIRECTORY) }
     }
 
-    /// Every name that a jail can refer to.
+    /// Every name that a jail can refer to; of the operator's filters, whether they can be used or not.
     ///
     /// # Errors
     /// The directory is there and cannot be read.
     pub fn names(&self) -> Result<Vec<String>, CatalogueError> {
         let mut names: Vec<String> = Filter::built_in_names().map(str::to_owned).collect();
-        names.extend(self.own_names()?);
+        for own in self.own_filters()? {
+            if !names.contains(&own.name) {
+                names.push(own.name);
+            }
+        }
         Ok(names)
     }
 
     /// The filter of a name.
     ///
     /// # Errors
-    /// There is none, or it cannot be used.
+    /// There is none, or it cannot be used. Among the operator's there may be one with the name of a built-in filter: nobody
+    /// can know which of the two is meant.
     pub fn filter(&self, name: &str) -> Result<Filter, CatalogueError> {
-        let path = self.directory.join(format!("{name}.toml"));
-        if Filter::built_in_names().any(|known| known == name) || !path.exists() {
-            return Ok(Filter::built_in(name)?);
+        match self.own_filters()?.iter().find(|own| own.name == name) {
+            Some(own) => Ok(own.compile()?),
+            None => Ok(Filter::built_in(name)?),
         }
-        Ok(Filter::parse(name, &read(&path)?)?)
+    }
+
+    /// What is wrong with any of the operator's filters, used or not, and with those that the jails of a configuration name;
+    /// and which of them no jail names.
+    #[must_use]
+    pub fn check(&self, config: Option<&Config>) -> Vec<Diagnostic> {
+        let used = config.map(used);
+        let own = match self.own_filters() {
+            Ok(own) => own,
+            Err(errors) => return errors.iter().cloned().collect(),
+        };
+        let mut found = Vec::new();
+        for own in &own {
+            match own.compile() {
+                Err(errors) => found.extend(errors.iter().cloned()),
+                Ok(_) if used.as_ref().is_none_or(|used| used.contains(&&*own.name)) => {}
+                Ok(_) => found.push(Diagnostic {
+                    severity: Severity::Warning,
+                    problem: Problem::UnusedFilter(Quoted::new(&own.name)),
+                    place: None,
+                }),
+            }
+        }
+        for name in used.unwrap_or_default() {
+            if own.iter().all(|own| own.name != name)
+                && let Err(error) = self.filter(name)
+            {
+                found.extend(Errors::from(error).iter().cloned());
+            }
+        }
+        found
     }
 
     /// The filter in a file, named as the file is without `.toml`.
@@ -81,8 +110,7 @@ impl Catalogue {
     /// # Errors
     /// It cannot be read, or not be used.
     pub fn file(path: &Path) -> Result<Filter, CatalogueError> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(Filter::parse(&name, &read(path)?)?)
+        Ok(OwnFilter::at(path.to_owned()).compile()?)
     }
 
     /// A detector with the filters of all jails.
@@ -90,38 +118,31 @@ impl Catalogue {
     /// # Errors
     /// One of them cannot be used.
     pub fn detector(&self, config: &Config) -> Result<Detector, CatalogueError> {
-        let mut names: Vec<&str> =
-            config.policy.jails.iter().flat_map(|jail| &jail.filters).map(|name| &**name).collect();
-        names.sort_unstable();
-        names.dedup();
-        let filters = names.into_iter().map(|name| self.filter(name)).collect::<Result<_, _>>()?;
+        let filters = used(config).into_iter().map(|name| self.filter(name)).collect::<Result<_, _>>()?;
         Ok(Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system)))
     }
 
-    fn own_names(&self) -> Result<Vec<String>, CatalogueError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(&self.directory, &error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(|error| unreadable(&self.directory, &error))?.file_name();
-            names.extend(name.to_str().and_then(|name| name.strip_suffix(".toml")).map(str::to_owned));
-        }
-        names.sort();
-        Ok(names)
+    fn own_filters(&self) -> Result<Vec<OwnFilter>, Errors> {
+        own::list(&self.directory)
     }
 }
 
-fn read(path: &Path) -> Result<String, CatalogueError> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(SIZE_MAX as u64).read_to_string(&mut text))
-        .map_err(|error| unreadable(path, &error))?;
-    Ok(text)
+/// The filters that the enabled jails name, each once.
+fn used(config: &Config) -> Vec<&str> {
+    let mut names: Vec<&str> = config.policy.jails.iter().flat_map(|jail| &jail.filters).map(|name| &**name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
-fn unreadable(path: &Path, why: &io::Error) -> CatalogueError {
-    CatalogueError::Unreadable { path: path.to_owned(), why: why.to_string() }
+impl From<CatalogueError> for Errors {
+    fn from(error: CatalogueError) -> Self {
+        match error {
+            CatalogueError::Own(errors) => errors,
+            CatalogueError::Filter(error) => {
+                let problem = Problem::NoFilter { fault: Escaped(error.to_string().as_bytes()).to_string() };
+                Self::from(Diagnostic { severity: Severity::Error, problem, place: None })
+            }
+        }
+    }
 }

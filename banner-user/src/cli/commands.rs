@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalogue::Catalogue,
-    config::{self, Config},
+    config::{Config, Errors, Severity},
     control::{
         client::{Client, ClientError},
         protocol::{Ban, BanRequest, BansQuery, Status, Text, UnbanRequest},
@@ -24,12 +24,12 @@ use crate::{
 /// Does what was typed.
 pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &mut Output) -> Result<Exit, Failure> {
     let path = arguments.config.as_deref();
-    let known_filters = || Catalogue::beside(path).names().map_err(|error| Failure::new(Exit::Usage, &error));
-    let config = || Ok::<_, Failure>(Config::load(path, &known_filters()?)?);
+    let catalogue = Catalogue::beside(path);
+    let config = || Config::load(path, &catalogue.names()?);
     let daemon = || Daemon::of(&config()?);
     match &arguments.command {
         Command::Run => platform.run_daemon(config()?, path).map(|()| Exit::Done),
-        Command::Check { format } => check(Config::load(path, &known_filters()?), platform, *format, output),
+        Command::Check { format } => check(config(), &catalogue, platform, *format, output),
         Command::Status { jail: None, format } => status(&config()?, platform, *format, output),
         Command::Status { jail: Some(jail), format } => status_of_jail(jail, &daemon()?, *format, output),
         Command::Bans { jail, json } => bans(&config()?, platform, jail.as_deref(), Format { json: *json }, output),
@@ -78,26 +78,37 @@ impl Daemon {
 }
 
 fn check(
-    config: Result<Config, config::Errors>,
+    config: Result<Config, Errors>,
+    catalogue: &Catalogue,
     platform: &dyn Platform,
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let check = match &config {
-        Ok(config) => {
-            Check { problems: config.warnings.iter().map(Into::into).collect(), findings: platform.check(config) }
+    let (config, mut errors) = match config {
+        Ok(config) => (Some(config), None),
+        Err(errors) => (None, Some(errors)),
+    };
+    let mut warnings = config.as_ref().map(|config| config.warnings.clone()).unwrap_or_default();
+    for diagnostic in catalogue.check(config.as_ref()) {
+        match (diagnostic.severity, &mut errors) {
+            (Severity::Warning, _) => warnings.push(diagnostic),
+            (Severity::Error, Some(errors)) => errors.push(diagnostic),
+            (Severity::Error, None) => errors = Some(diagnostic.into()),
         }
-        Err(errors) => Check { problems: errors.iter().map(Into::into).collect(), findings: Vec::new() },
+    }
+    let check = Check {
+        problems: errors.iter().flat_map(Errors::iter).chain(&warnings).map(Into::into).collect(),
+        findings: config.map(|config| platform.check(&config)).unwrap_or_default(),
     };
     if format.json {
         output.json(&check)?;
         return Ok(check.exit());
     }
-    for warning in &config?.warnings {
+    for warning in &warnings {
         output.text(&format!("{warning}\n"))?;
     }
     output.text(&check.render(output.style()))?;
-    Ok(check.exit())
+    errors.map_or(Ok(check.exit()), |errors| Err(errors.into()))
 }
 
 fn status(config: &Config, platform: &dyn Platform, format: Format, output: &mut Output) -> Result<Exit, Failure> {

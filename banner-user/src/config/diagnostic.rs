@@ -55,7 +55,7 @@ impl Place {
     const BEFORE: usize = 40;
 
     /// The place of some bytes of a file. Of a span of several lines, the part in the first.
-    pub(super) fn new(path: PathBuf, text: &[u8], span: Range<usize>) -> Self {
+    pub(crate) fn new(path: PathBuf, text: &[u8], span: Range<usize>) -> Self {
         let (before, from) = text.split_at(span.start.min(text.len()));
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let line_before = before.split_at(line_start).1;
@@ -63,7 +63,11 @@ impl Place {
         let line_from = line_from.strip_suffix(b"\r").unwrap_or(line_from);
         let (inside, after) = line_from.split_at(span.len().min(line_from.len()));
 
-        let escaped = |bytes: &[u8]| Escaped(bytes).to_string();
+        // A backslash stays single: the patterns of filters are full of them.
+        let escaped = |bytes: &[u8]| -> String {
+            let parts: Vec<_> = bytes.split(|byte| *byte == b'\\').map(|part| Escaped(part).to_string()).collect();
+            parts.join("\\")
+        };
         let (shown_before, shown_inside) = (escaped(line_before), escaped(inside));
         let (offset, length) = (shown_before.chars().count(), shown_inside.chars().count());
         let whole = format!("{shown_before}{shown_inside}{}", escaped(after));
@@ -88,7 +92,7 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{severity}: {}", self.problem)?;
         let hint = self.problem.hint();
         let Some(place) = &self.place else {
-            return writeln!(f, "  = {hint}");
+            return if hint.is_empty() { Ok(()) } else { writeln!(f, "  = {hint}") };
         };
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
@@ -116,6 +120,18 @@ impl Errors {
     /// The errors, at most fifty; [`fmt::Display`] says how many more there are.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.listed.iter()
+    }
+
+    /// Adds one that is not among them.
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.listed.contains(&diagnostic) {
+            return;
+        }
+        if self.listed.len() < Self::LISTED_MAX {
+            self.listed.push(diagnostic);
+        } else {
+            self.unlisted += 1;
+        }
     }
 }
 

@@ -46,7 +46,7 @@ fn drop_in_directory(main: &Path) -> PathBuf {
 }
 
 /// The files `*.toml` of a directory that need not exist. Hidden ones are editors' business.
-fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Errors> {
+pub(crate) fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Errors> {
     if is_missing(directory) {
         return Ok(Vec::new());
     }
@@ -66,7 +66,8 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Errors> {
     Ok(paths)
 }
 
-fn text(path: &Path) -> Result<String, Errors> {
+/// A file whose size is bounded and which is UTF-8.
+pub(crate) fn text(path: &Path) -> Result<String, Errors> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(SIZE_MAX as u64 + 1).read_to_end(&mut bytes))

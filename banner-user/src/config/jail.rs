@@ -90,7 +90,7 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
 }
 
 /// Whether a jail or a service can be called so: it appears in paths, JSON and command lines.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }

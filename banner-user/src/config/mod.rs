@@ -33,6 +33,10 @@ pub use self::{
     files::DEFAULT_PATH,
     problem::{Problem, Quoted},
 };
+pub(crate) use self::{
+    files::{drop_ins, text},
+    jail::is_name,
+};
 use crate::{
     enforce::{
         host::Interfaces,
@@ -69,6 +73,17 @@ pub struct Config {
 
 /// The longest path of a unix socket: `sun_path` without its final NUL (unix(7)).
 pub const SOCKET_PATH_MAX: usize = 107;
+
+/// Sees that a file is TOML, whatever it says.
+///
+/// # Errors
+/// Every place where it is not.
+pub(crate) fn check_toml(file: &(PathBuf, String)) -> Result<(), Errors> {
+    let files = std::slice::from_ref(file);
+    let mut findings = Findings::new(files);
+    document::parse(files, &mut findings);
+    findings.check()
+}
 
 impl Default for Config {
     fn default() -> Self {

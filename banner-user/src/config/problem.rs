@@ -68,6 +68,17 @@ pub enum Problem {
     #[error("unknown time zone {0}")]
     TimeZone(Quoted),
 
+    #[error("{}: {name} is the name of a built-in filter", Escaped(.path.as_os_str().as_encoded_bytes()))]
+    BuiltInFilter { path: PathBuf, name: Quoted },
+    #[error("{}: {name} cannot be the name of a filter", Escaped(.path.as_os_str().as_encoded_bytes()))]
+    FilterName { path: PathBuf, name: Quoted },
+    #[error("filter {name}: {fault}")]
+    Filter { name: Quoted, fault: String, remedy: String },
+    #[error("{fault}")]
+    NoFilter { fault: String },
+
+    #[error("no enabled jail uses the filter {0}")]
+    UnusedFilter(Quoted),
     #[error("no jail is enabled: nothing will be banned")]
     NoJail,
     #[error("{0} is every address: none of its family will be banned")]
@@ -117,6 +128,11 @@ impl Problem {
             Self::TimeZone(_) => {
                 "write a name like \"Europe/Berlin\" (tzdata must be installed), or \"system\"".to_owned()
             }
+            Self::BuiltInFilter { .. } => "rename the file, and name that in the jails that are to use it".to_owned(),
+            Self::FilterName { .. } => "rename the file: 1 to 32 letters, digits, `-` and `_`, then `.toml`".to_owned(),
+            Self::Filter { remedy, .. } => remedy.clone(),
+            Self::NoFilter { .. } => String::new(),
+            Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
             Self::IgnoresAll(_) => "remove it".to_owned(),
             Self::HostBits { covers, .. } => format!("write `{covers}`, or the address alone"),

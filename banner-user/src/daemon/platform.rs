@@ -6,7 +6,7 @@ use super::{DaemonError, log, view};
 use crate::{
     cli::{Exit, Failure, Finding, Platform, Verdict},
     clock::Now,
-    config::Config,
+    config::{Config, Errors},
     control::protocol::{Ban, Detached, Interface, InterfaceState, Packets, Status, Text},
     control::socket::BindError,
     enforce::{
@@ -28,6 +28,9 @@ impl Platform for System {
     fn run_daemon(&self, config: Config, path: Option<&Path>) -> Result<(), Failure> {
         log::start();
         super::run(config, path).map_err(|error| {
+            if let DaemonError::Filter(error) = &error {
+                return Errors::from(error.clone()).into();
+            }
             let sentence = match &error {
                 DaemonError::Kernel(error) | DaemonError::Guard(GuardError::Kernel(error)) => in_full(error),
                 DaemonError::Socket(_)

@@ -10,6 +10,7 @@
 //! line.
 
 mod address;
+mod ambiguity;
 mod automaton;
 mod filter;
 mod ident;
@@ -25,17 +26,18 @@ mod stamp;
 
 use jiff::tz::TimeZone;
 
+pub use self::{
+    ambiguity::Ambiguity,
+    filter::{Filter, FilterError},
+    missed::Missed,
+    pattern::PatternError,
+    rule::RuleFault,
+};
 use self::{
     automaton::Automaton,
     prefix::Line,
     rule::Finding,
     stamp::{Stamp, Stamps},
-};
-pub use self::{
-    filter::{Filter, FilterError},
-    missed::Missed,
-    pattern::PatternError,
-    rule::RuleFault,
 };
 use crate::{
     clock::{LogTime, WallTime},

@@ -49,9 +49,36 @@ pub enum PatternError {
     /// A capturing group.
     #[error("it has a group that captures; write (?:...) for (...)")]
     Captures,
-    /// What the regex compiler says, with the pattern and where in it.
+    /// `(?=`, `(?!`, `(?<=` or `(?<!`.
+    #[error(
+        "look-around is not supported: its cost could grow with what a client sends; say what the text is, and put a rule of \
+         kind \"ignore\" before this one for what it is not"
+    )]
+    LookAround,
+    /// `\1` and the like.
+    #[error("back-references are not supported: their cost could grow with what a client sends; write the text out")]
+    BackReference,
+    /// It, or all of a filter together, would take too much memory.
+    #[error("compiled it takes more than {} KiB; shorten its counted repetitions, or split it", .0 / 1024)]
+    TooLarge(usize),
+    /// What the regex compiler says.
     #[error("{0}")]
     Syntax(String),
+}
+
+impl From<regex::Error> for PatternError {
+    fn from(error: regex::Error) -> Self {
+        if let regex::Error::CompiledTooBig(limit) = error {
+            return Self::TooLarge(limit);
+        }
+        // Several lines, with the expression, which is not as it was written, and in the last one the reason.
+        let text = error.to_string();
+        match text.lines().last().unwrap_or_default().trim_start_matches("error: ") {
+            reason if reason.starts_with("look-around") => Self::LookAround,
+            reason if reason.starts_with("backreferences") => Self::BackReference,
+            reason => Self::Syntax(reason.to_owned()),
+        }
+    }
 }
 
 /// A compiled pattern.
@@ -120,8 +147,7 @@ impl Pattern {
             .dot_matches_new_line(true)
             .size_limit(COMPILED_MAX)
             .dfa_size_limit(COMPILED_MAX)
-            .build()
-            .map_err(|error| PatternError::Syntax(error.to_string()))?;
+            .build()?;
         let named = |name| regex.capture_names().position(|group| group == Some(name));
         let [address, user, count, session] = ["address", "user", "count", "session"].map(named);
         if regex.captures_len() != 1 + [address, user, count, session].iter().flatten().count() {
@@ -198,7 +224,8 @@ pub(super) fn check_size(expressions: impl IntoIterator<Item = String>) -> Resul
         .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(SET_MAX)))
         .build_many(&expressions)
         .map(drop)
-        .map_err(|error| PatternError::Syntax(error.to_string()))
+        // Each by itself was compiled before, so that nothing but the size is left to be wrong.
+        .map_err(|_| PatternError::TooLarge(SET_MAX))
 }
 
 /// How all patterns are read: bytes, not characters; `.` is any of them.
@@ -260,8 +287,12 @@ mod tests {
         assert_eq!(refused("(a)<ADDR>"), PatternError::Captures);
         assert_eq!(refused(&"a".repeat(PATTERN_MAX + 1)), PatternError::TooLong);
         assert!(matches!(refused("<ADDR> <ADDR>"), PatternError::Syntax(_)));
-        assert!(matches!(refused("(?:.{1000}){1000}"), PatternError::Syntax(_)));
-        assert!(matches!(refused("a["), PatternError::Syntax(_)));
+        assert_eq!(refused("(?:.{1000}){1000}"), PatternError::TooLarge(COMPILED_MAX));
+        assert_eq!(refused("a["), PatternError::Syntax("unclosed character class".to_owned()));
+        for look_around in ["(?=a)", "(?!a)", "(?<=a)", "(?<!a)"] {
+            assert_eq!(refused(look_around), PatternError::LookAround);
+        }
+        assert_eq!(refused(r"(a)\1"), PatternError::BackReference);
     }
 
     #[test]

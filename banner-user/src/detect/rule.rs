@@ -5,7 +5,9 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 use serde::Deserialize;
 
 use super::{
-    address, logfmt,
+    address,
+    ambiguity::{Ambiguity, Description},
+    logfmt,
     pattern::{Captured, Pattern, PatternError},
     sessions::SessionId,
 };
@@ -129,6 +131,17 @@ impl Rule {
         match &self.form {
             Form::Text { start, pattern } => format!("{}(?:{})", start.expression(), pattern.expression()),
             Form::Logfmt { start, .. } => format!("{}(?: .*)?", start.expression()),
+        }
+    }
+
+    /// What it takes for what: a whole message, or of a logfmt rule single values. Nothing where nobody is counted.
+    pub(super) fn descriptions(&self) -> Vec<Result<Description, Ambiguity>> {
+        match (self.verdict, &self.form) {
+            (Verdict::Outage | Verdict::Ignore, _) => Vec::new(),
+            (_, Form::Text { .. }) => vec![Description::of_message(&self.expression())],
+            (_, Form::Logfmt { fields, .. }) => {
+                fields.iter().map(|(_, pattern)| Description::of_value(pattern.expression())).collect()
+            }
         }
     }
 
@@ -319,6 +332,9 @@ pub enum RuleFault {
         /// Why not.
         error: PatternError,
     },
+    /// A pattern that a client's text could deceive.
+    #[error("{0}")]
+    Ambiguous(Ambiguity),
     /// No rule matches the example.
     #[error("it does not match its own example")]
     ExampleMissed,

@@ -31,17 +31,24 @@
 //! A failure or success has `<ADDR>`, or `<SESSION>`, which stands for the address that a `session` rule read before.
 //!
 //! Rules are asked in their order; the first that matches decides. Every rule carries an example, and a filter is refused
-//! where an example is not decided by its own rule: a rule that cannot match, or stands behind one that takes its lines.
+//! where an example is not decided by its own rule: a rule that cannot match, or stands behind one that takes its lines. An
+//! operator's filter is also refused where a client could deceive it (see `ambiguity`).
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::{
+    ambiguity::Description,
     filter::FilterError,
     ident::{Ident, IdentPattern},
     pattern::check_size,
     rule::{Finding, Matched, Rule, RuleFault, WrittenRule},
     sessions::Sessions,
 };
+
+/// The most rules that are compared with each other, each with each.
+const CHECKED_MAX: usize = 200;
 
 /// The compiled rules of a filter.
 #[derive(Debug)]
@@ -79,10 +86,46 @@ impl Rules {
             match compiled.decide(example.as_bytes()) {
                 Some((first, _)) if first == index => {}
                 Some((first, _)) => return Err(fault(index, RuleFault::ExampleTaken(first + 1))),
-                None => return Err(fault(index, RuleFault::ExampleMissed)),
+                // What is not certain may be the very reason.
+                None => {
+                    let missed = fault(index, RuleFault::ExampleMissed);
+                    return Err(compiled.check(name).into_iter().next().unwrap_or(missed));
+                }
             }
         }
         Ok(compiled)
+    }
+
+    /// Which rules could be deceived by what a client writes; of each its first fault. The name is for errors.
+    pub(super) fn check(&self, name: &str) -> Vec<FilterError> {
+        if self.rules.len() > CHECKED_MAX {
+            return vec![FilterError::TooManyRules { name: name.to_owned(), most: CHECKED_MAX }];
+        }
+        let mut faults = BTreeMap::new();
+        let mut sound: Vec<(usize, Description)> = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            for description in rule.descriptions() {
+                match description.and_then(|description| description.check().map(|()| description)) {
+                    Ok(description) => sound.push((index, description)),
+                    Err(ambiguity) => drop(faults.entry(index).or_insert(ambiguity)),
+                }
+            }
+        }
+        for (place, (index, description)) in sound.iter().enumerate() {
+            for (earlier_index, earlier) in sound.iter().take(place) {
+                if let Err(ambiguity) = description.check_beside(earlier, earlier_index + 1) {
+                    faults.entry(*index).or_insert(ambiguity);
+                } else if let Err(ambiguity) = earlier.check_beside(description, index + 1) {
+                    faults.entry(*earlier_index).or_insert(ambiguity);
+                }
+            }
+        }
+        let fault = |(index, ambiguity)| FilterError::Rule {
+            name: name.to_owned(),
+            rule: index + 1,
+            fault: RuleFault::Ambiguous(ambiguity),
+        };
+        faults.into_iter().map(fault).collect()
     }
 
     /// Whether they are about lines of this program; none stands for a server that wrote the line itself.

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod environment;
+mod filters;
 mod reloading;
 mod sources;
 

@@ -329,3 +329,40 @@ fn check_shows_what_is_wrong_where() {
         assert_eq!(installation.run(line, true).0, Exit::Usage, "{line}");
     }
 }
+
+#[test]
+fn check_compiles_every_filter() {
+    let installation = Installation::without_daemon();
+    let filters = installation.directory.path().join("filters.d");
+    fs::create_dir(&filters).unwrap();
+    let rule =
+        "[[rule]]\nkind = 'failure'\nstart = 'failed from '\npattern = '<ADDR>'\nexample = 'failed from 192.0.2.1'\n";
+    fs::write(filters.join("idle.toml"), format!("ident = ['x']\n{rule}")).unwrap();
+    let (exit, stdout, _) = installation.run("check", false);
+    assert_eq!(exit, Exit::Kernel, "a filter that nobody uses is no error");
+    assert!(stdout.starts_with("warning: no enabled jail uses the filter `idle`\n"), "{stdout}");
+
+    fs::write(filters.join("broken.toml"), format!("ident = ['x']\n{}", rule.replace("'<ADDR>'", "'.*<ADDR>.*'")))
+        .unwrap();
+    let (exit, stdout, stderr) = installation.run("check", false);
+    assert_eq!(exit, Exit::Usage);
+    assert!(stdout.ends_with("failed   kernel  too old\n"), "the rest is told too: {stdout}");
+    assert!(stderr.starts_with("error: filter `broken`: rule 1: ") && stderr.contains("broken.toml:5:11"), "{stderr}");
+    let (exit, stdout, _) = installation.run("check --json", false);
+    assert_eq!(exit, Exit::Usage);
+    let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let [broken, idle] = &json["problems"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!((&broken["error"], &broken["line"], &broken["column"]), (&true.into(), &5.into(), &11.into()));
+    assert!(broken["file"].as_str().unwrap().ends_with("filters.d/broken.toml"), "{broken}");
+    assert!(broken["remedy"].as_str().unwrap().contains("<NAME>"), "{broken}");
+    assert_eq!(idle["error"], false);
+
+    // With errors in the configuration too, all are told, each once.
+    fs::write(installation.directory.path().join("banner.toml"), "soket = 1\n").unwrap();
+    let (exit, _, stderr) = installation.run("check", false);
+    assert_eq!((exit, stderr.matches("error: ").count()), (Exit::Usage, 2), "{stderr}");
+    assert_eq!(installation.run("status", true).0, Exit::Usage);
+    // What no jail uses stops nothing else.
+    fs::write(installation.directory.path().join("banner.toml"), "").unwrap();
+    assert!(installation.run("run", false).2.starts_with("error: ran with"));
+}
