@@ -193,6 +193,8 @@ fn a_line_itself_is_explained() -> anyhow::Result<()> {
         let answer = folder.matched(&["--filter", "postfix-sasl", line])?.expect(1)?;
         ensure!(answer.stdout.contains(why) && answer.stdout.contains("nothing"), "{answer:?}");
     }
+    let answer = folder.matched(&[&format!("{FAILURE}{}", "x".repeat(20_000))])?.expect(1)?;
+    ensure!(answer.stdout.contains("longer than the 16384 bytes that are read"), "{answer:?}");
     let pasted = format!("{OTHER}\n{FAILURE}\n");
     let answer = folder.matched(&["--json", &pasted])?.expect(0)?;
     ensure!(json(&answer)?[0]["line"] == 2, "{answer:?}");

@@ -16,7 +16,9 @@ pub(super) struct Output {
     writer: Box<dyn Write>,
     notes: Box<dyn Write>,
     style: Style,
-    /// Somebody watches stderr, and nothing on stdout.
+    /// Stdout is a terminal: what is written there is seen at once.
+    is_watched: bool,
+    /// Stderr is a terminal, and no answer was written to the same one yet.
     shows_progress: bool,
     /// The last line of stderr is one of progress.
     is_progress_shown: bool,
@@ -26,18 +28,17 @@ impl Output {
     pub(super) fn standard() -> Self {
         let stdout = io::stdout();
         let environment = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let colour = stdout.is_terminal()
-            // https://no-color.org
-            && environment("NO_COLOR").is_none()
-            && environment("TERM").is_some_and(|terminal| terminal != "dumb");
+        let is_capable = environment("TERM").is_some_and(|terminal| terminal != "dumb");
+        // https://no-color.org
+        let colour = stdout.is_terminal() && environment("NO_COLOR").is_none() && is_capable;
         let style = Style { colour, zone: TimeZone::system() };
         Self {
             style,
-            shows_progress: io::stderr().is_terminal()
-                && !stdout.is_terminal()
-                && environment("TERM").is_some_and(|terminal| terminal != "dumb"),
+            is_watched: stdout.is_terminal(),
+            shows_progress: io::stderr().is_terminal() && is_capable,
             is_progress_shown: false,
-            writer: Box::new(BufWriter::new(stdout)),
+            // Rust's own buffer of stdout is written out at each line's end.
+            writer: if stdout.is_terminal() { Box::new(stdout) } else { Box::new(BufWriter::new(stdout)) },
             notes: Box::new(io::stderr()),
         }
     }
@@ -48,6 +49,7 @@ impl Output {
             writer: Box::new(writer),
             notes: Box::new(notes),
             style: Style::plain(),
+            is_watched: false,
             shows_progress: false,
             is_progress_shown: false,
         }
@@ -58,11 +60,13 @@ impl Output {
     }
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.begin_answer();
         self.writer.write_all(text.as_bytes()).map_err(Failure::output)
     }
 
     /// One JSON value on one line.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        self.begin_answer();
         serde_json::to_writer(&mut self.writer, value).map_err(|error| Failure::output(error.into()))?;
         self.text("\n")
     }
@@ -79,6 +83,14 @@ impl Output {
             self.is_progress_shown = true;
             drop(write!(self.notes, "\r{}{CLEAR}", Text::from(message)));
             drop(self.notes.flush());
+        }
+    }
+
+    /// An answer on the same terminal is progress enough.
+    fn begin_answer(&mut self) {
+        if self.is_watched {
+            self.end_progress();
+            self.shows_progress = false;
         }
     }
 
@@ -101,7 +113,47 @@ pub(super) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
     use super::*;
+
+    /// A writer whose text can still be seen.
+    #[derive(Clone, Default)]
+    struct Seen(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Seen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn progress_is_shown_on_one_line_until_something_else_is_said() {
+        let terminal = Seen::default();
+        let terminal_of = |is_watched, shows_progress| Output {
+            is_watched,
+            shows_progress,
+            ..Output::to(terminal.clone(), terminal.clone())
+        };
+        let said = |output: &mut Output| {
+            output.progress("1 %\x07");
+            output.progress("2 %");
+            output.note("warning: b");
+            output.progress("3 %");
+            output.text("answer\n").unwrap();
+            output.progress("4 %");
+            output.end_progress();
+            String::from_utf8(std::mem::take(&mut *terminal.0.borrow_mut())).unwrap()
+        };
+        let shown = "\r1 %\\u{7}\x1b[K\r2 %\x1b[K\r\x1b[Kwarning: b\n\r3 %\x1b[K";
+        assert_eq!(said(&mut terminal_of(true, true)), format!("{shown}\r\x1b[Kanswer\n"));
+        assert_eq!(said(&mut terminal_of(false, true)), format!("{shown}answer\n\r4 %\x1b[K\r\x1b[K"));
+        assert_eq!(said(&mut terminal_of(false, false)), "warning: b\nanswer\n");
+    }
 
     #[test]
     fn lines_stay_lines_and_nothing_else_steers_the_terminal() {

@@ -102,7 +102,7 @@ fn an_overlong_line_is_told_by_its_length_and_the_next_one_is_whole() {
 
 #[test]
 fn large_files_come_whole_through_every_compression_and_from_several_parts() {
-    let text = text(100_000);
+    let text = text(40_000);
     let lines: Vec<_> = text.lines().map(str::to_owned).collect();
     let (first, second) = text.as_bytes().split_at(text.len() / 3);
     for (compression, compress) in COMPRESSIONS {
@@ -116,7 +116,7 @@ fn large_files_come_whole_through_every_compression_and_from_several_parts() {
 
 #[test]
 fn what_stands_before_a_cut_is_read_and_the_cut_is_told() {
-    let text = text(100_000);
+    let text = text(40_000);
     let lines: Vec<_> = text.lines().map(str::to_owned).collect();
     for (compression, compress) in COMPRESSIONS.into_iter().skip(1) {
         let whole = compress(text.as_bytes());
@@ -139,7 +139,7 @@ fn what_stands_before_a_cut_is_read_and_the_cut_is_told() {
 
 #[test]
 fn damage_is_told_with_its_place() {
-    let text = text(100_000);
+    let text = text(40_000);
     for (compression, compress) in COMPRESSIONS.into_iter().skip(1) {
         let mut damaged = compress(text.as_bytes());
         let middle = damaged.len() / 2;

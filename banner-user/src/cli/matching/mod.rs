@@ -104,11 +104,12 @@ impl Matching {
     fn read_log(&mut self, mut log: LogFile, subject: &Subject<'_>, output: &mut Output) -> Result<(), Failure> {
         let mut chronology = Chronology::of(log.written().unwrap_or_else(|| Now::read().wall));
         let file = self.is_told_apart.then(|| subject.name());
+        let explains = matches!(subject, Subject::Line(_)) && matches!(self.answer, Answer::Matched | Answer::Missed);
         loop {
             match log.next_line() {
                 Ok(Some(Line::Whole { number, bytes })) => {
                     let place = Place { file: file.as_ref(), line: number };
-                    if matches!(subject, Subject::Line(_)) && matches!(self.answer, Answer::Matched | Answer::Missed) {
+                    if explains {
                         self.explain(bytes, &mut chronology, output)?;
                     } else {
                         self.read_line(place, bytes, &mut chronology, output)?;
@@ -116,7 +117,7 @@ impl Matching {
                 }
                 Ok(Some(Line::Overlong { number, bytes })) => {
                     self.totals.add_overlong();
-                    if self.answer == Answer::Missed {
+                    if explains || self.answer == Answer::Missed {
                         let place = Place { file: file.as_ref(), line: number };
                         output.text(&render::overlong(place, bytes))?;
                     }
