@@ -60,7 +60,7 @@ const ON_THE_WAY: Duration = Duration::from_secs(2);
 pub struct Replay {
     policy: Policy,
     /// Every source of the policy: each file is taken for all of them.
-    sources: Vec<usize>,
+    sources: Arc<[usize]>,
     judge: Judge,
     maps: Maps,
     clock: Clock,
@@ -103,11 +103,10 @@ impl Replay {
                 self.watch.prevented(prefix, &jail);
             }
             None => {
-                let sources = std::mem::take(&mut self.sources);
+                let sources = Arc::clone(&self.sources);
                 // Nobody asks this judge for the line itself.
                 let (bytes, position) = (b"".as_slice(), Position { file, offset: 0 });
-                self.judge(Input::Line(Line { events, bytes, position, sources: &sources, live: true }), now);
-                self.sources = sources;
+                self.decide(Input::Line(Line { events, bytes, position, sources: &sources, live: true }), now);
             }
         }
         for event in events {
@@ -158,7 +157,7 @@ impl Replay {
         let then = self.clock.of(at);
         while let Some(deadline) = self.judge.next_deadline().filter(|deadline| *deadline <= then) {
             let now = self.clock.reach(deadline);
-            self.judge(Input::Tick, now);
+            self.decide(Input::Tick, now);
         }
         self.clock.reach(then)
     }
@@ -180,7 +179,7 @@ impl Replay {
         }
     }
 
-    fn judge(&mut self, input: Input<'_>, now: Now) {
+    fn decide(&mut self, input: Input<'_>, now: Now) {
         let effects = self.judge.handle(input, now);
         for report in self.judge.carry_out(effects, now, &mut self.maps) {
             match report {
