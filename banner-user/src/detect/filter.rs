@@ -138,6 +138,9 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_nearest() {
         let error = Filter::built_in("postfix-sals").unwrap_err();
         assert_eq!(error.to_string(), "there is no filter `postfix-sals`; did you mean `postfix-sasl`?");
-        assert_eq!(Filter::built_in("nothing-like-it").unwrap_err().to_string(), "there is no filter `nothing-like-it`");
+        assert_eq!(
+            Filter::built_in("nothing-like-it").unwrap_err().to_string(),
+            "there is no filter `nothing-like-it`"
+        );
     }
 }
