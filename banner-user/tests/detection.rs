@@ -102,7 +102,7 @@ fn assert_told(log: &str, expected: &str) {
     assert_eq!(told, expected, "{log}: the order");
 }
 
-const REAL: [(&str, &str); 7] = [
+const REAL: [(&str, &str); 8] = [
     ("real/rsyslog-3164.log", "real/rsyslog.expected"),
     ("real/rsyslog-iso.log", "real/rsyslog.expected"),
     ("real/rsyslog-5424.log", "real/rsyslog.expected"),
@@ -110,6 +110,7 @@ const REAL: [(&str, &str); 7] = [
     ("real/postlogd-maillog.log", "real/postlogd-maillog.expected"),
     ("real/dovecot.log", "real/dovecot.expected"),
     ("real/exim.log", "real/exim.expected"),
+    ("real/sendmail.log", "real/sendmail.expected"),
 ];
 
 #[test]
