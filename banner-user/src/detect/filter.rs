@@ -9,9 +9,15 @@ use super::{
 use crate::{event::FilterName, nearest::nearest};
 
 /// The filters that exist without configuration, as data.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 8] = [
+    ("courier", include_str!("../../filters/courier.toml")),
     ("cyrus", include_str!("../../filters/cyrus.toml")),
+    ("dovecot", include_str!("../../filters/dovecot.toml")),
+    ("exim", include_str!("../../filters/exim.toml")),
+    ("exim-abuse", include_str!("../../filters/exim-abuse.toml")),
     ("postfix-sasl", include_str!("../../filters/postfix-sasl.toml")),
+    ("sendmail", include_str!("../../filters/sendmail.toml")),
+    ("sendmail-reject", include_str!("../../filters/sendmail-reject.toml")),
 ];
 
 /// A compiled filter.
@@ -170,6 +176,9 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_nearest() {
         let error = Filter::built_in("postfix-sals").unwrap_err();
         assert_eq!(error.to_string(), "there is no filter `postfix-sals`; did you mean `postfix-sasl`?");
-        assert_eq!(Filter::built_in("x").unwrap_err().to_string(), "there is no filter `x`");
+        assert_eq!(
+            Filter::built_in("nothing-like-it").unwrap_err().to_string(),
+            "there is no filter `nothing-like-it`"
+        );
     }
 }
