@@ -9,9 +9,15 @@ use super::{
 use crate::{event::FilterName, nearest::nearest};
 
 /// The filters that exist without configuration, as data.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("cyrus", include_str!("../../filters/cyrus.toml")),
+    ("opensmtpd", include_str!("../../filters/opensmtpd.toml")),
+    ("postfix-abuse", include_str!("../../filters/postfix-abuse.toml")),
+    ("postfix-reject", include_str!("../../filters/postfix-reject.toml")),
     ("postfix-sasl", include_str!("../../filters/postfix-sasl.toml")),
+    ("postscreen", include_str!("../../filters/postscreen.toml")),
+    ("roundcube", include_str!("../../filters/roundcube.toml")),
+    ("sogo", include_str!("../../filters/sogo.toml")),
 ];
 
 /// A compiled filter.
