@@ -70,6 +70,8 @@ pub enum Problem {
 
     #[error("no jail is enabled: nothing will be banned")]
     NoJail,
+    #[error("jail {0} is off unless it says `enabled`")]
+    Off(Quoted),
     #[error("{0} is every address: none of its family will be banned")]
     IgnoresAll(Quoted),
     #[error("{typed} has bits beyond its prefix: it covers {covers}")]
@@ -118,6 +120,7 @@ impl Problem {
                 "write a name like \"Europe/Berlin\" (tzdata must be installed), or \"system\"".to_owned()
             }
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
+            Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),
             Self::IgnoresAll(_) => "remove it".to_owned(),
             Self::HostBits { covers, .. } => format!("write `{covers}`, or the address alone"),
         }
