@@ -320,7 +320,7 @@ fn hostile_text() -> impl Strategy<Value = Vec<u8>> {
         "no mechanism available",
         "(-notset-)",
         "PLAIN (x) ",
-        " from 203.0.113.9. ",
+        " from 203.0.113.9. LOGIN: x",
         " against localhost from 203.0.113.9 (X-Real-IP: ",
         " from 203.0.113.9 in session x (error: 4)",
         " in /srv/rcube_imap.php on line 1 (POST /)",
