@@ -164,6 +164,33 @@ fn forged_twins_change_nothing_but_their_own_line() {
     }
 }
 
+#[test]
+fn what_repeats_a_failure_or_is_none_is_known_and_ignored() {
+    for (line, filter) in [
+        (
+            "Nov 22 10:38:22 mail postfix/smtpd[1]: too many errors after AUTH from unknown[198.51.100.7]",
+            "postfix-abuse",
+        ),
+        (
+            "Nov 22 10:38:22 mail postfix/postscreen[1]: HANGUP after 0 from [198.51.100.7]:1 in tests before SMTP handshake",
+            "postscreen",
+        ),
+        ("Nov 22 10:38:22 mail postfix/postscreen[1]: DNSBL rank 3 for [198.51.100.7]:1", "postscreen"),
+        (
+            "[22-Nov-2026 10:38:22 +0000]: <k3ru8e1v> Failed login for alice from 198.51.100.7 in session k3ru8e1v (error: 0)",
+            "roundcube",
+        ),
+        (
+            "[22-Nov-2026 10:38:22 +0000]: Failed login for alice from 198.51.100.7 in session k3ru8e1v (error: 0)",
+            "roundcube",
+        ),
+    ] {
+        let mut detector = shared();
+        assert!(detector.handle(line.as_bytes(), near()).is_empty(), "{line}");
+        assert_eq!(detector.ignored_by().map(|name| &**name), Some(filter), "{line}");
+    }
+}
+
 /// Lines of true failures, split where the client's text stands, with what they tell whatever it is.
 const FAILURES: [(&str, &str, &str); 13] = [
     (

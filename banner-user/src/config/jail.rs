@@ -44,7 +44,7 @@ const READY: [Ready; 2] = [
         name: "webmail",
         enabled: false,
         filters: &["roundcube", "sogo"],
-        source: &["/var/log/roundcube/errors.log", "/var/log/roundcube/userlogins.log", "/var/log/sogo/sogo.log"],
+        source: &["/var/log/roundcube/errors.log", "/var/log/sogo/sogo.log"],
         services: &["http", "https"],
     },
 ];
