@@ -24,12 +24,13 @@ use serde::Deserialize;
 const DIRECTORY: &str = "/usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
 
 /// A sample log, and the filters that stand for the one that it is a sample of.
-const SAMPLES: [(&str, &[&str]); 8] = [
+const SAMPLES: [(&str, &[&str]); 9] = [
     ("courier-auth", &["courier"]),
     ("courier-smtp", &["courier"]),
     ("cyrus-imap", &["cyrus"]),
     ("dovecot", &["dovecot"]),
     ("exim", &["exim", "exim-abuse"]),
+    ("postfix", &["postfix-abuse", "postfix-reject", "postfix-sasl", "postscreen"]),
     ("sendmail-auth", &["sendmail"]),
     ("sendmail-reject", &["sendmail-reject"]),
     ("sieve", &["cyrus"]),

@@ -20,6 +20,42 @@ use crate::{
 /// The jail that exists without configuration.
 pub(super) const DEFAULT: &str = "mail";
 
+/// A jail that can do without `filter`, `source` and `services`.
+struct Ready {
+    name: &'static str,
+    /// Whether it is on where nothing says so.
+    enabled: bool,
+    filters: &'static [&'static str],
+    source: &'static [&'static str],
+    services: &'static [&'static str],
+}
+
+/// Webmail's files are those of Debian's packages. That jail is off because what it reads has to be made trustworthy first: the
+/// heads of its filters, and the installed configuration, say how.
+const READY: [Ready; 2] = [
+    Ready {
+        name: DEFAULT,
+        enabled: true,
+        filters: &["postfix-sasl", "cyrus"],
+        source: &["/var/log/mail.log"],
+        services: &MAIL,
+    },
+    Ready {
+        name: "webmail",
+        enabled: false,
+        filters: &["roundcube", "sogo"],
+        source: &["/var/log/roundcube/errors.log", "/var/log/sogo/sogo.log"],
+        services: &["http", "https"],
+    },
+];
+
+/// What another jail is about cannot be guessed.
+const UNKNOWN: Ready = Ready { name: "", enabled: true, filters: &[], source: &[], services: &MAIL };
+
+fn ready(name: &str) -> &'static Ready {
+    READY.iter().find(|ready| ready.name == name).unwrap_or(&UNKNOWN)
+}
+
 /// The most that `maxretry` can be: the judge remembers so many failures of each source.
 const MAXRETRY_MAX: u16 = 1000;
 
@@ -29,20 +65,17 @@ pub(super) struct Known<'k> {
     pub(super) services: &'k Services,
 }
 
-/// What a key of a jail is where it is not set. `filter` and `source` are set in every jail but [`DEFAULT`]: what another
-/// one is about cannot be guessed.
+/// What a key of a jail is where it is not set.
 pub(super) fn default(name: &str, services: &Services) -> Jail {
-    let is_default = name == DEFAULT;
-    let names =
-        |names: &[&str]| if is_default { names.iter().map(|name| (*name).into()).collect() } else { Vec::new() };
+    let ready = ready(name);
     Jail {
         name: name.into(),
-        filters: names(&["postfix-sasl", "cyrus"]),
-        source: if is_default { vec!["/var/log/mail.log".to_owned()] } else { Vec::new() },
+        filters: ready.filters.iter().map(|filter| (*filter).into()).collect(),
+        source: ready.source.iter().map(|path| (*path).to_owned()).collect(),
         maxretry: 3,
         findtime: Duration::from_secs(10 * 60),
         bantime: BanTime::For(Duration::from_secs(10 * 60)),
-        services: services.mask(MAIL).unwrap_or_default(),
+        services: services.mask(ready.services.iter().copied()).unwrap_or_default(),
         ignoreip: Vec::new(),
         observe: false,
     }
@@ -76,7 +109,11 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
             findings.error(at, Problem::MissingKey { jail: Quoted::new(name), key, example });
         }
     }
-    enabled.unwrap_or(true).then(|| Jail {
+    let is_ready = ready(name).enabled;
+    if enabled.is_none() && !is_ready {
+        findings.warn(Some(at), Problem::Off(Quoted::new(name)));
+    }
+    enabled.unwrap_or(is_ready).then(|| Jail {
         name: default.name,
         filters: filters.unwrap_or(default.filters),
         source: source.unwrap_or(default.source),

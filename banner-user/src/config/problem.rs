@@ -81,6 +81,8 @@ pub enum Problem {
     UnusedFilter(Quoted),
     #[error("no jail is enabled: nothing will be banned")]
     NoJail,
+    #[error("jail {0} is off unless it says `enabled`")]
+    Off(Quoted),
     #[error("{0} is every address: none of its family will be banned")]
     IgnoresAll(Quoted),
     #[error("{typed} has bits beyond its prefix: it covers {covers}")]
@@ -134,6 +136,7 @@ impl Problem {
             Self::NoFilter { .. } => String::new(),
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
+            Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),
             Self::IgnoresAll(_) => "remove it".to_owned(),
             Self::HostBits { covers, .. } => format!("write `{covers}`, or the address alone"),
         }

@@ -9,15 +9,21 @@ use super::{
 use crate::{event::FilterName, nearest::nearest};
 
 /// The filters that exist without configuration, as data.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 14] = [
     ("courier", include_str!("../../filters/courier.toml")),
     ("cyrus", include_str!("../../filters/cyrus.toml")),
     ("dovecot", include_str!("../../filters/dovecot.toml")),
     ("exim", include_str!("../../filters/exim.toml")),
     ("exim-abuse", include_str!("../../filters/exim-abuse.toml")),
+    ("opensmtpd", include_str!("../../filters/opensmtpd.toml")),
+    ("postfix-abuse", include_str!("../../filters/postfix-abuse.toml")),
+    ("postfix-reject", include_str!("../../filters/postfix-reject.toml")),
     ("postfix-sasl", include_str!("../../filters/postfix-sasl.toml")),
+    ("postscreen", include_str!("../../filters/postscreen.toml")),
+    ("roundcube", include_str!("../../filters/roundcube.toml")),
     ("sendmail", include_str!("../../filters/sendmail.toml")),
     ("sendmail-reject", include_str!("../../filters/sendmail-reject.toml")),
+    ("sogo", include_str!("../../filters/sogo.toml")),
 ];
 
 /// A compiled filter.

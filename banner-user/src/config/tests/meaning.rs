@@ -11,7 +11,7 @@ use super::{
     },
     *,
 };
-use crate::judge::policy::BanTime;
+use crate::judge::policy::{BanTime, Jail};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -46,9 +46,27 @@ fn the_default_protects_a_postfix_and_cyrus_host() {
 }
 
 #[test]
+fn webmail_is_protected_where_one_key_says_so() {
+    let config = parse(&["[jail.webmail]\nenabled = true"]).unwrap();
+    assert_eq!(jail_names(&config), ["mail", "webmail"]);
+    let [mail, webmail] = config.policy.jails.as_slice() else { panic!("{:?}", config.policy.jails) };
+    assert_eq!(webmail.filters, ["roundcube".into(), "sogo".into()]);
+    assert_eq!(webmail.source, ["/var/log/roundcube/errors.log", "/var/log/sogo/sogo.log"]);
+    assert_eq!(config.services.names(webmail.services).collect::<Vec<_>>(), ["http", "https"]);
+    let numbers = |jail: &Jail| (jail.maxretry, jail.findtime, jail.bantime, jail.observe);
+    assert_eq!(numbers(webmail), numbers(mail));
+    for off in ["", "[jail.webmail]\nenabled = false", "[jail.webmail]\nmaxretry = 5"] {
+        assert_eq!(jail_names(&parse(&[off]).unwrap()), ["mail"], "{off}");
+    }
+}
+
+#[test]
 fn the_installed_example_states_every_default() {
     assert_eq!(parse(&[&example()]), Ok(Config::default()));
     assert_eq!(parse(&[include_str!("../../../../packaging/banner.toml")]), Ok(Config::default()));
+    // The jail that is off, too: what it says of webmail is what one key switches on.
+    let stated = example().replace("enabled = false", "enabled = true");
+    assert_eq!(parse(&[&stated]), parse(&["[jail.webmail]\nenabled = true"]));
 }
 
 #[test]

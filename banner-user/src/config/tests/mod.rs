@@ -5,7 +5,7 @@ use super::{Config, Errors};
 mod meaning;
 mod messages;
 
-const FILTERS: [&str; 2] = ["postfix-sasl", "cyrus"];
+const FILTERS: [&str; 4] = ["postfix-sasl", "cyrus", "roundcube", "sogo"];
 
 /// Parses files that are named `a.toml`, `b.toml` and so on.
 fn parse(texts: &[&str]) -> Result<Config, Errors> {
