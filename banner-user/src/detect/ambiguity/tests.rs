@@ -88,6 +88,8 @@ fn what_is_certain_only_because_a_client_is_believed_is_refused() {
             "`user=a from ::, from <ADDR>, `",
             "`user=a from <ADDR>, from ::, `",
         ),
+        (r"for [a-z ]+ at <ADDR>, .*", "`for a at ::, at <ADDR>, `", "`for a at <ADDR>, at ::, `"),
+        (r"for [^@ ]+ at <ADDR>, .*", "`for a at ::, at <ADDR>, `", "`for a at <ADDR>, at ::, `"),
         (r"for [a-z.@]+ at <ADDR>, .*", "`for a at ::, at <ADDR>, `", "`for a at <ADDR>, at ::, `"),
         (r"for [^ ]+ \[<ADDR>\]: .*", "`for a [::]: [<ADDR>]: `", "`for a [<ADDR>]: [::]: `"),
     ] {
@@ -102,6 +104,8 @@ fn what_is_certain_only_because_a_client_is_believed_is_refused() {
 fn other_reasons_have_their_own_words() {
     assert_eq!(checked(".* from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("(?:[^ ]+ )?from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("x?(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("<USER> from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("(?:x<ADDR>)+"), Err(Ambiguity::Repeated("<ADDR>")));
     assert!(matches!(checked("x.*<SESSION>.*"), Err(Ambiguity::TwoReadings { tag: "<SESSION>", .. })));
@@ -129,6 +133,22 @@ fn a_rule_does_not_read_the_messages_of_another_in_its_own_way() {
     // The other way round a client may call itself `a from ::, reason`.
     assert!(matches!(reason.check_beside(&loose_end, 1), Err(Ambiguity::OtherRule { rule: 1, .. })));
     assert_eq!(description("other .* from <ADDR>").check_beside(&reason, 2), Ok(()));
+}
+
+#[test]
+fn of_two_rules_that_do_not_fit_the_one_that_is_deceived_is_refused_whatever_their_order() {
+    let rule = |pattern: &str, example: &str| {
+        format!("[[rule]]\nkind='failure'\nstart='failed for '\npattern='{pattern}'\nexample='failed for {example}'\n")
+    };
+    // What a client writes behind the address has no space in honest lines, but may have.
+    let deceived = rule(".* from <ADDR>", "x from 192.0.2.1");
+    let sound = rule("<NAME> from <ADDR>, [^ ]*", "x from 192.0.2.1, y");
+    for (rules, place, other) in [([&deceived, &sound], 1, 2), ([&sound, &deceived], 2, 1)] {
+        let filter = Filter::parse("mine", &format!("ident=['x']\n{}{}", rules[0], rules[1])).unwrap();
+        let [FilterError::Rule { rule, fault, .. }] = &filter.check()[..] else { panic!("{:?}", filter.check()) };
+        assert_eq!(*rule, place);
+        assert!(fault.to_string().contains(&format!("a message of rule {other} in another way")), "{fault}");
+    }
 }
 
 /// Tells where an expression can have its address in a text. Not by the automata: the address stands between two bytes that
