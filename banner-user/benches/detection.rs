@@ -5,11 +5,7 @@
 //! failures, 5 % Cyrus badlogin, 85 % of what else Postfix and Cyrus write on a relay, shuffled, with RFC 3164's prefix. A log of
 //! lines can be named instead: `... --bench detection -- /var/log/mail.log`.
 
-use std::{
-    hint::black_box,
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{hint::black_box, io, time::Duration};
 
 use banner_user::{
     clock::WallTime,
@@ -68,7 +64,8 @@ fn detector(with_own: bool) -> io::Result<Detector> {
         Filter::built_in_names().map(Filter::built_in).collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
     let own: toml::Table = toml::from_str(OWN).map_err(io::Error::other)?;
     for (name, filter) in own.iter().filter(|_| with_own) {
-        filters.push(Filter::parse(name, &filter.to_string()).map_err(io::Error::other)?);
+        let text = toml::to_string(filter).map_err(io::Error::other)?;
+        filters.push(Filter::parse(name, &text).map_err(io::Error::other)?);
     }
     Ok(Detector::new(filters, TimeZone::UTC))
 }

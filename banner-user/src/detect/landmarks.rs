@@ -101,7 +101,8 @@ impl Survey {
                     None => None,
                 };
                 let bytes = Bytes::of(&group.sub);
-                if !self.passed.is_empty() || until.map_or(!last, |until| bytes.has(until)) {
+                let holds_another = group.sub.properties().explicit_captures_len() > 0;
+                if holds_another || !self.passed.is_empty() || until.map_or(!last, |until| bytes.has(until)) {
                     return None;
                 }
                 self.steps.push(Step::Group(usize::try_from(group.index).ok()?, until));
@@ -113,8 +114,16 @@ impl Survey {
                 self.steps.push(Step::MayEnd);
                 self.part(sub, None, true)?;
             }
-            _ if has_group => return None,
-            _ => self.passed.add(&Bytes::of(part)),
+            HirKind::Empty
+            | HirKind::Class(_)
+            | HirKind::Look(_)
+            | HirKind::Repetition(_)
+            | HirKind::Alternation(_) => {
+                if has_group {
+                    return None;
+                }
+                self.passed.add(&Bytes::of(part));
+            }
         }
         Some(())
     }
@@ -217,6 +226,7 @@ mod tests {
             r"(?:a=([a-z]*))? x",
             r"x(?:(.*))?",
             r"(?:a=([a-z]*),)+",
+            r"a=([a-z]*(b)),",
         ] {
             assert!(Landmarks::of(expression).is_none(), "{expression}");
         }

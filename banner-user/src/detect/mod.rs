@@ -1,7 +1,7 @@
 //! What a log line says. No clock, no I/O: lines and the time they were read near come in, events go out.
 //!
 //! ```text
-//! line ──prefix──> stamp, ident, message ──filter──> finding ──stamp──> Event
+//! line ──prefix──> stamp, ident, message ──automaton──> rules ──filter──> finding ──stamp──> Event
 //! ```
 //!
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
@@ -34,7 +34,7 @@ pub use self::{
     rule::RuleFault,
 };
 use self::{
-    automaton::Automaton,
+    automaton::{Automaton, RuleId},
     prefix::Line,
     rule::Finding,
     stamp::{Stamp, Stamps},
@@ -85,12 +85,13 @@ impl Detector {
         match automaton.as_mut().and_then(|automaton| automaton.matching(message)) {
             Some(rules) => {
                 for rules in rules.chunk_by(|one, next| one.filter == next.filter) {
-                    let Some(first) = rules.first() else { continue };
-                    let Some(filter) = filters.get_mut(first.filter) else { continue };
+                    let [RuleId { filter: place, .. }, ..] = *rules else { continue };
+                    let Some(filter) = filters.get_mut(place) else { continue };
                     let finding = filter.find_among(rules.iter().map(|rule| rule.rule), ident, message);
-                    told.tell(finding, first.filter, filter, &mut at);
+                    told.tell(finding, place, filter, &mut at);
                 }
             }
+            // Asked one by one, the filters find the same.
             None => {
                 for (place, filter) in filters.iter_mut().enumerate() {
                     let finding = filter.find(ident, message);

@@ -11,7 +11,8 @@
 //!
 //! A pattern covers all of its text: `\A` and `\z` are put around it. `.` is any byte. Groups are written `(?:...)`; only
 //! `(?P<user>...)` and `(?P<address>...)` may be named, to say more narrowly than the tag what stands there. Matching is
-//! several times cheaper where at every byte only one way goes on (`[^ ]+ ` rather than `.* `).
+//! several times cheaper where the bytes around the tags tell where they stand (`(?P<user>[^ ]+) ` rather than `<USER> `:
+//! [`super::landmarks`]).
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use regex_automata::{nfa::thompson, util::syntax};
