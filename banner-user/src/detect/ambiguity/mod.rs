@@ -21,7 +21,8 @@
 //! (`[0-9.]+`) stand where the server, not a client, writes them; that the address is the client's; and that no other message
 //! begins with the same words.
 //!
-//! Look-around assertions (`\b`, `^`) are taken to hold everywhere, which can only refuse more.
+//! What can only refuse more: assertions (`\b`, `^`) are taken to hold everywhere, and a rule is looked at as if no earlier rule
+//! took or ignored any of its messages.
 
 mod automaton;
 mod free_text;
