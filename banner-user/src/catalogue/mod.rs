@@ -5,6 +5,9 @@
 //! | --- | --- |
 //! | `cyrus` | the built-in filter of this name |
 //! | `mine` | `filters.d/mine.toml`, beside the main configuration file |
+//! | `fail2ban:/PATH/NAME.conf[mode=aggressive]` | fail2ban's filter in this file, with these options |
+
+pub mod fail2ban;
 
 use std::{
     fs::{self, File},
@@ -14,6 +17,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 
+use self::fail2ban::{ImportError, Reference};
 use crate::{
     config::{Config, DEFAULT_PATH},
     detect::{Detector, Filter, FilterError},
@@ -45,6 +49,14 @@ pub enum CatalogueError {
     /// It is no filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A filter of fail2ban that cannot be had.
+    #[error("filter `{}`: {error}", Escaped(.name.as_bytes()))]
+    Import {
+        /// As the jail names it.
+        name: String,
+        /// Why not.
+        error: ImportError,
+    },
 }
 
 impl Catalogue {
@@ -54,7 +66,7 @@ impl Catalogue {
         Self { directory: config.unwrap_or_else(|| Path::new(DEFAULT_PATH)).with_file_name(DIRECTORY) }
     }
 
-    /// Every name that a jail can refer to.
+    /// Every name that a jail can refer to, but for fail2ban's filters: those are files of any place.
     ///
     /// # Errors
     /// The directory is there and cannot be read.
@@ -69,6 +81,10 @@ impl Catalogue {
     /// # Errors
     /// There is none, or it cannot be used.
     pub fn filter(&self, name: &str) -> Result<Filter, CatalogueError> {
+        if let Some(reference) = Reference::parse(name) {
+            let filter = reference.map_err(ImportError::from).and_then(|reference| fail2ban::filter(name, reference));
+            return filter.map_err(|error| CatalogueError::Import { name: name.to_owned(), error });
+        }
         let path = self.directory.join(format!("{name}.toml"));
         if Filter::built_in_names().any(|known| known == name) || !path.exists() {
             return Ok(Filter::built_in(name)?);

@@ -1,10 +1,12 @@
 //! A filter: a name, and what finds something in a message.
 
 use super::{
-    ident::Ident,
+    imported::{ImportRefused, Imported, Imports},
     pattern::PatternError,
+    prefix::Line,
     rule::{Finding, RuleFault},
     rules::Rules,
+    stamp::Stamp,
 };
 use crate::{event::FilterName, nearest::nearest};
 
@@ -26,6 +28,16 @@ pub struct Filter {
 enum Form {
     /// banner's own form: built in, or an operator's.
     Rules(Rules),
+    /// fail2ban's.
+    Imported(Imported),
+}
+
+/// What a line says to a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer<'l> {
+    Found(Finding, Stamp<'l>),
+    /// It would have taken too long to find out.
+    GaveUp,
 }
 
 /// Why a filter cannot be used.
@@ -95,23 +107,37 @@ impl Filter {
         Ok(Self { name: name.into(), form: Form::Rules(Rules::parse(name, text)?) })
     }
 
+    /// Compiles what a filter of fail2ban's says.
+    ///
+    /// # Errors
+    /// Something in it cannot be had; what, is named.
+    pub fn imported(name: &str, imports: &Imports) -> Result<Self, ImportRefused> {
+        Ok(Self { name: name.into(), form: Form::Imported(Imported::compile(imports)?) })
+    }
+
     /// As jails name it.
     #[must_use]
     pub fn name(&self) -> &FilterName {
         &self.name
     }
 
-    /// What a message says, if it is this filter's. `ident` is none where the server itself wrote the line, without syslog.
-    pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
+    /// What a line says, if it is one of this filter's. `split` is the line as syslog or a server itself writes it; none where
+    /// it is no such line.
+    pub(super) fn find<'l>(&mut self, line: &'l [u8], split: Option<&Line<'l>>) -> Option<Answer<'l>> {
         match &mut self.form {
-            Form::Rules(rules) => rules.find(ident, message),
+            Form::Rules(rules) => {
+                let split = split?;
+                rules.find(split.ident, split.message).map(|finding| Answer::Found(finding, split.stamp))
+            }
+            Form::Imported(imported) => imported.find(line),
         }
     }
 
-    /// Whether it reads lines of this program at all.
-    pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
+    /// Whether it reads lines of this kind at all. fail2ban's filters have only patterns to say whose lines they read.
+    pub(super) fn reads(&self, split: Option<&Line<'_>>) -> bool {
         match &self.form {
-            Form::Rules(rules) => rules.reads(ident),
+            Form::Rules(rules) => split.is_some_and(|split| rules.reads(split.ident)),
+            Form::Imported(_) => true,
         }
     }
 }

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::{filter::Filter, prefix, rule::Finding, stamp::Stamps};
+use super::{
+    filter::{Answer, Filter},
+    prefix,
+    rule::Finding,
+    stamp::Stamps,
+};
 use crate::{
     clock::WallTime,
     event::{Escaped, FilterName},
@@ -23,6 +28,11 @@ pub enum Missed {
         /// Which.
         filters: Vec<FilterName>,
     },
+    /// A filter of fail2ban's has a pattern that would have taken too long on it.
+    GaveUp {
+        /// Which.
+        filter: FilterName,
+    },
     /// A filter knows it as one to be ignored, or as one that only explains later ones.
     Ignored {
         /// Which.
@@ -42,26 +52,31 @@ impl fmt::Display for Missed {
                 f.write_str("no rule matches, of the filters that read this program's lines:")?;
                 filters.iter().try_for_each(|filter| write!(f, " {filter}"))
             }
+            Self::GaveUp { filter } => write!(f, "a pattern of {filter} that needs backtracking gave up on it"),
             Self::Ignored { filter } => write!(f, "{filter} knows it and counts nothing"),
         }
     }
 }
 
 pub(super) fn why(filters: &mut [Filter], stamps: &mut Stamps, line: &[u8], near: WallTime) -> Missed {
-    let Some(line) = prefix::parse(line) else { return Missed::NoStamp };
-    if stamps.resolve(line.stamp, near).is_none() {
-        return Missed::NoStamp;
-    }
-    let mut readers = filters.iter_mut().filter(|filter| filter.reads(line.ident)).peekable();
+    let split = prefix::parse(line);
+    let has_time = split.is_some_and(|split| stamps.resolve(split.stamp, near).is_some());
+    let mut readers = filters.iter_mut().filter(|filter| filter.reads(split.as_ref())).peekable();
     if readers.peek().is_none() {
-        return Missed::NoFilter { ident: line.ident.map(|ident| ident.name().to_vec()) };
+        return match split {
+            Some(split) if has_time => Missed::NoFilter { ident: split.ident.map(|ident| ident.name().to_vec()) },
+            _ => Missed::NoStamp,
+        };
     }
     let mut names = Vec::new();
     for filter in readers {
-        if matches!(filter.find(line.ident, line.message), Some(Finding::Ignored | Finding::Noted)) {
-            return Missed::Ignored { filter: filter.name().clone() };
+        match filter.find(line, split.as_ref()) {
+            Some(Answer::Found(Finding::Ignored | Finding::Noted, _)) => {
+                return Missed::Ignored { filter: filter.name().clone() };
+            }
+            Some(Answer::GaveUp) => return Missed::GaveUp { filter: filter.name().clone() },
+            Some(Answer::Found(..)) | None => names.push(filter.name().clone()),
         }
-        names.push(filter.name().clone());
     }
-    Missed::NoRule { filters: names }
+    if split.is_some() && !has_time { Missed::NoStamp } else { Missed::NoRule { filters: names } }
 }

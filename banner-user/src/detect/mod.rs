@@ -7,11 +7,12 @@
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
 //! the server wrote is matched by the filters' patterns, anchored at both ends of the message; an address is read where the
 //! server puts it and nowhere else. A line without a valid stamp yields nothing, and no filter makes more than one event of a
-//! line.
+//! line. fail2ban's filters are the exception: they search in the line as they do there (see `imported`).
 
 mod address;
 mod filter;
 mod ident;
+mod imported;
 mod logfmt;
 mod missed;
 mod pattern;
@@ -23,13 +24,14 @@ mod stamp;
 
 use jiff::tz::TimeZone;
 
+use self::{filter::Answer, rule::Finding, stamp::Stamps};
 pub use self::{
     filter::{Filter, FilterError},
+    imported::{ImportRefused, Imports, Place},
     missed::Missed,
     pattern::PatternError,
     rule::RuleFault,
 };
-use self::{prefix::Line, rule::Finding, stamp::Stamps};
 use crate::{
     clock::{LogTime, WallTime},
     event::{Attempt, Event, FilterName, Outage, Weight},
@@ -44,13 +46,14 @@ pub struct Detector {
     events: Vec<Event>,
     /// The filter, by its place, that knew the last line as one to be ignored.
     ignored: Option<usize>,
+    gave_up: u64,
 }
 
 impl Detector {
     /// Stamps without a zone are read in `zone`.
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
-        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None }
+        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None, gave_up: 0 }
     }
 
     /// What a line tells: one event for each filter that knows it, in the order of the filters; mostly none. Only its first
@@ -61,17 +64,23 @@ impl Detector {
     pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
         self.events.clear();
         self.ignored = None;
-        let Self { filters, stamps, events, ignored } = self;
-        let Some(Line { stamp, ident, message, .. }) = prefix::parse(first_physical_line(line)) else { return &[] };
-        let mut at = None;
+        let Self { filters, stamps, events, ignored, gave_up } = self;
+        let line = first_physical_line(line);
+        let split = prefix::parse(line);
         for (index, filter) in filters.iter_mut().enumerate() {
-            let Some(finding) = filter.find(ident, message) else { continue };
-            if finding == Finding::Ignored {
-                ignored.get_or_insert(index);
-                continue;
-            }
-            at = at.or_else(|| stamps.resolve(stamp, near));
-            let Some(at) = at else { return &[] };
+            let (finding, stamp) = match filter.find(line, split.as_ref()) {
+                None => continue,
+                Some(Answer::Found(Finding::Ignored, _)) => {
+                    ignored.get_or_insert(index);
+                    continue;
+                }
+                Some(Answer::Found(finding, stamp)) => (finding, stamp),
+                Some(Answer::GaveUp) => {
+                    *gave_up += 1;
+                    continue;
+                }
+            };
+            let Some(at) = stamps.resolve(stamp, near) else { continue };
             events.extend(event(finding, filter.name(), at));
         }
         &self.events
@@ -81,6 +90,13 @@ impl Detector {
     #[must_use]
     pub fn ignored_by(&self) -> Option<&FilterName> {
         self.filters.get(self.ignored?).map(Filter::name)
+    }
+
+    /// How many lines an imported filter could not be sure about, because a pattern of it that needs backtracking turned back
+    /// too often. They told nothing.
+    #[must_use]
+    pub fn gave_up(&self) -> u64 {
+        self.gave_up
     }
 
     /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
