@@ -1,0 +1,189 @@
+//! fail2ban's own mail filters against fail2ban's own sample logs, both as Debian installs them: every line says there whether
+//! it counts, for whom, and when it was written.
+//!
+//! `fail2ban.disagreements` beside this file lists where banner decides otherwise, and why: `FILE:LINE reason`.
+
+#![cfg(test)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::IpAddr,
+    path::Path,
+};
+
+use banner_user::{
+    catalogue::fail2ban::{self, Reference},
+    clock::WallTime,
+    detect::Detector,
+    event::Event,
+};
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+const FILTERS: &str = "/etc/fail2ban/filter.d";
+const LOGS: &str = "/usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
+
+/// All that is about mail.
+const MAIL: [&str; 25] = [
+    "assp",
+    "courier-auth",
+    "courier-smtp",
+    "cyrus-imap",
+    "domino-smtp",
+    "dovecot",
+    "exim",
+    "exim-spam",
+    "groupoffice",
+    "horde",
+    "kerio",
+    "openwebmail",
+    "oracleims",
+    "perdition",
+    "postfix",
+    "qmail",
+    "roundcube-auth",
+    "sendmail-auth",
+    "sendmail-reject",
+    "sieve",
+    "sogo-auth",
+    "solid-pop3d",
+    "squirrelmail",
+    "tine20",
+    "uwimap-auth",
+];
+
+/// What one line was found to say with one set of options: address and time, or that it counts for nobody.
+struct Compared {
+    /// `FILE:LINE`; a line is compared once for each set of options.
+    place: String,
+    expected: Option<String>,
+    found: Option<String>,
+}
+
+#[test]
+fn lines_count_for_whom_fail2ban_counts_them() {
+    if !Path::new(FILTERS).is_dir() || !Path::new(LOGS).is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "fail2ban is not installed: apt-get install fail2ban");
+        println!("skipped: apt-get install fail2ban");
+        return;
+    }
+    let compared: Vec<_> = MAIL.iter().flat_map(|name| samples(name)).collect();
+    let listed = listed();
+    let differs: BTreeMap<_, _> = compared
+        .iter()
+        .filter(|line| line.expected != line.found)
+        .map(|line| (line.place.as_str(), format!("expected {:?}, found {:?}", line.expected, line.found)))
+        .collect();
+    let unlisted: Vec<_> = differs.iter().filter(|(place, _)| !listed.contains_key(**place)).collect();
+    let stale: Vec<_> = listed.keys().filter(|place| !differs.contains_key(place.as_str())).collect();
+    assert!(unlisted.is_empty() && stale.is_empty(), "not listed: {unlisted:#?}\nlisted and agreeing: {stale:#?}");
+    let agree = compared.iter().filter(|line| line.expected == line.found).count();
+    println!("{agree} of {} lines agree", compared.len());
+    assert!(agree * 100 >= compared.len() * 99, "{agree} of {} lines agree", compared.len());
+    // A third of the lines are to count for nobody.
+    assert!(compared.len() > 400 && compared.iter().filter(|line| line.expected.is_some()).count() > 250);
+}
+
+/// All lines of a sample log, with each set of options that the log asks for.
+fn samples(name: &str) -> Vec<Compared> {
+    let text = fs::read(Path::new(LOGS).join(name)).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let mut detectors = Vec::new();
+    let mut expected = None;
+    let mut compared = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if let Some(json) = tagged(line, "filterOptions:") {
+            let sets = if let Value::Array(sets) = json { sets } else { vec![json] };
+            detectors = sets.iter().map(|set| detector(name, set)).collect();
+            continue;
+        }
+        if let Some(json) = tagged(line, "failJSON:") {
+            let matches = json.get("match").and_then(Value::as_bool).unwrap_or(false);
+            let text = |key| json.get(key).and_then(Value::as_str).unwrap_or_default();
+            // An address is one, however it is written.
+            let host =
+                text("host").parse().map_or_else(|_| text("host").to_owned(), |address: IpAddr| address.to_string());
+            expected = Some(matches.then(|| format!("{host} {}", without_year(text("time")))));
+            continue;
+        }
+        // What is described may look like a comment.
+        if expected.is_none() && (line.starts_with('#') || line.trim().is_empty()) {
+            continue;
+        }
+        if detectors.is_empty() {
+            detectors.push(detector(name, &Value::Null));
+        }
+        let expected = expected.take().flatten();
+        for detector in &mut detectors {
+            let found = counted(detector.handle(line.as_bytes(), now()));
+            compared.push(Compared { place: format!("{name}:{}", index + 1), expected: expected.clone(), found });
+        }
+    }
+    for line in &mut compared {
+        // Some lines are described without a time.
+        if let (Some(expected), Some(found)) = (&line.expected, &mut line.found)
+            && expected.ends_with(' ')
+        {
+            found.truncate(found.find(' ').map_or(0, |space| space + 1));
+        }
+    }
+    compared
+}
+
+/// The JSON behind a word in a comment.
+fn tagged(line: &str, word: &str) -> Option<Value> {
+    let comment = line.strip_prefix('#')?.trim_start_matches('#');
+    let (_, json) =
+        comment.strip_prefix(' ').unwrap_or(comment).split_once(word).filter(|(before, _)| before.is_empty())?;
+    Some(serde_json::from_str(json).unwrap())
+}
+
+fn detector(name: &str, options: &Value) -> Detector {
+    let options = options.as_object().into_iter().flatten();
+    let options = options.map(|(option, value)| (option.clone(), value.as_str().unwrap().to_owned())).collect();
+    let reference = Reference { path: Path::new(FILTERS).join(format!("{name}.conf")), options };
+    let filter = fail2ban::filter(name, reference).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Detector::new(vec![filter], zone())
+}
+
+fn counted(events: &[Event]) -> Option<String> {
+    match events {
+        [] => None,
+        [Event::Failure(attempt)] => {
+            let time = Timestamp::from_microsecond(attempt.at.0).unwrap().to_zoned(zone()).datetime();
+            Some(format!("{} {}", attempt.source, without_year(&time.to_string())))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `08-14T12:00:00` of `2005-08-14T12:00:00.5`. For a stamp without a year fail2ban takes the latest one in the past, banner the
+/// nearest one.
+fn without_year(time: &str) -> &str {
+    time.get(5..19).unwrap_or_default()
+}
+
+/// Where fail2ban's tests take place: Zurich.
+fn zone() -> TimeZone {
+    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+}
+
+/// When fail2ban's tests take place.
+fn now() -> WallTime {
+    WallTime("2005-08-14T12:00:00Z".parse::<Timestamp>().unwrap().as_microsecond())
+}
+
+/// The known disagreements with their reasons.
+fn listed() -> BTreeMap<String, String> {
+    let text = include_str!("fail2ban.disagreements");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let mut listed = BTreeMap::new();
+    let mut places = BTreeSet::new();
+    for line in lines {
+        let (place, reason) = line.split_once(' ').unwrap_or_else(|| panic!("`{line}` has no reason"));
+        assert!(places.insert(place), "{place} is listed twice");
+        listed.insert(place.to_owned(), reason.to_owned());
+    }
+    listed
+}
