@@ -1,12 +1,11 @@
 //! A filter: a name, and what finds something in a message.
 
 use super::{
-    imported::{ImportRefused, Imported, Imports},
+    ident::Ident,
+    imported::{ImportRefused, Imported, Imports, Outcome},
     pattern::PatternError,
-    prefix::Line,
     rule::{Finding, RuleFault},
     rules::Rules,
-    stamp::Stamp,
 };
 use crate::{event::FilterName, nearest::nearest};
 
@@ -30,14 +29,6 @@ enum Form {
     Rules(Rules),
     /// fail2ban's.
     Imported(Imported),
-}
-
-/// What a line says to a filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer<'l> {
-    Found(Finding, Stamp<'l>),
-    /// It would have taken too long to find out.
-    GaveUp,
 }
 
 /// Why a filter cannot be used.
@@ -107,7 +98,7 @@ impl Filter {
         Ok(Self { name: name.into(), form: Form::Rules(Rules::parse(name, text)?) })
     }
 
-    /// Compiles what a filter of fail2ban's says.
+    /// Compiles what a filter of fail2ban says.
     ///
     /// # Errors
     /// Something in it cannot be had; what, is named.
@@ -121,23 +112,32 @@ impl Filter {
         &self.name
     }
 
-    /// What a line says, if it is one of this filter's. `split` is the line as syslog or a server itself writes it; none where
-    /// it is no such line.
-    pub(super) fn find<'l>(&mut self, line: &'l [u8], split: Option<&Line<'l>>) -> Option<Answer<'l>> {
+    /// What a message says, if it is this filter's. `ident` is none where the server itself wrote the line, without syslog.
+    pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
         match &mut self.form {
-            Form::Rules(rules) => {
-                let split = split?;
-                rules.find(split.ident, split.message).map(|finding| Answer::Found(finding, split.stamp))
-            }
+            Form::Rules(rules) => rules.find(ident, message),
+            Form::Imported(_) => None,
+        }
+    }
+
+    /// What a whole line says, if it is this filter's and the filter is one of those that read whole lines.
+    pub(super) fn find_in_line<'l>(&mut self, line: &'l [u8]) -> Option<Outcome<'l>> {
+        match &mut self.form {
+            Form::Rules(_) => None,
             Form::Imported(imported) => imported.find(line),
         }
     }
 
-    /// Whether it reads lines of this kind at all. fail2ban's filters have only patterns to say whose lines they read.
-    pub(super) fn reads(&self, split: Option<&Line<'_>>) -> bool {
+    /// Whether it reads whole lines, and not messages of programs that it names.
+    pub(super) fn reads_lines(&self) -> bool {
+        matches!(self.form, Form::Imported(_))
+    }
+
+    /// Whether it reads lines of this program at all.
+    pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
         match &self.form {
-            Form::Rules(rules) => split.is_some_and(|split| rules.reads(split.ident)),
-            Form::Imported(_) => true,
+            Form::Rules(rules) => rules.reads(ident),
+            Form::Imported(_) => false,
         }
     }
 }

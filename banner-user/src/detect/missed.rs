@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    filter::{Answer, Filter},
-    prefix,
-    rule::Finding,
-    stamp::Stamps,
-};
+use super::{filter::Filter, imported::Outcome, prefix, rule::Finding, stamp::Stamps};
 use crate::{
     clock::WallTime,
     event::{Escaped, FilterName},
@@ -28,7 +23,7 @@ pub enum Missed {
         /// Which.
         filters: Vec<FilterName>,
     },
-    /// A filter of fail2ban's has a pattern that would have taken too long on it.
+    /// A filter of fail2ban has a pattern that would have taken too long on it.
     GaveUp {
         /// Which.
         filter: FilterName,
@@ -52,31 +47,36 @@ impl fmt::Display for Missed {
                 f.write_str("no rule matches, of the filters that read this program's lines:")?;
                 filters.iter().try_for_each(|filter| write!(f, " {filter}"))
             }
-            Self::GaveUp { filter } => write!(f, "a pattern of {filter} that needs backtracking gave up on it"),
+            Self::GaveUp { filter } => write!(f, "a pattern of {filter} gave up on it: it turned back too often"),
             Self::Ignored { filter } => write!(f, "{filter} knows it and counts nothing"),
         }
     }
 }
 
 pub(super) fn why(filters: &mut [Filter], stamps: &mut Stamps, line: &[u8], near: WallTime) -> Missed {
-    let split = prefix::parse(line);
-    let has_time = split.is_some_and(|split| stamps.resolve(split.stamp, near).is_some());
-    let mut readers = filters.iter_mut().filter(|filter| filter.reads(split.as_ref())).peekable();
-    if readers.peek().is_none() {
-        return match split {
-            Some(split) if has_time => Missed::NoFilter { ident: split.ident.map(|ident| ident.name().to_vec()) },
-            _ => Missed::NoStamp,
-        };
-    }
     let mut names = Vec::new();
-    for filter in readers {
-        match filter.find(line, split.as_ref()) {
-            Some(Answer::Found(Finding::Ignored | Finding::Noted, _)) => {
+    for filter in filters.iter_mut().filter(|filter| filter.reads_lines()) {
+        match filter.find_in_line(line) {
+            Some(Outcome::GaveUp) => return Missed::GaveUp { filter: filter.name().clone() },
+            Some(Outcome::Found(Finding::Ignored | Finding::Noted, _)) => {
                 return Missed::Ignored { filter: filter.name().clone() };
             }
-            Some(Answer::GaveUp) => return Missed::GaveUp { filter: filter.name().clone() },
-            Some(Answer::Found(..)) | None => names.push(filter.name().clone()),
+            Some(Outcome::Found(..)) | None => names.push(filter.name().clone()),
         }
     }
-    if split.is_some() && !has_time { Missed::NoStamp } else { Missed::NoRule { filters: names } }
+    let split = prefix::parse(line).filter(|line| stamps.resolve(line.stamp, near).is_some());
+    // Imported filters know more stamps than there are before messages.
+    let Some(line) = split else {
+        return if names.is_empty() { Missed::NoStamp } else { Missed::NoRule { filters: names } };
+    };
+    for filter in filters.iter_mut().filter(|filter| filter.reads(line.ident)) {
+        if matches!(filter.find(line.ident, line.message), Some(Finding::Ignored | Finding::Noted)) {
+            return Missed::Ignored { filter: filter.name().clone() };
+        }
+        names.push(filter.name().clone());
+    }
+    if names.is_empty() {
+        return Missed::NoFilter { ident: line.ident.map(|ident| ident.name().to_vec()) };
+    }
+    Missed::NoRule { filters: names }
 }

@@ -7,7 +7,7 @@
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
 //! the server wrote is matched by the filters' patterns, anchored at both ends of the message; an address is read where the
 //! server puts it and nowhere else. A line without a valid stamp yields nothing, and no filter makes more than one event of a
-//! line. fail2ban's filters are the exception: they search in the line as they do there (see `imported`).
+//! line. fail2ban's filters are the exception: they search in the whole line, as they do there (see `imported`).
 
 mod address;
 mod filter;
@@ -24,7 +24,6 @@ mod stamp;
 
 use jiff::tz::TimeZone;
 
-use self::{filter::Answer, rule::Finding, stamp::Stamps};
 pub use self::{
     filter::{Filter, FilterError},
     imported::{ImportRefused, Imports, Place},
@@ -32,6 +31,7 @@ pub use self::{
     pattern::PatternError,
     rule::RuleFault,
 };
+use self::{imported::Outcome, prefix::Line, rule::Finding, stamp::Stamps};
 use crate::{
     clock::{LogTime, WallTime},
     event::{Attempt, Event, FilterName, Outage, Weight},
@@ -46,6 +46,8 @@ pub struct Detector {
     events: Vec<Event>,
     /// The filter, by its place, that knew the last line as one to be ignored.
     ignored: Option<usize>,
+    /// The filters, by their places, that read whole lines.
+    line_readers: Vec<usize>,
     gave_up: u64,
 }
 
@@ -53,10 +55,12 @@ impl Detector {
     /// Stamps without a zone are read in `zone`.
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
-        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None, gave_up: 0 }
+        let line_readers = filters.iter().enumerate().filter(|(_, filter)| filter.reads_lines());
+        let line_readers = line_readers.map(|(place, _)| place).collect();
+        Self { filters, stamps: Stamps::new(zone), events: Vec::new(), ignored: None, line_readers, gave_up: 0 }
     }
 
-    /// What a line tells: one event for each filter that knows it, in the order of the filters; mostly none. Only its first
+    /// What a line tells: one event for each filter that knows it, in the order of the filters, imported ones last; mostly none. Only its first
     /// physical line is read; the line's end may be there or not.
     ///
     /// A stamp without a year (RFC 3164) is taken for the time nearest to `near`: now for a followed file, the file's own time
@@ -64,26 +68,45 @@ impl Detector {
     pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
         self.events.clear();
         self.ignored = None;
-        let Self { filters, stamps, events, ignored, gave_up } = self;
         let line = first_physical_line(line);
-        let split = prefix::parse(line);
+        self.read_message(line, near);
+        self.read_line(line, near);
+        &self.events
+    }
+
+    /// What it tells filters that read messages.
+    fn read_message(&mut self, line: &[u8], near: WallTime) {
+        let Self { filters, stamps, events, ignored, .. } = self;
+        let Some(Line { stamp, ident, message, .. }) = prefix::parse(line) else { return };
+        let mut at = None;
         for (index, filter) in filters.iter_mut().enumerate() {
-            let (finding, stamp) = match filter.find(line, split.as_ref()) {
-                None => continue,
-                Some(Answer::Found(Finding::Ignored, _)) => {
-                    ignored.get_or_insert(index);
-                    continue;
-                }
-                Some(Answer::Found(finding, stamp)) => (finding, stamp),
-                Some(Answer::GaveUp) => {
-                    *gave_up += 1;
-                    continue;
-                }
-            };
-            let Some(at) = stamps.resolve(stamp, near) else { continue };
+            let Some(finding) = filter.find(ident, message) else { continue };
+            if finding == Finding::Ignored {
+                ignored.get_or_insert(index);
+                continue;
+            }
+            at = at.or_else(|| stamps.resolve(stamp, near));
+            let Some(at) = at else { return };
             events.extend(event(finding, filter.name(), at));
         }
-        &self.events
+    }
+
+    /// What it tells filters that read whole lines.
+    fn read_line(&mut self, line: &[u8], near: WallTime) {
+        for place in &self.line_readers {
+            let Some(filter) = self.filters.get_mut(*place) else { continue };
+            match filter.find_in_line(line) {
+                None => {}
+                Some(Outcome::GaveUp) => self.gave_up += 1,
+                Some(Outcome::Found(Finding::Ignored, _)) => {
+                    self.ignored.get_or_insert(*place);
+                }
+                Some(Outcome::Found(finding, stamp)) => {
+                    let at = self.stamps.resolve(stamp, near);
+                    self.events.extend(at.and_then(|at| event(finding, filter.name(), at)));
+                }
+            }
+        }
     }
 
     /// The filter that knew the last line as one to be ignored.
@@ -92,8 +115,8 @@ impl Detector {
         self.filters.get(self.ignored?).map(Filter::name)
     }
 
-    /// How many lines an imported filter could not be sure about, because a pattern of it that needs backtracking turned back
-    /// too often. They told nothing.
+    /// On how many lines an imported filter gave up, because a pattern of it that needs backtracking turned back too often: what
+    /// they say is not known, and they told nothing.
     #[must_use]
     pub fn gave_up(&self) -> u64 {
         self.gave_up

@@ -25,7 +25,7 @@ use self::{
     date::Dates,
     expression::{Expression, GaveUp, Outlines, Spans},
 };
-use super::{address, filter::Answer, rule::Finding};
+use super::{address, rule::Finding, stamp::Stamp};
 use crate::event::{User, Weight};
 
 /// The most patterns of one option.
@@ -68,6 +68,15 @@ struct Searches {
     line: Vec<u8>,
     /// What of it is the content, if not all.
     content: Vec<u8>,
+}
+
+/// What a line says to an imported filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome<'l> {
+    /// At the time that was cut out.
+    Found(Finding, Stamp<'l>),
+    /// A pattern turned back too often: whether it matches is not known.
+    GaveUp,
 }
 
 /// An expression and what its groups are for.
@@ -140,15 +149,15 @@ impl Imported {
     }
 
     /// What a line says; none where no pattern matches or it has no time.
-    pub(super) fn find<'l>(&mut self, line: &'l [u8]) -> Option<Answer<'l>> {
+    pub(super) fn find<'l>(&mut self, line: &'l [u8]) -> Option<Outcome<'l>> {
         let dated = self.dates.find(line)?;
         let mut searches = mem::take(&mut self.searches);
         searches.set_line(line.get(..dated.start)?, line.get(dated.end..)?);
         let decided = self.decide(&mut searches);
         self.searches = searches;
         Some(match decided {
-            Ok(finding) => Answer::Found(finding?, dated.stamp),
-            Err(GaveUp) => Answer::GaveUp,
+            Ok(finding) => Outcome::Found(finding?, dated.stamp),
+            Err(GaveUp) => Outcome::GaveUp,
         })
     }
 
