@@ -113,20 +113,23 @@ impl<'m> Options<'m> {
         if let Some(set) = self.files.sections.get(INIT).and_then(|init| init.get(name)) {
             return interpolated(INIT, Some(set));
         }
-        let name = name.to_lowercase();
-        match name.split_once('/') {
-            Some(("known", inner)) if self.files.sections.get(INIT).is_some_and(|init| init.contains_key(inner)) => {
+        let lower = name.to_lowercase();
+        let Some((section, inner)) =
+            name.split_once('/').and_then(|(section, _)| Some((section, lower.split_once('/')?.1)))
+        else {
+            return interpolated(DEFINITION, self.own(DEFINITION, &lower));
+        };
+        match section.to_lowercase().as_str() {
+            "known" if self.files.sections.get(INIT).is_some_and(|init| init.contains_key(inner)) => {
                 interpolated(INIT, self.own(INIT, inner))
             }
-            Some(("known", inner)) => {
+            "known" => {
                 let known = self.files.known.get(DEFINITION).and_then(|known| known.get(inner));
                 interpolated(DEFINITION, known.or_else(|| self.own(DEFINITION, inner)))
             }
-            Some(("default", inner)) => interpolated(DEFINITION, self.files.defaults.get(inner)),
-            Some((section, inner)) if self.files.sections.contains_key(section) => {
-                interpolated(section, self.own(section, inner))
-            }
-            _ => interpolated(DEFINITION, self.own(DEFINITION, &name)),
+            "default" => interpolated(DEFINITION, self.files.defaults.get(inner)),
+            _ if self.files.sections.contains_key(section) => interpolated(section, self.own(section, inner)),
+            _ => Ok(None),
         }
     }
 

@@ -46,7 +46,7 @@ fn names_are_replaced_by_what_they_stand_for() {
         ("failregex = %(a/x)s", "in a"),
         ("failregex = %(a/d)s", "by default"),
         ("failregex = %(default/d)s", "by default"),
-        ("failregex = <t_<b>/x>\nb = a", "in t_a"),
+        ("failregex = <T_<b>/X>\nb = a", "in T_a"),
         ("failregex = <i>", "by init"),
         ("failregex = %(known/d)s", "by default"),
         // What is no option stays: fail2ban's own tags, and plain text.
@@ -56,7 +56,7 @@ fn names_are_replaced_by_what_they_stand_for() {
         ),
     ] {
         let text = format!(
-            "[DEFAULT]\nd = by default\n[Definition]\n{definition}\n[Init]\ni = by init\n[a]\nx = in a\n[t_a]\nx = in t_a\n"
+            "[DEFAULT]\nd = by default\n[Definition]\n{definition}\n[Init]\ni = by init\n[a]\nx = in a\n[T_a]\nx = in T_a\n"
         );
         assert_eq!(failregex(&[("f.conf", &text)], &[]), [expected], "{definition}");
     }
