@@ -28,7 +28,7 @@ enum Form {
     /// banner's own form: built in, or an operator's.
     Rules(Rules),
     /// fail2ban's.
-    Imported(Imported),
+    Imported(Box<Imported>),
 }
 
 /// Why a filter cannot be used.
@@ -103,7 +103,7 @@ impl Filter {
     /// # Errors
     /// Something in it cannot be had; what, is named.
     pub fn imported(name: &str, imports: &Imports) -> Result<Self, ImportRefused> {
-        Ok(Self { name: name.into(), form: Form::Imported(Imported::compile(imports)?) })
+        Ok(Self { name: name.into(), form: Form::Imported(Box::new(Imported::compile(imports)?)) })
     }
 
     /// As jails name it.

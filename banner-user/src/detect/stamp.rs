@@ -325,6 +325,25 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_the_nearest_time_that_they_can_mean() {
+        let parts = Parts { year: None, month: 12, day: 31, hour: 23, minute: 59, second: 60, micros: 5, offset: None };
+        let leap_day = Parts { month: 2, day: 29, ..parts };
+        let dated = Parts { year: Some(2026), ..parts };
+        let zoned = Parts { offset: Some(Offset::UTC), ..dated };
+        for (parts, near, expected) in [
+            (parts, "2027-01-01T00:00:00Z", Some("2026-12-31T23:00:00.000005Z")),
+            (leap_day, "2027-01-01T00:00:00Z", Some("2028-02-29T23:00:00.000005Z")),
+            (leap_day, "2026-01-01T00:00:00Z", None),
+            (dated, "2000-01-01T00:00:00Z", Some("2026-12-31T23:00:00.000005Z")),
+            (zoned, "2000-01-01T00:00:00Z", Some("2027-01-01T00:00:00.000005Z")),
+            (Parts { month: 13, ..parts }, "2027-01-01T00:00:00Z", None),
+            (Parts { hour: 24, ..dated }, "2027-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(stamps().resolve(Stamp::Parts(parts), wall(near)), expected.map(log), "{parts:?} near {near}");
+        }
+    }
+
+    #[test]
     fn without_a_stamp_the_time_of_reading_counts() {
         assert_eq!(stamps().resolve(Stamp::Absent, WallTime(42)), Some(LogTime(42)));
     }

@@ -45,7 +45,7 @@ pub(super) struct Dates(Vec<Source>);
 enum Source {
     /// The shapes of `prefix`.
     Prefix,
-    Shape(Shape),
+    Shape(Box<Shape>),
 }
 
 /// A shape, compiled.
@@ -174,7 +174,7 @@ fn shape(pattern: &str, place: Place) -> Result<Source, ImportRefused> {
         let why = "has not month, day, hour and minute";
         return Err(ImportRefused::Date { place, part: pattern.to_owned(), why });
     }
-    Ok(Source::Shape(Shape { cut: group("cut"), fields, expression }))
+    Ok(Source::Shape(Box::new(Shape { cut: group("cut"), fields, expression })))
 }
 
 /// Makes the first plain group the one that is cut out, or all of the pattern.
