@@ -172,9 +172,18 @@ impl Imported {
         }
         let text = searches.searched();
         let before = before.as_ref().map(|(pattern, spans)| Match { pattern, spans, text: &searches.line });
+        let mut sure = Ok(None);
         for index in self.candidates.matches(text) {
             let Some(pattern) = self.failures.get(index) else { continue };
-            let Some(spans) = pattern.expression.search(text)? else { continue };
+            let spans = match pattern.expression.search(text) {
+                Ok(Some(spans)) => spans,
+                Ok(None) => continue,
+                // Another one may know the line.
+                Err(GaveUp) => {
+                    sure = Err(GaveUp);
+                    continue;
+                }
+            };
             for ignored in &self.ignored {
                 if ignored.is_match(text)? || self.ignores_whole_lines && ignored.is_match(&searches.line)? {
                     return Ok(Some(Finding::Ignored));
@@ -183,7 +192,7 @@ impl Imported {
             let found = Match { pattern, spans: &spans, text };
             return Ok(Some(finding(found, before, &mut self.connections)));
         }
-        Ok(None)
+        sure
     }
 }
 
