@@ -54,7 +54,7 @@ pub enum ImportError {
     #[error("there is no section [Definition]")]
     NoDefinition,
     /// The jail sets something that the filter does not have.
-    #[error("the filter has no option `{}`{}", Escaped(.option.as_bytes()), nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
+    #[error("the filter has no option `{}`{}", Escaped(.option.as_bytes()), nearest.as_ref().map(|nearest| format!("; did you mean `{}`?", Escaped(nearest.as_bytes()))).unwrap_or_default())]
     UnknownOption {
         /// As the jail names it.
         option: String,

@@ -53,7 +53,8 @@ pub(super) fn read(path: &Path) -> Result<Merged, ImportError> {
 }
 
 impl Merged {
-    fn add(&mut self, file: Sections) {
+    /// Puts a later file over the earlier ones.
+    pub(super) fn add(&mut self, file: Sections) {
         for (name, options) in file {
             if name == DEFAULT {
                 self.defaults.extend(options);

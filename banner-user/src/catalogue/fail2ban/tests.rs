@@ -1,4 +1,8 @@
-use super::*;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::{files::Merged, *};
+use crate::{clock::WallTime, detect::Detector};
 
 /// Writes files, the first of which is the filter, and reads it with options. An error is told as a user sees it, with file names
 /// alone.
@@ -159,4 +163,67 @@ fn a_filter_is_compiled_from_its_name() {
     assert_eq!(compile(""), Ok(true));
     let refused = compile("[mode=b]").unwrap_err();
     assert_eq!(refused.to_string(), "failregex 1: it has no <HOST>, nor has prefregex");
+}
+
+/// Something of everything that a filter can have.
+const EVERYTHING: &str = r#"[DEFAULT]
+_daemon = (?:a|b)d
+pre = ^ \S+ %(_daemon)s(?:\[\d{,5}\])?: ; a comment
+[lt_file]
+pre = x
+[Definition]
+prefregex = <F-MLFID>%(pre)s</F-MLFID><F-CONTENT>.+</F-CONTENT>$
+failregex = ^bad(?! luck) (?P<e>\S+) (?P=e)? for <F-USER>[^[]*</F-USER> \[<HOST>\]$
+    ^((?i)worse|worst)(?P<o> x)?(?(o)a|b) {[^}]+} <IP4>(?:,<IP6>)?\s*$
+    ^<F-NOFAIL>from</F-NOFAIL> <ADDR>%%
+    <re-<mode>>
+re-normal = ^(?>a+)b*+ \<<DNS>\> <ADDR>
+mode = normal
+ignoreregex = ^good
+datepattern = {^LN-BEG}%%Y-%%m-%%d[T ]%%H:%%M:%%S(?:[.,]%%f)?(?:\s*%%z)?
+    ^[^-]+ -- ({DATE})
+    {^LN-BEG}
+[Init]
+x = 1
+"#;
+
+proptest! {
+    /// Whatever stands in a file, it becomes a filter or is refused, and the filter then ends on whatever stands in a line.
+    #[test]
+    fn any_file_and_any_line_is_survived(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..12_usize, r"[ -~\n]{0,3}|[\[\](){}<>?*+|%$^\\:=;-]{1,3}"), 0..6),
+        line in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut text = EVERYTHING.to_owned();
+        for (at, length, new) in changes {
+            let start = at.index(text.len());
+            text.replace_range(start..(start + length).min(text.len()), &new);
+        }
+        let mut merged = Merged::default();
+        let Ok(sections) = ini::parse(&text) else { return Ok(()) };
+        merged.add(sections);
+        let compiled = Options::new(&merged, Vec::new())
+            .and_then(|options| Ok(Filter::imported("any", &imports(&options)?)?));
+        match compiled {
+            Err(error) => prop_assert!(!error.to_string().chars().any(|character| character.is_control()), "{error}"),
+            Ok(filter) => {
+                let mut detector = Detector::new(vec![filter], TimeZone::UTC);
+                for message in text.lines().map(str::as_bytes).chain([line.as_slice()]) {
+                    detector.handle(&[b"Nov  2 03:04:05 mail ad[1]: ".as_slice(), message].concat(), WallTime(0));
+                    detector.handle(message, WallTime(0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_filter_that_has_everything_is_one() {
+    let mut merged = Merged::default();
+    merged.add(ini::parse(EVERYTHING).unwrap());
+    let imports = imports(&Options::new(&merged, Vec::new()).unwrap()).unwrap();
+    assert_eq!((imports.failregex.len(), imports.datepattern.len()), (4, 3));
+    let mut detector = Detector::new(vec![Filter::imported("all", &imports).unwrap()], TimeZone::UTC);
+    assert_eq!(detector.handle(b"Nov  2 03:04:05 mail ad[1]: ", WallTime(0)), []);
+    assert_eq!(detector.handle(b"Nov  2 03:04:05 mail ad[1]:bad x  for y [192.0.2.1]", WallTime(0)).len(), 1);
 }

@@ -38,7 +38,12 @@ impl Expression {
     /// Compiles a pattern in Python's dialect whose tags are replaced.
     pub(super) fn compile(pattern: &str, place: Place) -> Result<Self, ImportRefused> {
         let Translated { exact, outline } = dialect::translated(pattern, place)?;
-        let refused = |error: String| ImportRefused::Pattern { place, error };
+        // The last line of what they say; before it stands the pattern, with all that was put for its tags.
+        let refused = |error: String| {
+            let error = error.lines().last().unwrap_or_default();
+            let error = error.strip_prefix("error: ").unwrap_or(error).to_owned();
+            ImportRefused::Pattern { place, error }
+        };
         let outline = RegexBuilder::new(&outline)
             .unicode(false)
             .size_limit(COMPILED_MAX)

@@ -57,7 +57,7 @@ pub enum ImportRefused {
     Pattern {
         /// Where.
         place: Place,
-        /// With the pattern and where in it.
+        /// In its words.
         error: String,
     },
     /// A pattern that finds nobody.
@@ -84,7 +84,7 @@ pub enum ImportRefused {
         error: String,
     },
     /// A time that is written in a way that is not read.
-    #[error("{place}: `{part}` {why}")]
+    #[error("{place}: `{}` {why}", Escaped(.part.as_bytes()))]
     Date {
         /// Where.
         place: Place,
