@@ -5,6 +5,9 @@
 //! | --- | --- |
 //! | `cyrus` | the built-in filter of this name |
 //! | `mine` | `filters.d/mine.toml`, beside the main configuration file |
+//! | `fail2ban:/PATH/NAME.conf[mode=aggressive]` | fail2ban's filter in this file, with these options |
+
+pub mod fail2ban;
 
 mod own;
 #[cfg(test)]
@@ -14,7 +17,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use self::own::OwnFilter;
+use self::{
+    fail2ban::{ImportError, Reference},
+    own::OwnFilter,
+};
 use crate::{
     config::{Config, DEFAULT_PATH, Diagnostic, Errors, Problem, Quoted, Severity},
     detect::{Detector, Filter, FilterError},
@@ -39,6 +45,14 @@ pub enum CatalogueError {
     /// It is no filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A filter of fail2ban that cannot be had.
+    #[error("filter `{}`: {error}", Escaped(.name.as_bytes()))]
+    Import {
+        /// As the jail names it.
+        name: String,
+        /// Why not.
+        error: ImportError,
+    },
 }
 
 impl Catalogue {
@@ -48,7 +62,8 @@ impl Catalogue {
         Self { directory: config.unwrap_or_else(|| Path::new(DEFAULT_PATH)).with_file_name(DIRECTORY) }
     }
 
-    /// Every name that a jail can refer to; of the operator's filters, whether they can be used or not.
+    /// Every name that a jail can refer to, but for fail2ban's filters, which are files of any place; of the operator's filters,
+    /// whether they can be used or not.
     ///
     /// # Errors
     /// The directory is there and cannot be read.
@@ -68,6 +83,10 @@ impl Catalogue {
     /// There is none, or it cannot be used. Among the operator's there may be one with the name of a built-in filter: nobody
     /// can know which of the two is meant.
     pub fn filter(&self, name: &str) -> Result<Filter, CatalogueError> {
+        if let Some(reference) = Reference::parse(name) {
+            let filter = reference.map_err(ImportError::from).and_then(|reference| fail2ban::filter(name, reference));
+            return filter.map_err(|error| CatalogueError::Import { name: name.to_owned(), error });
+        }
         match self.own_filters()?.iter().find(|own| own.name == name) {
             Some(own) => Ok(own.compile()?),
             None => Ok(Filter::built_in(name)?),
@@ -139,7 +158,7 @@ impl From<CatalogueError> for Errors {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::Own(errors) => errors,
-            CatalogueError::Filter(error) => {
+            CatalogueError::Filter(_) | CatalogueError::Import { .. } => {
                 let problem = Problem::NoFilter { fault: Escaped(error.to_string().as_bytes()).to_string() };
                 Self::from(Diagnostic { severity: Severity::Error, problem, place: None })
             }

@@ -11,6 +11,7 @@ use super::{
     read::{Item, JAIL, Section, absolute},
 };
 use crate::{
+    catalogue::fail2ban::Reference,
     event::FilterName,
     judge::policy::{BanTime, Jail},
     nearest::nearest,
@@ -135,7 +136,11 @@ pub(crate) fn is_name(text: &str) -> bool {
 fn filters(item: Item<'_>, known: &[String], findings: &mut Findings<'_>) -> Vec<FilterName> {
     let names = item.names(findings);
     for (name, at) in &names {
-        if !known.iter().any(|known| known == name) {
+        if let Some(reference) = Reference::parse(name) {
+            if let Err(error) = reference {
+                findings.error(*at, Problem::Fail2ban { name: Quoted::new(name), error });
+            }
+        } else if !known.iter().any(|known| known == name) {
             let nearest = nearest(name, known.iter().map(String::as_str)).map(Quoted::new);
             let problem =
                 Problem::UnknownName { what: "filter", name: Quoted::new(name), nearest, known: known.join(", ") };

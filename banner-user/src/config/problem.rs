@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use super::{address::AddressError, duration::DurationError};
-use crate::event::Escaped;
+use crate::{catalogue::fail2ban::ReferenceError, event::Escaped};
 
 /// One thing that is wrong or doubtful. [`fmt::Display`] says what; [`Problem::hint`] what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +43,8 @@ pub enum Problem {
     NoSuchChoice { key: Quoted, value: Quoted, choices: &'static str },
     #[error("unknown {what} {name}")]
     UnknownName { what: &'static str, name: Quoted, nearest: Option<Quoted>, known: String },
+    #[error("{name}: {error}")]
+    Fail2ban { name: Quoted, error: ReferenceError },
     #[error("{0} is empty")]
     Empty(Quoted),
     #[error("{0} is listed twice")]
@@ -116,6 +118,7 @@ impl Problem {
             Self::NoSuchChoice { choices, .. } => format!("expected {choices}"),
             Self::UnknownName { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
             Self::UnknownName { nearest: None, known, .. } => format!("known: {}", Escaped(known.as_bytes())),
+            Self::Fail2ban { .. } => "write \"fail2ban:/etc/fail2ban/filter.d/NAME.conf[mode=aggressive]\"".to_owned(),
             Self::Empty(_) => "name at least one, or leave the key out for the default".to_owned(),
             Self::ListedTwice(_) => "remove one".to_owned(),
             Self::RelativePath(_) => "start it with `/`".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::{
     ident::Ident,
+    imported::{ImportRefused, Imported, Imports, Outcome},
     pattern::PatternError,
     rule::{Finding, RuleFault},
     rules::Rules,
@@ -38,6 +39,8 @@ pub struct Filter {
 enum Form {
     /// banner's own form: built in, or an operator's.
     Rules(Rules),
+    /// fail2ban's.
+    Imported(Box<Imported>),
 }
 
 /// Why a filter cannot be used.
@@ -123,7 +126,17 @@ impl Filter {
     pub fn check(&self) -> Vec<FilterError> {
         match &self.form {
             Form::Rules(rules) => rules.check(&self.name),
+            // Its patterns are what they are.
+            Form::Imported(_) => Vec::new(),
         }
+    }
+
+    /// Compiles what a filter of fail2ban says.
+    ///
+    /// # Errors
+    /// Something in it cannot be had; what, is named.
+    pub fn imported(name: &str, imports: &Imports) -> Result<Self, ImportRefused> {
+        Ok(Self { name: name.into(), form: Form::Imported(Box::new(Imported::compile(imports)?)) })
     }
 
     /// As jails name it.
@@ -136,6 +149,7 @@ impl Filter {
     pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
         match &mut self.form {
             Form::Rules(rules) => rules.find(ident, message),
+            Form::Imported(_) => None,
         }
     }
 
@@ -143,6 +157,7 @@ impl Filter {
     pub(super) fn expressions(&self) -> Vec<String> {
         match &self.form {
             Form::Rules(rules) => rules.expressions().collect(),
+            Form::Imported(_) => Vec::new(),
         }
     }
 
@@ -155,13 +170,28 @@ impl Filter {
     ) -> Option<Finding> {
         match &mut self.form {
             Form::Rules(rules) => rules.find_among(expressions, ident, message),
+            Form::Imported(_) => None,
         }
+    }
+
+    /// What a whole line says, if it is this filter's and the filter is one of those that read whole lines.
+    pub(super) fn find_in_line<'l>(&mut self, line: &'l [u8]) -> Option<Outcome<'l>> {
+        match &mut self.form {
+            Form::Rules(_) => None,
+            Form::Imported(imported) => imported.find(line),
+        }
+    }
+
+    /// Whether it reads whole lines, and not messages of programs that it names.
+    pub(super) fn reads_lines(&self) -> bool {
+        matches!(self.form, Form::Imported(_))
     }
 
     /// Whether it reads lines of this program at all.
     pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
         match &self.form {
             Form::Rules(rules) => rules.reads(ident),
+            Form::Imported(_) => false,
         }
     }
 }

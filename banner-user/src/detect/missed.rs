@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{filter::Filter, prefix, rule::Finding, stamp::Stamps};
+use super::{filter::Filter, imported::Outcome, prefix, rule::Finding, stamp::Stamps};
 use crate::{
     clock::WallTime,
     event::{Escaped, FilterName},
@@ -23,6 +23,11 @@ pub enum Missed {
         /// Which.
         filters: Vec<FilterName>,
     },
+    /// A filter of fail2ban has a pattern that would have taken too long on it.
+    GaveUp {
+        /// Which.
+        filter: FilterName,
+    },
     /// A filter knows it as one to be ignored, or as one that only explains later ones.
     Ignored {
         /// Which.
@@ -42,26 +47,36 @@ impl fmt::Display for Missed {
                 f.write_str("no rule matches, of the filters that read this program's lines:")?;
                 filters.iter().try_for_each(|filter| write!(f, " {filter}"))
             }
+            Self::GaveUp { filter } => write!(f, "a pattern of {filter} gave up on it: it turned back too often"),
             Self::Ignored { filter } => write!(f, "{filter} knows it and counts nothing"),
         }
     }
 }
 
 pub(super) fn why(filters: &mut [Filter], stamps: &mut Stamps, line: &[u8], near: WallTime) -> Missed {
-    let Some(line) = prefix::parse(line) else { return Missed::NoStamp };
-    if stamps.resolve(line.stamp, near).is_none() {
-        return Missed::NoStamp;
-    }
-    let mut readers = filters.iter_mut().filter(|filter| filter.reads(line.ident)).peekable();
-    if readers.peek().is_none() {
-        return Missed::NoFilter { ident: line.ident.map(|ident| ident.name().to_vec()) };
-    }
     let mut names = Vec::new();
-    for filter in readers {
+    for filter in filters.iter_mut().filter(|filter| filter.reads_lines()) {
+        match filter.find_in_line(line) {
+            Some(Outcome::GaveUp) => return Missed::GaveUp { filter: filter.name().clone() },
+            Some(Outcome::Found(Finding::Ignored | Finding::Noted, _)) => {
+                return Missed::Ignored { filter: filter.name().clone() };
+            }
+            Some(Outcome::Found(..)) | None => names.push(filter.name().clone()),
+        }
+    }
+    let split = prefix::parse(line).filter(|line| stamps.resolve(line.stamp, near).is_some());
+    // Imported filters know more stamps than there are before messages.
+    let Some(line) = split else {
+        return if names.is_empty() { Missed::NoStamp } else { Missed::NoRule { filters: names } };
+    };
+    for filter in filters.iter_mut().filter(|filter| filter.reads(line.ident)) {
         if matches!(filter.find(line.ident, line.message), Some(Finding::Ignored | Finding::Noted)) {
             return Missed::Ignored { filter: filter.name().clone() };
         }
         names.push(filter.name().clone());
+    }
+    if names.is_empty() {
+        return Missed::NoFilter { ident: line.ident.map(|ident| ident.name().to_vec()) };
     }
     Missed::NoRule { filters: names }
 }

@@ -7,13 +7,14 @@
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
 //! the server wrote is matched by the filters' patterns, anchored at both ends of the message; an address is read where the
 //! server puts it and nowhere else. A line without a valid stamp yields nothing, and no filter makes more than one event of a
-//! line.
+//! line. fail2ban's filters are the exception: they search in the whole line, as they do there (see `imported`).
 
 mod address;
 mod ambiguity;
 mod automaton;
 mod filter;
 mod ident;
+mod imported;
 mod landmarks;
 mod logfmt;
 mod missed;
@@ -29,12 +30,14 @@ use jiff::tz::TimeZone;
 pub use self::{
     ambiguity::Ambiguity,
     filter::{Filter, FilterError},
+    imported::{ImportRefused, Imports, Place},
     missed::Missed,
     pattern::PatternError,
     rule::RuleFault,
 };
 use self::{
     automaton::{Automaton, RuleId},
+    imported::Outcome,
     prefix::Line,
     rule::Finding,
     stamp::{Stamp, Stamps},
@@ -50,6 +53,10 @@ pub struct Detector {
     filters: Vec<Filter>,
     /// The rules of all filters; none where they are too large for it.
     automaton: Option<Automaton>,
+    /// The filters, by their places, that read whole lines.
+    line_readers: Vec<usize>,
+    /// Lines on which one of them gave up.
+    gave_up: u64,
     stamps: Stamps,
     told: Told,
 }
@@ -68,19 +75,29 @@ impl Detector {
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
         let automaton = Automaton::compile(filters.iter().map(Filter::expressions));
-        Self { filters, automaton, stamps: Stamps::new(zone), told: Told::default() }
+        let line_readers = filters.iter().enumerate().filter(|(_, filter)| filter.reads_lines());
+        let line_readers = line_readers.map(|(place, _)| place).collect();
+        Self { filters, automaton, line_readers, stamps: Stamps::new(zone), told: Told::default(), gave_up: 0 }
     }
 
-    /// What a line tells: one event for each filter that knows it, in the order of the filters; mostly none. Only its first
-    /// physical line is read; the line's end may be there or not.
+    /// What a line tells: one event for each filter that knows it, in the order of the filters, imported ones last; mostly none.
+    /// Only its first physical line is read; the line's end may be there or not.
     ///
     /// A stamp without a year (RFC 3164) is taken for the time nearest to `near`: now for a followed file, the file's own time
     /// for an old one. The caller bounds the line's length (16 KiB in a followed file).
     pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
-        let Self { filters, automaton, stamps, told } = self;
-        told.events.clear();
-        told.ignored = None;
-        let Some(Line { stamp, ident, message, .. }) = prefix::parse(first_physical_line(line)) else { return &[] };
+        self.told.events.clear();
+        self.told.ignored = None;
+        let line = first_physical_line(line);
+        self.read_message(line, near);
+        self.read_line(line, near);
+        &self.told.events
+    }
+
+    /// What it tells filters that read messages.
+    fn read_message(&mut self, line: &[u8], near: WallTime) {
+        let Self { filters, automaton, stamps, told, .. } = self;
+        let Some(Line { stamp, ident, message, .. }) = prefix::parse(line) else { return };
         let mut at = || stamps.resolve(stamp, near);
         match automaton.as_mut().and_then(|automaton| automaton.matching(message)) {
             Some(rules) => {
@@ -88,18 +105,32 @@ impl Detector {
                     let [RuleId { filter: place, .. }, ..] = *rules else { continue };
                     let Some(filter) = filters.get_mut(place) else { continue };
                     let finding = filter.find_among(rules.iter().map(|rule| rule.rule), ident, message);
-                    told.tell(finding, place, filter, &mut at);
+                    told.tell(finding, place, filter.name(), &mut at);
                 }
             }
             // Asked one by one, the filters find the same.
             None => {
                 for (place, filter) in filters.iter_mut().enumerate() {
                     let finding = filter.find(ident, message);
-                    told.tell(finding, place, filter, &mut at);
+                    told.tell(finding, place, filter.name(), &mut at);
                 }
             }
         }
-        &told.events
+    }
+
+    /// What it tells filters that read whole lines.
+    fn read_line(&mut self, line: &[u8], near: WallTime) {
+        let Self { filters, line_readers, stamps, told, gave_up, .. } = self;
+        for place in line_readers {
+            let Some(filter) = filters.get_mut(*place) else { continue };
+            match filter.find_in_line(line) {
+                None => {}
+                Some(Outcome::GaveUp) => *gave_up += 1,
+                Some(Outcome::Found(finding, stamp)) => {
+                    told.tell(Some(finding), *place, filter.name(), || stamps.resolve(stamp, near));
+                }
+            }
+        }
     }
 
     /// The filter that knew the last line as one to be ignored.
@@ -115,6 +146,13 @@ impl Detector {
         (stamp != Stamp::Absent).then(|| self.stamps.resolve(stamp, near))?
     }
 
+    /// On how many lines an imported filter gave up, because a pattern of it that needs backtracking turned back too often: what
+    /// they say is not known, and they told nothing.
+    #[must_use]
+    pub fn gave_up(&self) -> u64 {
+        self.gave_up
+    }
+
     /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
     pub fn why_missed(&mut self, line: &[u8], near: WallTime) -> Missed {
         missed::why(&mut self.filters, &mut self.stamps, first_physical_line(line), near)
@@ -122,12 +160,18 @@ impl Detector {
 }
 
 impl Told {
-    fn tell(&mut self, finding: Option<Finding>, place: usize, filter: &Filter, at: impl FnOnce() -> Option<LogTime>) {
+    fn tell(
+        &mut self,
+        finding: Option<Finding>,
+        place: usize,
+        filter: &FilterName,
+        at: impl FnOnce() -> Option<LogTime>,
+    ) {
         let Some(finding) = finding else { return };
         if finding == Finding::Ignored {
             self.ignored.get_or_insert(place);
         } else if let Some(at) = at() {
-            self.events.extend(event(finding, filter.name(), at));
+            self.events.extend(event(finding, filter, at));
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
         Stamp::Local(_) | Stamp::Absolute(_) => tagged(rest),
         // What follows is more often a server's own text, whose second word may end with a colon too.
         Stamp::Civil(_) => tagged(rest).filter(|(ident, _)| ident.has_pid()),
-        Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Absent => None,
+        Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Parts(_) | Stamp::Absent => None,
     };
     Some(match syslog {
         Some((ident, message)) => Line { stamp, ident: Some(ident), message },
@@ -52,7 +52,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
 }
 
 /// The stamp and what follows it and one space. It is not read yet: where it is none, [`super::stamp`] says so.
-fn stamp(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
+pub(super) fn stamp(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
     let (stamp, rest) = match line {
         [b'[', inside @ ..] => {
             let (text, rest) = inside.split_at_checked(memchr::memchr(b']', inside.get(..40).unwrap_or(inside))?)?;

@@ -24,8 +24,24 @@ pub(super) enum Stamp<'a> {
     Bracketed(&'a [u8]),
     /// multilog's label: seconds since 1970 TAI with 2^62 added, and nanoseconds, in hexadecimal.
     Tai64n(&'a [u8; 24]),
+    /// Any other, read already: local time where it has no offset.
+    Parts(Parts),
     /// RFC 5424's `-`: the logger had no clock.
     Absent,
+}
+
+/// A time as a line writes it, of any range: what is none, [`Stamps::resolve`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) year: Option<i16>,
+    pub(super) month: i8,
+    pub(super) day: i8,
+    pub(super) hour: i8,
+    pub(super) minute: i8,
+    /// 60 is the second after.
+    pub(super) second: i8,
+    pub(super) micros: i64,
+    pub(super) offset: Option<Offset>,
 }
 
 /// Turns stamps into times.
@@ -58,8 +74,28 @@ impl Stamps {
             Stamp::Civil(text) => self.civil(text, near),
             Stamp::Bracketed(text) => self.bracketed(text, near),
             Stamp::Tai64n(label) => tai64n(label),
+            Stamp::Parts(parts) => self.parts(parts, near),
             Stamp::Absent => Some(near.as_log_time()),
         }
+    }
+
+    /// Of the times that the parts can mean, the one nearest to `near`.
+    fn parts(&self, parts: Parts, near: WallTime) -> Option<LogTime> {
+        let this_year = self.zone.to_datetime(Timestamp::from_microsecond(near.0).ok()?).year();
+        let years = match parts.year {
+            Some(year) => [Some(year), None, None],
+            None => [this_year.checked_sub(1), Some(this_year), this_year.checked_add(1)],
+        };
+        let minutes = years
+            .into_iter()
+            .flatten()
+            .filter_map(|year| DateTime::new(year, parts.month, parts.day, parts.hour, parts.minute, 0, 0).ok());
+        let times = minutes.flat_map(|minute| match parts.offset {
+            Some(offset) => offset.to_timestamp(minute).ok().map(Timestamp::as_microsecond).into_iter().collect(),
+            None => times_of(&self.zone, minute),
+        });
+        let times = times.map(|minute| minute + i64::from(parts.second) * SECOND + parts.micros);
+        times.min_by_key(|time| time.abs_diff(near.0)).map(LogTime)
     }
 
     fn civil(&self, text: &[u8], near: WallTime) -> Option<LogTime> {
@@ -185,7 +221,7 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// `Z` or `+01:00`, to the end.
-fn offset(text: &[u8]) -> Option<Offset> {
+pub(super) fn offset(text: &[u8]) -> Option<Offset> {
     let (sign, [h1, h2, b':', m1, m2]) = (match text {
         b"Z" => return Some(Offset::UTC),
         [b'+', rest @ ..] => (1, rest),
@@ -199,7 +235,7 @@ fn offset(text: &[u8]) -> Option<Offset> {
     Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()
 }
 
-fn month(name: [u8; 3]) -> Option<i8> {
+pub(super) fn month(name: [u8; 3]) -> Option<i8> {
     Some(match &name {
         b"Jan" => 1,
         b"Feb" => 2,
@@ -217,7 +253,7 @@ fn month(name: [u8; 3]) -> Option<i8> {
     })
 }
 
-fn two_digits(tens: u8, ones: u8) -> Option<i8> {
+pub(super) fn two_digits(tens: u8, ones: u8) -> Option<i8> {
     let digit = |byte: u8| byte.is_ascii_digit().then(|| byte - b'0');
     i8::try_from(digit(tens)? * 10 + digit(ones)?).ok()
 }
@@ -320,6 +356,25 @@ mod tests {
             Stamp::Tai64n(b"400000006906f5fd+d9f0a2c"),
         ] {
             assert_eq!(stamps().resolve(stamp, wall(near)), None, "{stamp:?}");
+        }
+    }
+
+    #[test]
+    fn parts_are_the_nearest_time_that_they_can_mean() {
+        let parts = Parts { year: None, month: 12, day: 31, hour: 23, minute: 59, second: 60, micros: 5, offset: None };
+        let leap_day = Parts { month: 2, day: 29, ..parts };
+        let dated = Parts { year: Some(2026), ..parts };
+        let zoned = Parts { offset: Some(Offset::UTC), ..dated };
+        for (parts, near, expected) in [
+            (parts, "2027-01-01T00:00:00Z", Some("2026-12-31T23:00:00.000005Z")),
+            (leap_day, "2027-01-01T00:00:00Z", Some("2028-02-29T23:00:00.000005Z")),
+            (leap_day, "2026-01-01T00:00:00Z", None),
+            (dated, "2000-01-01T00:00:00Z", Some("2026-12-31T23:00:00.000005Z")),
+            (zoned, "2000-01-01T00:00:00Z", Some("2027-01-01T00:00:00.000005Z")),
+            (Parts { month: 13, ..parts }, "2027-01-01T00:00:00Z", None),
+            (Parts { hour: 24, ..dated }, "2027-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(stamps().resolve(Stamp::Parts(parts), wall(near)), expected.map(log), "{parts:?} near {near}");
         }
     }
 

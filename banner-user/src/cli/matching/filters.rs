@@ -5,12 +5,9 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use crate::{
-    catalogue::Catalogue,
-    cli::{
-        Exit, Failure,
-        output::{Output, printable},
-    },
-    config::Config,
+    catalogue::{Catalogue, CatalogueError},
+    cli::{Failure, output::Output},
+    config::{Config, Errors},
     detect::Filter,
 };
 
@@ -37,8 +34,7 @@ impl Filters {
             let mut filters: Vec<Filter> = Vec::new();
             for name in named {
                 let filter = if is_path(name) { Catalogue::file(Path::new(name)) } else { catalogue.filter(name) };
-                let filter =
-                    filter.map_err(|error| Failure::new(Exit::Usage, &printable(&error.to_string()).trim_end()))?;
+                let filter = filter?;
                 if filters.iter().all(|other| other.name() != filter.name()) {
                     filters.push(filter);
                 }
@@ -46,13 +42,13 @@ impl Filters {
             return Ok(Self { filters, zone, is_complete: true });
         }
         let mut is_complete = true;
-        let mut left_out = |error: &dyn std::fmt::Display, output: &mut Output| {
+        let mut left_out = |error: CatalogueError, output: &mut Output| {
             is_complete = false;
-            output
-                .note(&printable(&format!("error: {error}\n  it is left out; name the filters to use with --filter")));
+            let errors = Errors::from(error);
+            output.note(&format!("{errors}  it is left out; name the filters to use with --filter"));
         };
         let mut names = known.unwrap_or_else(|error| {
-            left_out(&error, output);
+            left_out(error, output);
             Filter::built_in_names().map(str::to_owned).collect()
         });
         names.sort();
@@ -61,7 +57,7 @@ impl Filters {
         for name in names {
             match catalogue.filter(&name) {
                 Ok(filter) => filters.push(filter),
-                Err(error) => left_out(&error, output),
+                Err(error) => left_out(error, output),
             }
         }
         Ok(Self { filters, zone, is_complete })
