@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use crate::{
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::Catalogue,
     cli::{Failure, output::Output},
     config::{Config, Errors},
     detect::Filter,
@@ -34,7 +34,7 @@ impl Filters {
             let mut filters: Vec<Filter> = Vec::new();
             for name in named {
                 let filter = if is_path(name) { Catalogue::file(Path::new(name)) } else { catalogue.filter(name) };
-                let filter = filter?;
+                let filter = filter.map_err(Errors::from)?;
                 if filters.iter().all(|other| other.name() != filter.name()) {
                     filters.push(filter);
                 }
@@ -42,13 +42,12 @@ impl Filters {
             return Ok(Self { filters, zone, is_complete: true });
         }
         let mut is_complete = true;
-        let mut left_out = |error: CatalogueError, output: &mut Output| {
+        let mut left_out = |errors: &Errors, output: &mut Output| {
             is_complete = false;
-            let errors = Errors::from(error);
             output.note(&format!("{errors}  it is left out; name the filters to use with --filter"));
         };
-        let mut names = known.unwrap_or_else(|error| {
-            left_out(error, output);
+        let mut names = known.unwrap_or_else(|errors| {
+            left_out(&errors, output);
             Filter::built_in_names().map(str::to_owned).collect()
         });
         names.sort();
@@ -57,7 +56,7 @@ impl Filters {
         for name in names {
             match catalogue.filter(&name) {
                 Ok(filter) => filters.push(filter),
-                Err(error) => left_out(error, output),
+                Err(error) => left_out(&Errors::from(error), output),
             }
         }
         Ok(Self { filters, zone, is_complete })
