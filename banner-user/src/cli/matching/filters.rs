@@ -46,8 +46,8 @@ impl Filters {
             is_complete = false;
             output.note(&format!("{errors}  it is left out; name the filters to use with --filter"));
         };
-        let mut names = known.unwrap_or_else(|errors| {
-            left_out(&errors, output);
+        let mut names = known.unwrap_or_else(|error| {
+            left_out(&Errors::from(error), output);
             Filter::built_in_names().map(str::to_owned).collect()
         });
         names.sort();
