@@ -101,7 +101,7 @@ impl User {
     /// Keeps the first [`USER_MAX`] bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
-        Self(bytes.iter().take(USER_MAX).copied().collect())
+        Self(bytes.get(..USER_MAX).unwrap_or(bytes).into())
     }
 
     /// The bytes as they stood in the line.

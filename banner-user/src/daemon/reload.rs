@@ -1,5 +1,7 @@
 //! Reading the configuration again.
 
+use std::mem;
+
 use tracing::warn;
 
 use super::{Daemon, addresses, patterns};
@@ -33,7 +35,8 @@ impl Daemon {
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
         self.follower.configure(patterns(&config)).map_err(|error| invalid(&error))?;
-        self.detector = detector;
+        let former = mem::replace(&mut self.detector, detector);
+        self.detector.continue_from(former);
         let before = self.judge.bans_in_force();
         let now = Now::read();
         self.enforcer.carry_out(&mut self.judge, Input::Configure(config.policy.clone()), now);

@@ -1,9 +1,9 @@
-//! The rules of all filters as one automaton: which of them a message matches is told in one pass over its bytes, and for
+//! The rules of several filters as one automaton: which of them a message matches is told in one pass over its bytes, and for
 //! nearly every message in its first few, after which no rule goes on.
 //!
 //! It is a lazy DFA: a state is made when a message first leads to it, in memory that is bounded and starts anew when it is
-//! full. A message that makes states faster than it is read is given up, as is every set of rules that is too large: then
-//! each rule is asked by itself, which finds the same, slower. Either way the cost is linear in the message's length.
+//! full. A message that makes states faster than it is read is given up: then each rule is asked by itself, which finds the
+//! same, slower. Either way the cost is linear in the message's length.
 
 use regex_automata::{
     Anchored, Input, MatchKind,
@@ -14,10 +14,10 @@ use regex_automata::{
     nfa::thompson::{self, WhichCaptures},
 };
 
-use super::pattern::{SET_MAX, syntax, whole};
+use super::pattern::{syntax, whole};
 
-/// What the states may take of memory, in bytes.
-const STATES_MAX: usize = 16 << 20;
+/// What the states may take of memory, in bytes. All built-in filters on a relay's log take a tenth of it.
+const STATES_MAX: usize = 8 << 20;
 /// So often the states are forgotten for want of room before a message can be given up ...
 const FORGOTTEN_MIN: usize = 3;
 /// ... which then happens where fewer bytes than this are read for each state that is made.
@@ -42,11 +42,12 @@ pub(super) struct Automaton {
 }
 
 impl Automaton {
-    /// Of each filter the expressions of its rules, in their order. None where they are too large together.
-    pub(super) fn compile(filters: impl IntoIterator<Item = Vec<String>>) -> Option<Self> {
+    /// Of each filter its place and the expressions of its rules, in their order. They are not too large together: each
+    /// filter's were measured when it was read. None where a filter is one that cannot be read.
+    pub(super) fn compile(filters: impl IntoIterator<Item = (usize, Vec<String>)>) -> Option<Self> {
         let mut rules = Vec::new();
         let mut expressions = Vec::new();
-        for (filter, of_rules) in filters.into_iter().enumerate() {
+        for (filter, of_rules) in filters {
             for (rule, expression) in of_rules.iter().enumerate() {
                 rules.push(RuleId { filter, rule });
                 expressions.push(whole(expression));
@@ -55,11 +56,13 @@ impl Automaton {
         let config = DFA::config()
             .match_kind(MatchKind::All)
             .cache_capacity(STATES_MAX)
+            // Or what a handful of states takes, if that is more.
+            .skip_cache_capacity_check(true)
             .minimum_cache_clear_count(Some(FORGOTTEN_MIN))
             .minimum_bytes_per_state(Some(BYTES_PER_STATE_MIN));
-        let size =
-            thompson::Config::new().utf8(false).which_captures(WhichCaptures::None).nfa_size_limit(Some(SET_MAX));
-        let dfa = DFA::builder().configure(config).syntax(syntax()).thompson(size).build_many(&expressions).ok()?;
+        let no_captures = thompson::Config::new().utf8(false).which_captures(WhichCaptures::None);
+        let dfa =
+            DFA::builder().configure(config).syntax(syntax()).thompson(no_captures).build_many(&expressions).ok()?;
         Some(Self { states: dfa.create_cache(), dfa, rules, matching: Vec::new() })
     }
 
@@ -110,7 +113,7 @@ mod tests {
 
     fn automaton(filters: &[&[&str]]) -> Automaton {
         let expressions = |filter: &&[&str]| filter.iter().map(|expression| (*expression).to_owned()).collect();
-        Automaton::compile(filters.iter().map(expressions)).unwrap()
+        Automaton::compile(filters.iter().map(expressions).enumerate()).unwrap()
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Filter {
     /// [`FilterError::Unknown`] for any other name.
     pub fn built_in(name: &str) -> Result<Self, FilterError> {
         match BUILT_IN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => Self::parse(name, text),
+            Some((_, text)) => Ok(Self { name: name.into(), form: Form::Rules(Rules::parse_tried(name, text)?) }),
             None => {
                 let nearest = nearest(name, Self::built_in_names());
                 Err(FilterError::Unknown { name: name.to_owned(), nearest })
@@ -145,6 +145,16 @@ impl Filter {
         &self.name
     }
 
+    /// Takes over what the same filter, as it was before, knows of open sessions and connections.
+    pub(super) fn continue_from(&mut self, former: Self) {
+        match (&mut self.form, former.form) {
+            (Form::Rules(rules), Form::Rules(former)) => rules.continue_from(former),
+            (Form::Imported(imported), Form::Imported(former)) => imported.continue_from(*former),
+            // A name that now stands for a filter of the other form.
+            (Form::Rules(_), Form::Imported(_)) | (Form::Imported(_), Form::Rules(_)) => {}
+        }
+    }
+
     /// What a message says, if it is this filter's. `ident` is none where the server itself wrote the line, without syslog.
     pub(super) fn find(&mut self, ident: Option<Ident<'_>>, message: &[u8]) -> Option<Finding> {
         match &mut self.form {
@@ -161,15 +171,11 @@ impl Filter {
         }
     }
 
-    /// The same as [`Self::find`], cheaper, of a message that is known to match these of the expressions, and no others.
-    pub(super) fn find_among(
-        &mut self,
-        expressions: impl Iterator<Item = usize>,
-        ident: Option<Ident<'_>>,
-        message: &[u8],
-    ) -> Option<Finding> {
+    /// The same as [`Self::find`], cheaper, of a message of a program whose lines it reads, which is known to match these of the
+    /// expressions, and no others.
+    pub(super) fn find_among(&mut self, expressions: impl Iterator<Item = usize>, message: &[u8]) -> Option<Finding> {
         match &mut self.form {
-            Form::Rules(rules) => rules.find_among(expressions, ident, message),
+            Form::Rules(rules) => rules.find_among(expressions, message),
             Form::Imported(_) => None,
         }
     }
@@ -202,7 +208,8 @@ mod tests {
 
     #[test]
     fn the_built_in_filters_are_sound() {
-        for name in Filter::built_in_names() {
+        for (name, text) in BUILT_IN {
+            Filter::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
             let filter = Filter::built_in(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(&**filter.name(), name);
         }

@@ -41,6 +41,27 @@ impl<'a> Ident<'a> {
     }
 }
 
+/// An [`Ident`] that outlives its line.
+#[derive(Debug)]
+pub(super) struct OwnedIdent {
+    name: Box<[u8]>,
+    cut: bool,
+    pid: bool,
+}
+
+impl OwnedIdent {
+    /// Whether it is the same.
+    pub(super) fn is(&self, ident: Ident<'_>) -> bool {
+        *self.name == *ident.name && self.cut == ident.cut && self.pid == ident.pid
+    }
+}
+
+impl From<Ident<'_>> for OwnedIdent {
+    fn from(Ident { name, cut, pid }: Ident<'_>) -> Self {
+        Self { name: name.into(), cut, pid }
+    }
+}
+
 fn is_tag(name: &[u8]) -> bool {
     // `-`, `.`, `/` and the digits follow each other in ASCII. Without an early end the compiler compares many at once.
     let graphic = |byte: u8| matches!(byte, b'-'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');

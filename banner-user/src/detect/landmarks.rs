@@ -4,10 +4,8 @@
 //! behind the first one; an address has no `]`, so it ends before the next; what follows does not matter. Not every pattern is
 //! like that (`<USER> failed`: a user may hold anything, also ` failed`), and of those the regex has to tell.
 
-use regex_automata::util::syntax::parse_with;
+use memchr::memmem::Finder;
 use regex_syntax::hir::{Class, Hir, HirKind, Literal, Repetition};
-
-use super::pattern::syntax;
 
 /// The way through a text from its start to its last tag.
 #[derive(Debug)]
@@ -17,12 +15,14 @@ pub(super) struct Landmarks {
     places: Vec<Option<(usize, usize)>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Step {
     /// So many bytes on.
     Skip(usize),
     /// To the first of this byte, and from it so many bytes on.
     Find(u8, usize),
+    /// Behind the first of these texts.
+    Search(Finder<'static>),
     /// Over this group, to the first of this byte; without one to the end of the text.
     Group(usize, Option<u8>),
     /// Here the text may end.
@@ -31,10 +31,9 @@ enum Step {
 
 impl Landmarks {
     /// None where a tag is not told by the bytes around it.
-    pub(super) fn of(expression: &str) -> Option<Self> {
-        let pattern = parse_with(expression, &syntax()).ok()?;
+    pub(super) fn of(pattern: &Hir) -> Option<Self> {
         let mut survey = Survey { steps: Vec::new(), passed: Bytes::none() };
-        survey.part(&pattern, None, true)?;
+        survey.part(pattern, None, true)?;
         let is_group = |step: &Step| matches!(step, Step::Group(..));
         survey.steps.truncate(survey.steps.iter().rposition(is_group).map_or(0, |last| last + 1));
         Some(Self { steps: survey.steps, places: vec![None; 1 + pattern.properties().explicit_captures_len()] })
@@ -47,12 +46,13 @@ impl Landmarks {
         let mut may_end = false;
         for step in &self.steps {
             let Some(rest) = text.get(at..) else { return may_end };
-            let on = match *step {
-                Step::Skip(length) => Some(length),
-                Step::Find(byte, length) => memchr::memchr(byte, rest).map(|found| found + length),
+            let on = match step {
+                Step::Skip(length) => Some(*length),
+                Step::Find(byte, length) => memchr::memchr(*byte, rest).map(|found| found + length),
+                Step::Search(finder) => finder.find(rest).map(|found| found + finder.needle().len()),
                 Step::Group(group, until) => {
                     let length = until.map_or(Some(rest.len()), |byte| memchr::memchr(byte, rest));
-                    if let (Some(place), Some(length)) = (self.places.get_mut(group), length) {
+                    if let (Some(place), Some(length)) = (self.places.get_mut(*group), length) {
                         *place = Some((at, at + length));
                     }
                     length
@@ -88,9 +88,15 @@ impl Survey {
         let has_group = part.properties().explicit_captures_len() > 0;
         match part.kind() {
             HirKind::Concat(parts) => {
-                for (index, part) in parts.iter().enumerate() {
-                    let next = parts.get(index + 1);
-                    self.part(part, next, last && next.is_none())?;
+                let mut rest = parts.as_slice();
+                while let [part, after @ ..] = rest {
+                    rest = match self.search(rest, last) {
+                        Some(rest) => rest,
+                        None => {
+                            self.part(part, after.first(), last && after.is_empty())?;
+                            after
+                        }
+                    };
                 }
             }
             HirKind::Literal(Literal(bytes)) => self.literal(bytes),
@@ -128,6 +134,24 @@ impl Survey {
         Some(())
     }
 
+    /// `.*?, user=(.*)` at the end, of which the shortest `.*?` is meant: it ends where the text behind it stands first. What is
+    /// left of the parts then; none where they do not start so.
+    fn search<'p>(&mut self, parts: &'p [Hir], last: bool) -> Option<&'p [Hir]> {
+        let [any, literal, rest @ ..] = parts else { return None };
+        let (HirKind::Repetition(Repetition { greedy: false, .. }), HirKind::Literal(Literal(text))) =
+            (any.kind(), literal.kind())
+        else {
+            return None;
+        };
+        let [group] = rest else { return None };
+        let HirKind::Capture(group) = group.kind() else { return None };
+        if !(last && self.passed.is_empty() && is_any_text(any) && is_any_text(&group.sub)) {
+            return None;
+        }
+        self.steps.push(Step::Search(Finder::new(text).into_owned()));
+        Some(rest)
+    }
+
     /// These bytes come next: told by the first of them that stands nowhere before.
     fn literal(&mut self, literal: &[u8]) {
         if self.passed.is_empty() {
@@ -142,6 +166,12 @@ impl Survey {
             }
         }
     }
+}
+
+/// `.*` or `.*?`.
+fn is_any_text(part: &Hir) -> bool {
+    let HirKind::Repetition(Repetition { min: 0, max: None, sub, .. }) = part.kind() else { return false };
+    matches!(sub.kind(), HirKind::Class(Class::Bytes(class)) if matches!(class.ranges(), [all] if (all.start(), all.end()) == (0, 255)))
 }
 
 /// A set of bytes.
@@ -191,7 +221,13 @@ impl Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use regex_automata::util::syntax::parse_with;
+
+    use super::{super::pattern::syntax, *};
+
+    fn landmarks(expression: &str) -> Option<Landmarks> {
+        Landmarks::of(&parse_with(expression, &syntax()).unwrap())
+    }
 
     #[test]
     fn tags_stand_where_no_other_way_through_the_text_could_put_them() {
@@ -205,8 +241,10 @@ mod tests {
             (r"x(?: [a-z]*(?:, y=(.*))?)?", "x", &[None]),
             (r"x(?:y(.*))?", "x", &[None]),
             (r"a+b[a-c]*", "aabc", &[]),
+            (r"[a-z]+: .*?, b=(.*)", "x: , b, b=, b=1", &[Some(", b=1")]),
+            (r"([0-9.]+): .*?, b=(.*)", "192.0.2.1: , b=", &[Some("192.0.2.1"), Some("")]),
         ] {
-            let mut landmarks = Landmarks::of(expression).unwrap_or_else(|| panic!("{expression}"));
+            let mut landmarks = landmarks(expression).unwrap_or_else(|| panic!("{expression}"));
             assert!(landmarks.find(text.as_bytes()), "{expression} {text}");
             for (index, place) in places.iter().enumerate() {
                 let found = landmarks.get(index + 1).map(|(from, to)| &text[from..to]);
@@ -227,8 +265,14 @@ mod tests {
             r"x(?:(.*))?",
             r"(?:a=([a-z]*),)+",
             r"a=([a-z]*(b)),",
+            r"a=.*, b=(.*)",
+            r"a=.*?, b=([^,]*)",
+            r"a=[^x]*?, b=(.*)",
+            r"a=.*?, b=(.*), c",
+            r"a*.*?, b=(.*)",
+            r"(?:a=.*?, b=(.*))?, c",
         ] {
-            assert!(Landmarks::of(expression).is_none(), "{expression}");
+            assert!(landmarks(expression).is_none(), "{expression}");
         }
     }
 }

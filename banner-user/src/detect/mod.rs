@@ -1,7 +1,7 @@
 //! What a log line says. No clock, no I/O: lines and the time they were read near come in, events go out.
 //!
 //! ```text
-//! line ──prefix──> stamp, ident, message ──automaton──> rules ──filter──> finding ──stamp──> Event
+//! line ──prefix──> stamp, ident, message ──readers──> filters ──automaton──> rules ──filter──> finding ──stamp──> Event
 //! ```
 //!
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
@@ -20,6 +20,7 @@ mod logfmt;
 mod missed;
 mod pattern;
 mod prefix;
+mod readers;
 mod rule;
 mod rules;
 mod sessions;
@@ -36,9 +37,10 @@ pub use self::{
     rule::RuleFault,
 };
 use self::{
-    automaton::{Automaton, RuleId},
+    automaton::RuleId,
     imported::Outcome,
     prefix::Line,
+    readers::Readers,
     rule::Finding,
     stamp::{Stamp, Stamps},
 };
@@ -51,8 +53,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Detector {
     filters: Vec<Filter>,
-    /// The rules of all filters; none where they are too large for it.
-    automaton: Option<Automaton>,
+    /// Which of them read a message.
+    readers: Readers,
     /// The filters, by their places, that read whole lines.
     line_readers: Vec<usize>,
     /// Lines on which one of them gave up.
@@ -74,10 +76,21 @@ impl Detector {
     /// Stamps without a zone are read in `zone`.
     #[must_use]
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
-        let automaton = Automaton::compile(filters.iter().map(Filter::expressions));
         let line_readers = filters.iter().enumerate().filter(|(_, filter)| filter.reads_lines());
         let line_readers = line_readers.map(|(place, _)| place).collect();
-        Self { filters, automaton, line_readers, stamps: Stamps::new(zone), told: Told::default(), gave_up: 0 }
+        let (readers, stamps, told) = (Readers::default(), Stamps::new(zone), Told::default());
+        Self { filters, readers, line_readers, stamps, told, gave_up: 0 }
+    }
+
+    /// Takes over what a detector that ran before knows beyond single lines: open sessions and connections, of the filters that
+    /// both have, and what was counted.
+    pub fn continue_from(&mut self, former: Self) {
+        self.gave_up = former.gave_up;
+        for former in former.filters {
+            if let Some(filter) = self.filters.iter_mut().find(|filter| filter.name() == former.name()) {
+                filter.continue_from(former);
+            }
+        }
     }
 
     /// What a line tells: one event for each filter that knows it, in the order of the filters, imported ones last; mostly none.
@@ -96,23 +109,25 @@ impl Detector {
 
     /// What it tells filters that read messages.
     fn read_message(&mut self, line: &[u8], near: WallTime) {
-        let Self { filters, automaton, stamps, told, .. } = self;
-        let Some(Line { stamp, ident, message, .. }) = prefix::parse(line) else { return };
+        let Self { filters, readers, stamps, told, .. } = self;
+        let Some(Line { stamp, ident, message }) = prefix::parse(line) else { return };
         let mut at = || stamps.resolve(stamp, near);
-        match automaton.as_mut().and_then(|automaton| automaton.matching(message)) {
+        let (reading, automaton) = readers.of(ident, filters);
+        match automaton.and_then(|automaton| automaton.matching(message)) {
             Some(rules) => {
                 for rules in rules.chunk_by(|one, next| one.filter == next.filter) {
                     let [RuleId { filter: place, .. }, ..] = *rules else { continue };
-                    let Some(filter) = filters.get_mut(place) else { continue };
-                    let finding = filter.find_among(rules.iter().map(|rule| rule.rule), ident, message);
+                    let Some(filter) = filters.get_mut(place).filter(|_| reading.contains(&place)) else { continue };
+                    let finding = filter.find_among(rules.iter().map(|rule| rule.rule), message);
                     told.tell(finding, place, filter.name(), &mut at);
                 }
             }
             // Asked one by one, the filters find the same.
             None => {
-                for (place, filter) in filters.iter_mut().enumerate() {
+                for place in reading {
+                    let Some(filter) = filters.get_mut(*place) else { continue };
                     let finding = filter.find(ident, message);
-                    told.tell(finding, place, filter.name(), &mut at);
+                    told.tell(finding, *place, filter.name(), &mut at);
                 }
             }
         }

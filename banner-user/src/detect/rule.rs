@@ -83,11 +83,15 @@ enum Form {
     Logfmt { start: Start, fields: Vec<(String, Pattern)> },
 }
 
+/// How a pattern is compiled.
+pub(super) type Compile = fn(&str) -> Result<Pattern, PatternError>;
+
 /// How the tags of a text rule's pattern are read.
 type Captures = for<'a> fn(&mut Pattern, &'a [u8]) -> Option<Captured<'a>>;
 
 impl Rule {
-    pub(super) fn compile(written: WrittenRule) -> Result<Self, RuleFault> {
+    /// `compile` is [`Pattern::compile`], or [`Pattern::deferred`] for a rule that was tried before.
+    pub(super) fn compile(written: WrittenRule, compile: Compile) -> Result<Self, RuleFault> {
         let verdict = match (written.kind, written.weight) {
             (Kind::Failure, None) => Verdict::Failure(Weight::ONE),
             (Kind::Failure, Some(weight)) => Verdict::Failure(weight.weight()?),
@@ -97,8 +101,7 @@ impl Rule {
             (Kind::Session, None) => Verdict::Session,
             (Kind::Success | Kind::Outage | Kind::Ignore | Kind::Session, Some(_)) => return Err(RuleFault::Weight),
         };
-        let compile =
-            |pattern: String| Pattern::compile(&pattern).map_err(|error| RuleFault::Pattern { pattern, error });
+        let compile = |pattern: String| compile(&pattern).map_err(|error| RuleFault::Pattern { pattern, error });
         let form = match (written.start, written.pattern, written.event, written.fields) {
             (Some(start), Some(pattern), None, None) => {
                 Form::Text { start: Start::from(start), pattern: compile(pattern)? }

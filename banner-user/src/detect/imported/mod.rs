@@ -148,6 +148,11 @@ impl Imported {
         })
     }
 
+    /// Takes over what the same filter, as it was before, knows of connections.
+    pub(super) fn continue_from(&mut self, former: Self) {
+        self.connections = former.connections;
+    }
+
     /// What a line says; none where no pattern matches or it has no time.
     pub(super) fn find<'l>(&mut self, line: &'l [u8]) -> Option<Outcome<'l>> {
         let dated = self.dates.find(line)?;
