@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn no_number_of_filters_is_too_large() {
+        // 17 MiB as an automaton that can be walked both ways; 8 MiB is the most that one filter may take.
+        let filter: Vec<_> = (b'a'..=b'z').map(|letter| format!("(?:{}.{{40}}){{40}}", char::from(letter))).collect();
+        let mut automaton = Automaton::compile((0..20).map(|place| (place, filter.clone()))).unwrap();
+        let message = format!("c{}", "x".repeat(40)).repeat(40);
+        let matching = automaton.matching(message.as_bytes()).unwrap();
+        assert_eq!(matching, (0..20).map(|filter| RuleId { filter, rule: 2 }).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_message_that_makes_too_many_states_is_given_up_and_the_next_is_not() {
         // Each state remembers where in the last 40 bytes there was an `a`: no two are alike.
         let mut automaton = automaton(&[&["[ab]*a[ab]{40}"], &["c.*"]]);

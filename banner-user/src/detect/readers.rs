@@ -89,3 +89,52 @@ impl Program {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Filters that each read one program's lines, besides one that reads all, and know them by a letter.
+    fn filters(number: usize) -> Vec<Filter> {
+        let rule = |start: &str| {
+            format!("[[rule]]\nkind='failure'\nstart='{start}'\npattern='<ADDR>'\nexample='{start}192.0.2.1'")
+        };
+        let own = (0..number).map(|index| format!("ident=['p{index}']\n{}", rule("a ")));
+        let texts = own.chain([format!("ident=['*']\n{}", rule("b "))]);
+        texts.map(|text| Filter::parse("mine", &text).unwrap()).collect()
+    }
+
+    /// The filters that read a program's lines, and those whose rules match, of which some may be others.
+    fn told(readers: &mut Readers, filters: &[Filter], program: &str, message: &str) -> (Vec<usize>, Vec<usize>) {
+        let (reading, automaton) = readers.of(Ident::whole(program.as_bytes()), filters);
+        let matching = automaton.unwrap().matching(message.as_bytes()).unwrap();
+        (reading.to_vec(), matching.iter().map(|rule| rule.filter).collect())
+    }
+
+    #[test]
+    fn a_program_has_the_rules_of_the_filters_that_read_its_lines() {
+        let (mut readers, filters) = (Readers::default(), filters(2));
+        for _ in 0..2 {
+            assert_eq!(told(&mut readers, &filters, "p0", "a 192.0.2.1"), (vec![0, 2], vec![0]));
+            assert_eq!(told(&mut readers, &filters, "p1", "a 192.0.2.1"), (vec![1, 2], vec![1]));
+            assert_eq!(told(&mut readers, &filters, "other", "a 192.0.2.1"), (vec![2], vec![]));
+            assert_eq!(told(&mut readers, &filters, "another", "b 192.0.2.1"), (vec![2], vec![2]));
+            assert!(matches!(readers.of(None, &filters), ([], None)));
+            assert!(matches!(readers.of(Ident::without_pid(b"other"), &filters), ([], None)), "without a process id");
+            assert_eq!((readers.programs.len(), readers.automata.len()), (6, 4));
+        }
+    }
+
+    #[test]
+    fn more_programs_and_sets_than_are_remembered_are_read_alike() {
+        let number = PROGRAMS_MAX + 5;
+        let (mut readers, filters) = (Readers::default(), filters(number));
+        for index in (0..number).chain(0..number) {
+            let (reading, matching) = told(&mut readers, &filters, &format!("p{index}"), "a 192.0.2.1");
+            assert_eq!(reading, [index, number]);
+            assert!(matching.contains(&index));
+        }
+        assert!(readers.programs.len() <= PROGRAMS_MAX);
+        assert_eq!(readers.automata.len(), OWN_AUTOMATA_MAX + 1);
+    }
+}

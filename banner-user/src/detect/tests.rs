@@ -201,3 +201,50 @@ fn the_automaton_finds_what_the_rules_find_one_by_one() {
         })
         .unwrap();
 }
+
+#[test]
+fn a_detector_that_continues_another_knows_its_sessions() {
+    let near = WallTime(1_795_344_000_000_000);
+    let line = |message: &str| format!("Nov 22 10:00:00 mail smtpd[1]: {message}").into_bytes();
+    let (opened, failed) = (line("a1 opened by 192.0.2.1."), line("a1 failed"));
+    let named = |names: [&str; 2]| {
+        Detector::new(names.iter().map(|name| Filter::parse(name, OWN[2]).unwrap()).collect(), TimeZone::UTC)
+    };
+    let mut former = named(["kept", "gone"]);
+    assert_eq!(former.handle(&opened, near), []);
+    let mut detector = named(["new", "kept"]);
+    detector.continue_from(former);
+    let events = detector.handle(&failed, near);
+    assert_eq!(events.iter().map(|event| &**event.filter()).collect::<Vec<_>>(), ["kept"]);
+}
+
+#[test]
+fn a_detector_that_continues_another_knows_the_connections_of_imported_filters() {
+    let near = WallTime(1_795_344_000_000_000);
+    let imports = Imports {
+        failregex: vec![
+            r"^ <F-MLFID>\w+</F-MLFID>: <F-NOFAIL>connect from</F-NOFAIL> <ADDR>$".to_owned(),
+            r"^ <F-MLFID>\w+</F-MLFID>: failed$".to_owned(),
+        ],
+        ..Imports::default()
+    };
+    let detector = || Detector::new(vec![Filter::imported("mine", &imports).unwrap()], TimeZone::UTC);
+    let (mut former, mut continuing) = (detector(), detector());
+    assert_eq!(former.handle(b"2026-11-22 10:00:00 a1: connect from 192.0.2.1", near), []);
+    assert_eq!(continuing.handle(b"2026-11-22 10:00:00 a1: failed", near), []);
+    continuing.continue_from(former);
+    assert_eq!(continuing.handle(b"2026-11-22 10:00:00 a1: failed", near).len(), 1);
+}
+
+#[test]
+fn among_more_programs_than_have_automata_each_filter_reads_its_own() {
+    let near = WallTime(1_795_344_000_000_000);
+    let rule = "[[rule]]\nkind='failure'\nstart='from '\npattern='<ADDR>'\nexample='from 192.0.2.1'";
+    let filter = |index| Filter::parse(&format!("f{index}"), &format!("ident=['p{index}']\n{rule}")).unwrap();
+    let mut detector = Detector::new((0..40).map(filter).collect(), TimeZone::UTC);
+    for index in 0..40 {
+        let events = detector.handle(format!("Nov 22 10:00:00 mail p{index}[1]: from 192.0.2.1").as_bytes(), near);
+        let filters: Vec<_> = events.iter().map(|event| event.filter().to_string()).collect();
+        assert_eq!(filters, [format!("f{index}")]);
+    }
+}
