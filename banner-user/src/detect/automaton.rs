@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn no_number_of_filters_is_too_large() {
-        // 17 MiB as an automaton that can be walked both ways; 8 MiB is the most that one filter may take.
+        // Together more than the 8 MiB that one filter may take.
         let filter: Vec<_> = (b'a'..=b'z').map(|letter| format!("(?:{}.{{40}}){{40}}", char::from(letter))).collect();
         let mut automaton = Automaton::compile((0..20).map(|place| (place, filter.clone()))).unwrap();
         let message = format!("c{}", "x".repeat(40)).repeat(40);

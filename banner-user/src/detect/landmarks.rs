@@ -22,7 +22,7 @@ enum Step {
     /// To the first of this byte, and from it so many bytes on.
     Find(u8, usize),
     /// Behind the first of these texts.
-    Search(Finder<'static>),
+    Search(Box<Finder<'static>>),
     /// Over this group, to the first of this byte; without one to the end of the text.
     Group(usize, Option<u8>),
     /// Here the text may end.
@@ -148,7 +148,7 @@ impl Survey {
         if !(last && self.passed.is_empty() && is_any_text(any) && is_any_text(&group.sub)) {
             return None;
         }
-        self.steps.push(Step::Search(Finder::new(text).into_owned()));
+        self.steps.push(Step::Search(Box::new(Finder::new(text).into_owned())));
         Some(rest)
     }
 
