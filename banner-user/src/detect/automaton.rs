@@ -16,7 +16,7 @@ use regex_automata::{
 
 use super::pattern::{syntax, whole};
 
-/// What the states may take of memory, in bytes. All built-in filters on a relay's log take a tenth of it.
+/// What the states may take of memory, in bytes.
 const STATES_MAX: usize = 8 << 20;
 /// So often the states are forgotten for want of room before a message can be given up ...
 const FORGOTTEN_MIN: usize = 3;

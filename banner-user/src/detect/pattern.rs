@@ -104,7 +104,7 @@ pub(super) struct Pattern {
     landmarks: Option<Landmarks>,
     groups: Groups,
     /// For all others. Compiled when the first of them comes: with the regexes of all built-in filters, of which nearly none is
-    /// ever needed, a start took 50 ms instead of 4.
+    /// ever needed, a start took 38 ms instead of 6, and 22 MiB instead of 14.
     search: Option<Search>,
 }
 

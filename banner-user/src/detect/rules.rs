@@ -81,7 +81,7 @@ impl Rules {
         Ok(rules)
     }
 
-    /// The same, ten times as fast, of a text that [`Self::parse`] was seen to accept.
+    /// The same, several times as fast, of a text that [`Self::parse`] was seen to accept.
     pub(super) fn parse_tried(name: &str, text: &str) -> Result<Self, FilterError> {
         Ok(Self::read(name, text, Pattern::deferred)?.0)
     }
