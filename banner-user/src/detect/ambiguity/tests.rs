@@ -151,6 +151,25 @@ fn a_rule_does_not_read_the_messages_of_another_in_its_own_way() {
 }
 
 #[test]
+fn a_rule_does_not_find_in_the_messages_of_another_what_that_has_not() {
+    let description = |pattern: &str| Description::of_message(Pattern::compile(pattern).unwrap().expression()).unwrap();
+    // Of the second a client is called `a from ::`.
+    let address = description("in [0-9a-f]+ failed for .* from <ADDR>");
+    let session = description("in <SESSION> failed for <USER>");
+    assert_eq!((address.check(), session.check()), (Ok(()), Ok(())));
+    let Err(Ambiguity::OtherRule { tag: "<ADDR>", read, written, .. }) = address.check_beside(&session, 2) else {
+        panic!()
+    };
+    assert_eq!(read, "`in a failed for  from <ADDR>`");
+    assert_eq!(written, "`in a failed for  from ::` without <ADDR>");
+    // And of the first one `a, 9 times`.
+    let once = description("<ADDR> failed for .*");
+    let often = description("<ADDR> failed for .*, <COUNT> times");
+    assert!(matches!(often.check_beside(&once, 1), Err(Ambiguity::OtherRule { tag: "<COUNT>", .. })));
+    assert_eq!(once.check_beside(&often, 2), Ok(()));
+}
+
+#[test]
 fn of_two_rules_that_do_not_fit_the_one_that_is_deceived_is_refused_whatever_their_order() {
     let rule = |pattern: &str, example: &str| {
         format!("[[rule]]\nkind='failure'\nstart='failed for '\npattern='{pattern}'\nexample='failed for {example}'\n")
