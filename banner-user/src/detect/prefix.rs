@@ -18,7 +18,8 @@
 //! A priority (`<22>`) may stand before any of them. The lower five, that a server itself writes to a file, are bare: they have
 //! neither host nor tag.
 //!
-//! Behind a tag may stand `message repeated 3 times: [ MESSAGE]`, of which MESSAGE is read, as one.
+//! Behind a tag may stand `message repeated 3 times: [ MESSAGE]`, of which MESSAGE is read, as one, and
+//! the server's own stamp.
 //!
 //! A tag with a process id, as nearly every mail server's has one, is told from the first word of some other line by that. Some
 //! have none (`dovecot: `): such a tag is taken for one only by a filter that names it whole.
@@ -48,7 +49,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
         Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Parts(_) | Stamp::Absent => None,
     };
     Some(match syslog {
-        Some((ident, message)) => Line { stamp, ident: Some(ident), message },
+        Some((ident, message)) => Line { stamp, ident: Some(ident), message: without_stamp(message) },
         None => Line { stamp, ident: None, message: without_pid(rest) },
     })
 }
@@ -94,6 +95,19 @@ fn civil(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
     }
     let (text, rest) = line.split_at_checked(end)?;
     Some((Stamp::Civil(text), rest))
+}
+
+/// `2026-11-02 03:04:05 MESSAGE`: Exim stamps its lines for syslog too (`syslog_timestamp`, on by default).
+fn without_stamp(message: &[u8]) -> &[u8] {
+    let after_stamp = || {
+        let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _, ..] = message else {
+            return None;
+        };
+        let (Stamp::Civil(text), rest) = stamp(message)? else { return None };
+        let of_stamp = |byte: &u8| byte.is_ascii_digit() || b" -+:.".contains(byte);
+        text.iter().all(of_stamp).then_some(without_pid(rest))
+    };
+    after_stamp().unwrap_or(message)
 }
 
 /// `[4711] MESSAGE`, as Exim writes it on request (`log_selector = +pid`).
@@ -157,7 +171,7 @@ fn rfc5424(rest: &[u8]) -> Option<Line<'_>> {
     let message = message.strip_prefix(b" ").unwrap_or(message);
     let message = repeated(message).unwrap_or(message);
     let stamp = if stamp == b"-" { Stamp::Absent } else { Stamp::Absolute(stamp) };
-    Some(Line { stamp, ident: Some(ident), message })
+    Some(Line { stamp, ident: Some(ident), message: without_stamp(message) })
 }
 
 /// Skips `-` or `[id name="value"]...` and the space after it. A value may hold anything but an unescaped `"`, `\` or `]`.
@@ -233,6 +247,8 @@ mod tests {
             ("Nov  2 03:04:05 mail mail.warn dovecot: m", local, dovecot),
             ("Nov  2 03:04:05 2001:db8::1 postfix/smtpd[4711]: m", local, smtpd),
             ("Nov  2 03:04:05 relay@192.0.2.1/mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05 mail postfix/smtpd[4711]: 2026-11-02 03:04:05 m", local, smtpd),
+            ("<22>1 - mail postfix 4711 - - 2026-11-02 03:04:05.123 +0100 [4711] m", Stamp::Absent, cut),
             ("Nov  2 03:04:05 mail postfix/smtpd[4711]: message repeated 3 times: [ m]", local, smtpd),
             ("Nov  2 03:04:05 mail dovecot: message repeated 3 times: [ m]", local, dovecot),
             ("<22>1 - mail postfix 4711 - - message repeated 3 times: [ m]", Stamp::Absent, cut),
