@@ -18,7 +18,7 @@
 //!
 //! So a client's text can make a line be missed, but never be read as another's address, **if** the server's line is what
 //! the loose form says. What cannot be checked is just this: that literal text, `<NAME>` and other classes of few characters
-//! (`[0-9.]+`) stand where the server, not a client, writes them; that the address is the client's; and that no other message
+//! (`[0-9.]+`), and any class that stands for one character, not several, stand where the server, not a client, writes them; that the address is the client's; and that no other message
 //! begins with the same words.
 //!
 //! What can only refuse more: assertions (`\b`, `^`) are taken to hold everywhere, and a rule is looked at as if no earlier rule
