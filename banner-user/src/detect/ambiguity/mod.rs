@@ -9,7 +9,8 @@
 //!
 //! 1. there is no message that the pattern matches with the tag in one place, and in which a match of its loose form has it
 //!    in another place, or not at all. This is decided, not tried: `walk` looks at all messages at once.
-//! 2. the message does not begin with free text. It would match as well what another message of the same server ends with.
+//! 2. the message does not begin with free text, nor with words of any letters and then free text: before it stands a fixed letter or
+//!    a tag. It would match as well what another message of the same server ends with.
 //! 3. the tag is not inside a repetition, where only the last one would count.
 //!
 //! The first covers what is ambiguous in itself (`.*\[<ADDR>\].*`), and what is certain only because a client is believed not
@@ -107,7 +108,7 @@ impl Ambiguity {
                 )
             }
             Self::AnyStart => {
-                "say how the message starts: in `start`, or by fixed text, <NAME> or <SESSION>".to_owned()
+                "say how the message starts: in `start`, or by fixed words, <ADDR> or <SESSION>".to_owned()
             }
             Self::Repeated(_) => "take it out of the group that repeats".to_owned(),
             Self::TooLarge => "shorten its counted repetitions, or split it into several rules".to_owned(),

@@ -68,6 +68,9 @@ fn what_a_client_cannot_move_is_accepted() {
         // Counts and sessions that a client cannot move.
         r"auth failed, <COUNT> attempts in [0-9]+ secs, user=<[^>]*>, rip=<ADDR>",
         r"<SESSION> smtp failed-command command=.*",
+        // What the message is, is said before free text begins.
+        r"[0-9A-F]+: (?i:failed) for .* from <ADDR>",
+        r"(?:<NAME>: failed|refused) .* from <ADDR>",
         "x",
     ] {
         assert_eq!(checked(pattern), Ok(()), "{pattern}");
@@ -121,6 +124,10 @@ fn other_reasons_have_their_own_words() {
     assert_eq!(checked("(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("x?(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("<USER> from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("<NAME> .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("[0-9A-F]+: .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("(?:failed )?<NAME>: .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("(?:failed|[a-z]+) .* from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("(?:x<ADDR>)+"), Err(Ambiguity::Repeated("<ADDR>")));
     assert!(matches!(checked("x.*<SESSION>.*"), Err(Ambiguity::TwoReadings { tag: "<SESSION>", .. })));
     assert!(matches!(checked("<ADDR> .*<COUNT>.*"), Err(Ambiguity::TwoReadings { tag: "<COUNT>", .. })));
