@@ -18,6 +18,9 @@
 //! A priority (`<22>`) may stand before any of them. The lower five, that a server itself writes to a file, are bare: they have
 //! neither host nor tag.
 //!
+//! Behind a tag may stand `message repeated 3 times: [ MESSAGE]`, of which MESSAGE is read, as one, and
+//! the server's own stamp.
+//!
 //! A tag with a process id, as nearly every mail server's has one, is told from the first word of some other line by that. Some
 //! have none (`dovecot: `): such a tag is taken for one only by a filter that names it whole.
 
@@ -46,7 +49,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
         Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Parts(_) | Stamp::Absent => None,
     };
     Some(match syslog {
-        Some((ident, message)) => Line { stamp, ident: Some(ident), message },
+        Some((ident, message)) => Line { stamp, ident: Some(ident), message: without_stamp(message) },
         None => Line { stamp, ident: None, message: without_pid(rest) },
     })
 }
@@ -94,6 +97,19 @@ fn civil(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
     Some((Stamp::Civil(text), rest))
 }
 
+/// `2026-11-02 03:04:05 MESSAGE`: Exim stamps its lines for syslog too (`syslog_timestamp`, on by default).
+fn without_stamp(message: &[u8]) -> &[u8] {
+    let after_stamp = || {
+        let [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _, ..] = message else {
+            return None;
+        };
+        let (Stamp::Civil(text), rest) = stamp(message)? else { return None };
+        let of_stamp = |byte: &u8| byte.is_ascii_digit() || b" -+:.".contains(byte);
+        text.iter().all(of_stamp).then_some(without_pid(rest))
+    };
+    after_stamp().unwrap_or(message)
+}
+
 /// `[4711] MESSAGE`, as Exim writes it on request (`log_selector = +pid`).
 fn without_pid(rest: &[u8]) -> &[u8] {
     let after_pid = || {
@@ -119,14 +135,23 @@ fn tagged(rest: &[u8]) -> Option<(Ident<'_>, &[u8])> {
     let (host, rest) = word(rest)?;
     let (first, after_first) = word(rest)?;
     let (tag, message) = if first.ends_with(b":") { (first, after_first) } else { word(after_first)? };
-    if host.ends_with(b":") || tag.len() != first.len() && !is_facility_and_severity(first) {
+    if !is_host(host) || tag.len() != first.len() && !is_facility_and_severity(first) {
         return None;
     }
     let tag = tag.strip_suffix(b":")?;
+    let message = repeated(message).unwrap_or(message);
     let Some(tag) = tag.strip_suffix(b"]") else { return Some((Ident::without_pid(tag)?, message)) };
     let bracket = memchr::memrchr(b'[', tag)?;
     let (name, pid) = (tag.get(..bracket)?, tag.get(bracket + 1..)?);
     is_pid(pid).then_some((Ident::whole(name)?, message))
+}
+
+/// `message repeated 3 times: [ MESSAGE]`, as rsyslog writes where the same process wrote the same before
+/// ($RepeatedMsgReduction, which Ubuntu switches on; runtime/ratelimit.c). It cuts MESSAGE after 800 bytes.
+fn repeated(message: &[u8]) -> Option<&[u8]> {
+    let rest = message.strip_prefix(b"message repeated ")?;
+    let (times, rest) = word(rest)?;
+    is_pid(times).then_some(rest.strip_prefix(b"times: [ ")?.strip_suffix(b"]")?)
 }
 
 /// `2026-11-02T03:04:05.123456Z mail postfix 4711 - - MESSAGE`: what follows the version (RFC 5424, section 6).
@@ -144,8 +169,9 @@ fn rfc5424(rest: &[u8]) -> Option<Line<'_>> {
     let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     // rsyslog keeps the space that stood between the tag's colon and the message.
     let message = message.strip_prefix(b" ").unwrap_or(message);
+    let message = repeated(message).unwrap_or(message);
     let stamp = if stamp == b"-" { Stamp::Absent } else { Stamp::Absolute(stamp) };
-    Some(Line { stamp, ident: Some(ident), message })
+    Some(Line { stamp, ident: Some(ident), message: without_stamp(message) })
 }
 
 /// Skips `-` or `[id name="value"]...` and the space after it. A value may hold anything but an unescaped `"`, `\` or `]`.
@@ -177,6 +203,13 @@ fn after_structured_data(mut rest: &[u8]) -> Option<&[u8]> {
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr::memchr(b' ', text)?;
     (space > 0).then_some((text.get(..space)?, text.get(space + 1..)?))
+}
+
+/// What stands in a host's place: a name, an address, or with syslog-ng's `chain_hostnames` several of them. Not what a server's own
+/// line begins with where a client's text is next (`H=(HELO`, `imap(USER`), which could go on like a tag.
+fn is_host(text: &[u8]) -> bool {
+    let of_host = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:/@%".contains(byte);
+    !text.ends_with(b":") && text.iter().all(of_host)
 }
 
 /// `mail.notice`.
@@ -212,6 +245,13 @@ mod tests {
             ("Nov  2 03:04:05 mail mail.warn postfix/smtpd[4711]: m", local, smtpd),
             ("Nov  2 03:04:05 mail dovecot: m", local, dovecot),
             ("Nov  2 03:04:05 mail mail.warn dovecot: m", local, dovecot),
+            ("Nov  2 03:04:05 2001:db8::1 postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05 relay@192.0.2.1/mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05 mail postfix/smtpd[4711]: 2026-11-02 03:04:05 m", local, smtpd),
+            ("<22>1 - mail postfix 4711 - - 2026-11-02 03:04:05.123 +0100 [4711] m", Stamp::Absent, cut),
+            ("Nov  2 03:04:05 mail postfix/smtpd[4711]: message repeated 3 times: [ m]", local, smtpd),
+            ("Nov  2 03:04:05 mail dovecot: message repeated 3 times: [ m]", local, dovecot),
+            ("<22>1 - mail postfix 4711 - - message repeated 3 times: [ m]", Stamp::Absent, cut),
             ("2026-11-02T03:04:05.123456+01:00 mail postfix/smtpd[4711]: m", iso, smtpd),
             ("2026-11-02 03:04:05 mail postfix/smtpd[4711]: m", Stamp::Civil(b"2026-11-02 03:04:05"), smtpd),
             ("<22>1 2026-11-02T03:04:05.123456+01:00 mail postfix 4711 - - m", iso, cut),
@@ -256,6 +296,10 @@ mod tests {
                 "mail two.words mail.warn smtpd[4711]: m",
             ),
             ("Nov 02 03:04:05  postfix/smtpd[4711]: m", local, " postfix/smtpd[4711]: m"),
+            // What a client may write is no tag.
+            ("2026-11-02 03:04:05 H=(x smtpd[4711]: m", civil, "H=(x smtpd[4711]: m"),
+            ("Nov 02 03:04:05 imap(x smtpd[4711]: m", local, "imap(x smtpd[4711]: m"),
+            ("Nov 02 03:04:05 [192.0.2.1] smtpd[4711]: m", local, "[192.0.2.1] smtpd[4711]: m"),
         ] {
             let expected = Line { stamp, ident: None, message: message.as_bytes() };
             assert_eq!(parse(line.as_bytes()), Some(expected), "{line}");

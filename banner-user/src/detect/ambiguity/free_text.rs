@@ -34,19 +34,58 @@ fn loosened_in(expression: &Hir, repeats: bool) -> Hir {
     }
 }
 
-/// Whether a loosened expression can begin with free text.
+/// Whether free text can come in a loosened expression before anything tells which message it is: a fixed letter, or a tag that
+/// decides. A word of any letters, a process id or a queue id tells nothing.
 pub(super) fn is_first(loose: &Hir) -> bool {
+    opening(loose) == Opening::FreeText
+}
+
+/// What an expression begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Nothing, or nothing that tells.
+    Open,
+    Told,
+    FreeText,
+}
+
+fn opening(loose: &Hir) -> Opening {
     match loose.kind() {
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Look(_) | HirKind::Class(_) => false,
-        HirKind::Repetition(repetition) => *loose == any_text() || is_first(&repetition.sub),
-        HirKind::Capture(capture) => is_first(&capture.sub),
+        HirKind::Empty | HirKind::Look(_) => Opening::Open,
+        HirKind::Literal(literal) if literal.0.iter().any(u8::is_ascii_alphabetic) => Opening::Told,
+        HirKind::Literal(_) => Opening::Open,
+        HirKind::Class(class) if is_letter(class) => Opening::Told,
+        HirKind::Class(_) => Opening::Open,
+        HirKind::Repetition(_) if *loose == any_text() => Opening::FreeText,
+        HirKind::Repetition(repetition) => match opening(&repetition.sub) {
+            Opening::Told if repetition.min == 0 => Opening::Open,
+            sub => sub,
+        },
+        HirKind::Capture(capture) => match opening(&capture.sub) {
+            Opening::Open => Opening::Told,
+            sub => sub,
+        },
         HirKind::Concat(parts) => {
-            let can_be_empty = |part: &&Hir| part.properties().minimum_len() == Some(0);
-            let empty = parts.iter().take_while(can_be_empty).count();
-            parts.iter().take(empty + 1).any(is_first)
+            parts.iter().map(opening).find(|part| *part != Opening::Open).unwrap_or(Opening::Open)
         }
-        HirKind::Alternation(parts) => parts.iter().any(is_first),
+        HirKind::Alternation(parts) => {
+            let one = |sought| parts.iter().any(|part| opening(part) == sought);
+            match (one(Opening::FreeText), one(Opening::Open)) {
+                (true, _) => Opening::FreeText,
+                (false, true) => Opening::Open,
+                (false, false) => Opening::Told,
+            }
+        }
     }
+}
+
+/// One letter, in either case.
+fn is_letter(class: &Class) -> bool {
+    let Class::Bytes(class) = class else { return false };
+    let mut bytes = class.iter().flat_map(|range| range.start()..=range.end());
+    let (first, second, more) = (bytes.next(), bytes.next(), bytes.next());
+    let both = first.zip(second);
+    more.is_none() && both.is_some_and(|(one, other)| one.is_ascii_alphabetic() && one.eq_ignore_ascii_case(&other))
 }
 
 /// Whether there is a group of this name.

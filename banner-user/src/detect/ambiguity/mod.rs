@@ -9,16 +9,17 @@
 //!
 //! 1. there is no message that the pattern matches with the tag in one place, and in which a match of its loose form has it
 //!    in another place, or not at all. This is decided, not tried: `walk` looks at all messages at once.
-//! 2. the message does not begin with free text. It would match as well what another message of the same server ends with.
+//! 2. the message does not begin with free text, nor with words of any letters and then free text: before it stands a fixed letter or
+//!    a tag. It would match as well what another message of the same server ends with.
 //! 3. the tag is not inside a repetition, where only the last one would count.
 //!
 //! The first covers what is ambiguous in itself (`.*\[<ADDR>\].*`), and what is certain only because a client is believed not
 //! to write something (`[^\[]*\[<ADDR>\].*`: the first bracket). Between the rules of one filter it holds as well: a message of one
-//! rule's loose form is not read differently by another rule.
+//! rule's loose form is not read differently by another rule, which finds no tag in it that the first has not.
 //!
 //! So a client's text can make a line be missed, but never be read as another's address, **if** the server's line is what
 //! the loose form says. What cannot be checked is just this: that literal text, `<NAME>` and other classes of few characters
-//! (`[0-9.]+`) stand where the server, not a client, writes them; that the address is the client's; and that no other message
+//! (`[0-9.]+`), and any class that stands for one character, not several, stand where the server, not a client, writes them; that the address is the client's; and that no other message
 //! begins with the same words.
 //!
 //! What can only refuse more: assertions (`\b`, `^`) are taken to hold everywhere, and a rule is looked at as if no earlier rule
@@ -107,7 +108,7 @@ impl Ambiguity {
                 )
             }
             Self::AnyStart => {
-                "say how the message starts: in `start`, or by fixed text, <NAME> or <SESSION>".to_owned()
+                "say how the message starts: in `start`, or by fixed words, <ADDR> or <SESSION>".to_owned()
             }
             Self::Repeated(_) => "take it out of the group that repeats".to_owned(),
             Self::TooLarge => "shorten its counted repetitions, or split it into several rules".to_owned(),
@@ -122,6 +123,7 @@ pub(super) struct Description {
     /// It is about a whole message.
     of_message: bool,
     begins_with_free_text: bool,
+    /// One for each of [`DECISIVE`], in that order.
     readings: Vec<Reading>,
 }
 
@@ -129,6 +131,8 @@ pub(super) struct Description {
 #[derive(Debug)]
 struct Reading {
     tag: &'static str,
+    /// The pattern has it.
+    present: bool,
     repeats: bool,
     /// As the pattern has it.
     exact: Automaton,
@@ -152,13 +156,13 @@ impl Description {
         let reading = |(group, tag): (&str, _)| {
             Ok(Reading {
                 tag,
+                present: free_text::has(&exact, group),
                 repeats: free_text::is_repeated(&exact, group),
                 exact: Automaton::compile(&exact, group)?,
                 loose: Automaton::compile(&loose, group)?,
             })
         };
-        let decisive = DECISIVE.into_iter().filter(|(group, _)| free_text::has(&exact, group));
-        let readings = decisive.map(reading).collect::<Result<_, _>>()?;
+        let readings = DECISIVE.into_iter().map(reading).collect::<Result<_, _>>()?;
         Ok(Self { of_message, begins_with_free_text: free_text::is_first(&loose), readings })
     }
 
@@ -167,7 +171,7 @@ impl Description {
         if self.of_message && self.begins_with_free_text {
             return Err(Ambiguity::AnyStart);
         }
-        for Reading { tag, repeats, exact, loose } in &self.readings {
+        for Reading { tag, repeats, exact, loose, .. } in self.present() {
             if *repeats {
                 return Err(Ambiguity::Repeated(tag));
             }
@@ -186,19 +190,20 @@ impl Description {
         Ok(())
     }
 
-    /// Sees that a message of another rule, with this number, is read as that rule has it. Of values it is not known whether
-    /// they stand in the same place.
+    /// The tags that the pattern has.
+    fn present(&self) -> impl Iterator<Item = &Reading> {
+        self.readings.iter().filter(|reading| reading.present)
+    }
+
+    /// Sees that a message of another rule, with this number, is read as that rule has it: what that rule has no tag for, this one
+    /// must not find there. Of values it is not known whether they stand in the same place.
     pub(super) fn check_beside(&self, other: &Self, rule: usize) -> Result<(), Ambiguity> {
         if !(self.of_message && other.of_message) {
             return Ok(());
         }
-        let same_tag = |reading| other.readings.iter().map(move |written| (reading, written));
-        for (Reading { tag, exact, .. }, Reading { tag: other_tag, loose, .. }) in
-            self.readings.iter().flat_map(same_tag)
-        {
-            if tag == other_tag
-                && let Some(Witness { text, read, written }) = disagreement(exact, loose)?
-            {
+        let same_tag = self.readings.iter().zip(&other.readings).filter(|(reading, _)| reading.present);
+        for (Reading { tag, exact, .. }, Reading { loose, .. }) in same_tag {
+            if let Some(Witness { text, read, written }) = disagreement(exact, loose)? {
                 let (read, written) = (shown(&text, read, tag), shown(&text, written, tag));
                 return Err(Ambiguity::OtherRule { tag, rule, read, written });
             }

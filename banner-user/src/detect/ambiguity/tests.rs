@@ -18,7 +18,6 @@ const TRUSTED: &[(&str, usize, &str)] = &[
     ("dovecot", 4, "as in rule 2"),
     ("dovecot", 5, "as in rule 2"),
     ("exim", 5, "a sender with a space is quoted, and a quote is refused"),
-    ("exim-abuse", 2, "in the parentheses stands one of the server's own words"),
     ("roundcube", 5, "rule 1 ignores a message with two such places"),
     ("roundcube", 6, "rule 2 ignores a message with two such places"),
     ("roundcube", 8, "rule 7 ignores a message with two such places"),
@@ -69,6 +68,9 @@ fn what_a_client_cannot_move_is_accepted() {
         // Counts and sessions that a client cannot move.
         r"auth failed, <COUNT> attempts in [0-9]+ secs, user=<[^>]*>, rip=<ADDR>",
         r"<SESSION> smtp failed-command command=.*",
+        // What the message is, is said before free text begins.
+        r"[0-9A-F]+: (?i:failed) for .* from <ADDR>",
+        r"(?:<NAME>: failed|refused) .* from <ADDR>",
         "x",
     ] {
         assert_eq!(checked(pattern), Ok(()), "{pattern}");
@@ -122,6 +124,10 @@ fn other_reasons_have_their_own_words() {
     assert_eq!(checked("(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("x?(?:[^ ]+ )+from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("<USER> from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("<NAME> .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("[0-9A-F]+: .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("(?:failed )?<NAME>: .* from <ADDR>"), Err(Ambiguity::AnyStart));
+    assert_eq!(checked("(?:failed|[a-z]+) .* from <ADDR>"), Err(Ambiguity::AnyStart));
     assert_eq!(checked("(?:x<ADDR>)+"), Err(Ambiguity::Repeated("<ADDR>")));
     assert!(matches!(checked("x.*<SESSION>.*"), Err(Ambiguity::TwoReadings { tag: "<SESSION>", .. })));
     assert!(matches!(checked("<ADDR> .*<COUNT>.*"), Err(Ambiguity::TwoReadings { tag: "<COUNT>", .. })));
@@ -148,6 +154,25 @@ fn a_rule_does_not_read_the_messages_of_another_in_its_own_way() {
     // The other way round a client may call itself `a from ::, reason`.
     assert!(matches!(reason.check_beside(&loose_end, 1), Err(Ambiguity::OtherRule { rule: 1, .. })));
     assert_eq!(description("other .* from <ADDR>").check_beside(&reason, 2), Ok(()));
+}
+
+#[test]
+fn a_rule_does_not_find_in_the_messages_of_another_what_that_has_not() {
+    let description = |pattern: &str| Description::of_message(Pattern::compile(pattern).unwrap().expression()).unwrap();
+    // Of the second a client is called `a from ::`.
+    let address = description("in [0-9a-f]+ failed for .* from <ADDR>");
+    let session = description("in <SESSION> failed for <USER>");
+    assert_eq!((address.check(), session.check()), (Ok(()), Ok(())));
+    let Err(Ambiguity::OtherRule { tag: "<ADDR>", read, written, .. }) = address.check_beside(&session, 2) else {
+        panic!()
+    };
+    assert_eq!(read, "`in a failed for  from <ADDR>`");
+    assert_eq!(written, "`in a failed for  from ::` without <ADDR>");
+    // And of the first one `a, 9 times`.
+    let once = description("<ADDR> failed for .*");
+    let often = description("<ADDR> failed for .*, <COUNT> times");
+    assert!(matches!(often.check_beside(&once, 1), Err(Ambiguity::OtherRule { tag: "<COUNT>", .. })));
+    assert_eq!(once.check_beside(&often, 2), Ok(()));
 }
 
 #[test]
