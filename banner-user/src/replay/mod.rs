@@ -11,8 +11,8 @@
 //! - **Time** is that of the lines. The clock never goes back: a line from more than a minute before one already read is judged
 //!   as the daemon judges a line with an odd stamp, by its arrival. Between two lines every deadline is kept.
 //! - **Prevented** is a line that a ban would have kept from being written: its source is banned by a jail that drops packets,
-//!   from all that a jail which hears the line guards, and the line was not on its way when the ban began (two seconds). It is not
-//!   judged, for it would not be there: a second jail does not add up what the first one stopped.
+//!   from all that a jail which hears the line guards, and the line was not on its way when the ban began (two seconds). It is
+//!   not judged, for it would not be there: a second jail does not add up what the first one stopped.
 //! - **A likely false positive** is a ban whose source also logged in: from a day before the ban began to a day after it
 //!   ended. The first login after it began is the evidence, else the last one before. An attacker who has found a password
 //!   logs in too: it is a hint for whoever reads it.

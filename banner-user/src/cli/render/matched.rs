@@ -189,8 +189,8 @@ pub(in crate::cli) fn counted_line<'a>(place: Place<'a>, event: &Event) -> Optio
     Some(CountedLine { file, line, filter, addr, user, weight, kind, at: Time::from(at) })
 }
 
-/// `{"line":17,"filter":"cyrus","addr":"192.0.2.1","user":"alice","weight":1,"kind":"failure","at":"2026-11-22T12:00:00Z"}`: these keys in
-/// this order, and before them `file` where more than one was named.
+/// `{"line":17,"filter":"cyrus","addr":"192.0.2.1","user":"alice","weight":1,"kind":"failure","at":"2026-11-22T12:00:00Z"}`:
+/// these keys in this order, and before them `file` where more than one was named.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct CountedLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
