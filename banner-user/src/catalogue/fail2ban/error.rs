@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reference::ReferenceError;
-use crate::{detect::ImportRefused, event::Escaped};
+use crate::{detect::ImportRefused, event::Escaped, nearest::did_you_mean};
 
 /// Why a filter of fail2ban cannot be used. What it is about is named: nothing of a filter is left out silently.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +89,4 @@ pub enum ImportError {
     /// What fail2ban has and banner has not.
     #[error(transparent)]
     Refused(#[from] ImportRefused),
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map(|nearest| format!("; did you mean `{}`?", Escaped(nearest.as_bytes()))).unwrap_or_default()
 }
