@@ -165,8 +165,8 @@ impl TickClock {
         }
     }
 
-    /// The time since boot before which a tick does not begin; it does within a tick's length. [`TickClock::ticks_at`] leads back to
-    /// the tick.
+    /// The time since boot before which a tick does not begin; it does within a tick's length. [`TickClock::ticks_at`] leads
+    /// back to the tick.
     #[must_use]
     pub fn boot_at(&self, ticks: Ticks) -> BootTime {
         let nanos =

@@ -1,5 +1,7 @@
 //! The known word nearest to a mistyped one, for every "did you mean".
 
+use crate::event::Escaped;
+
 /// Similarities below this are chance: `jaro_winkler` gives unrelated short words about 0.5.
 const LIKELY: f64 = 0.7;
 
@@ -11,6 +13,11 @@ pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
         .filter(|(similarity, _)| *similarity > LIKELY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)
+}
+
+/// What to put behind a message about a mistyped word.
+pub(crate) fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("; did you mean `{}`?", Escaped(nearest.as_bytes()))).unwrap_or_default()
 }
 
 #[cfg(test)]

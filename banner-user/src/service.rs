@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::nearest::nearest;
+use crate::nearest::{did_you_mean, nearest};
 
 /// A set of services, one bit each. What a bit means is said by the [`Services`] table that made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ pub enum ServiceError {
     )]
     TooMany,
     /// A name that no service has.
-    #[error("unknown service `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    #[error("unknown service `{name}`{}", did_you_mean(.nearest.as_deref()))]
     Unknown {
         /// As it was written.
         name: String,

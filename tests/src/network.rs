@@ -1,8 +1,9 @@
 //! A mail server and the internet: two network namespaces and the cable between them.
 //!
-//! The internet is every documentation address but those of the server's networks, so a test takes whom it wants as attacker, neighbour or
-//! innocent. All of them come over the same cable, which keeps the order: once a later connection of an innocent host has been
-//! answered, everything that was sent before it has been dealt with. So a test never waits for a packet that must not come.
+//! The internet is every documentation address but those of the server's networks, so a test takes whom it wants as attacker,
+//! neighbour or innocent. All of them come over the same cable, which keeps the order: once a later connection of an innocent
+//! host has been answered, everything that was sent before it has been dealt with. So a test never waits for a packet that
+//! must not come.
 
 use std::{
     collections::BTreeMap,

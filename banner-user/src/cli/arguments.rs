@@ -108,11 +108,12 @@ pub(super) struct BanArguments {
     pub(super) format: Format,
 }
 
-/// Shows the lines that count, and what all add up to; of a line that is given itself, all that is known. Only `time_zone` is read of
-/// the configuration, and only if there is one that works; filters.d beside it has the operator's own filters.
+/// Shows the lines that count, and what all add up to; of a line that is given itself, all that is known. Only `time_zone` is
+/// read of the configuration, and only if there is one that works; filters.d beside it has the operator's own filters.
 #[derive(Debug, Args)]
 pub(super) struct MatchArguments {
-    /// Log files, plain, gz, xz or zst; `-` for standard input; or a line itself: what has a space or a newline in it and is no file
+    /// Log files, plain, gz, xz or zst; `-` for standard input; or a line itself: what has a space or a newline in it and is
+    /// no file
     #[arg(required = true, value_name = "FILE|-|LINE")]
     pub(super) subjects: Vec<OsString>,
     /// By this filter: a name as in a jail, or a file (./mine.toml); can be repeated [default: every filter there is]

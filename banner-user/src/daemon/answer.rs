@@ -160,7 +160,7 @@ impl Daemon {
             tally: tallies
                 .map(|(tally, jail)| protocol::Tally {
                     jail: Text::from(&*tally.jail),
-                    failures: f64::from(tally.failures) / 4.0,
+                    failures: protocol::Failures::of_quarters(tally.failures.into()),
                     maxretry: jail.maxretry,
                     findtime: jail.findtime.as_secs(),
                     protected: tally.protection.map(|protection| Text::from(protection.to_string())),

@@ -94,7 +94,7 @@ pub(super) fn failure(failure: &Failure, file: Text) -> protocol::Failure {
         at: failure.at.into(),
         filter: Text::from(&*failure.attempt.filter),
         user: failure.attempt.user.as_ref().map(Text::from),
-        weight: f64::from(failure.attempt.weight.0) / 4.0,
+        weight: failure.attempt.weight.into(),
         file,
         offset: failure.position.offset,
     }

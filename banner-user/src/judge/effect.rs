@@ -7,9 +7,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::report::Report;
 use crate::{clock::BootTime, service::ServiceMask};
 
-/// One thing to do, by [`Judge::carry_out`](super::Judge::carry_out). Effects are carried out in the order in which they come: what protects an address is written before the
-/// prefix around it, and what replaces an entry before that entry is removed, so that no moment between two of them drops the
-/// wrong packet or passes a banned one.
+/// One thing to do, by [`Judge::carry_out`](super::Judge::carry_out). Effects are carried out in the order in which they
+/// come: what protects an address is written before the prefix around it, and what replaces an entry before that entry is
+/// removed, so that no moment between two of them drops the wrong packet or passes a banned one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Write an entry, replacing what stands at its key but for the counters.

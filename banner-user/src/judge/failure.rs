@@ -20,8 +20,9 @@ use crate::{
     event::{Attempt, Event, Outage, Weight},
 };
 
-/// Lines that were on their way when a ban began are no sign that it does not work.
-const ON_THE_WAY: Duration = Duration::from_secs(2);
+/// For so long after a ban began, its source's lines were on their way: no sign that it does not work, and none that it would
+/// have prevented.
+pub(crate) const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// A failure, with what was found out about it.
 struct Found<'a> {

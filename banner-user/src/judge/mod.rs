@@ -37,7 +37,7 @@ mod stamps;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub use self::{
     stamps::StaleStamps,
     window::Quarters,
 };
+pub(crate) use failure::ON_THE_WAY;
+
 use crate::clock::{BootTime, Now};
 
 /// Bans that are ended, and sources that are forgotten, in one call; the rest follows in the next, so that a million that end

@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// What each line's time is read as, in a log that was last written at `written`. Clocks as in central Europe: back from 03:00
-    /// to 02:00 on 25 October 2026, forward from 02:00 on 28 March 2027.
+    /// What each line's time is read as, in a log that was last written at `written`. Clocks as in central Europe: back from
+    /// 03:00 to 02:00 on 25 October 2026, forward from 02:00 on 28 March 2027.
     fn read(written: &str, lines: &[&str]) -> Vec<String> {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let mut detector = Detector::new(Vec::new(), zone);

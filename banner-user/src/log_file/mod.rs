@@ -103,7 +103,15 @@ impl LogFile {
         Ok(log)
     }
 
-    /// Reads from anything, standard input above all. The name is for errors.
+    /// Reads standard input.
+    ///
+    /// # Errors
+    /// Its first bytes cannot be read.
+    pub fn standard_input() -> Result<Self, LogFileError> {
+        Self::read("standard input".to_owned(), io::stdin())
+    }
+
+    /// Reads from anything. The name is for errors.
     ///
     /// # Errors
     /// Its first bytes cannot be read.

@@ -11,8 +11,8 @@
 //! - **Time** is that of the lines. The clock never goes back: a line from more than a minute before one already read is judged
 //!   as the daemon judges a line with an odd stamp, by its arrival. Between two lines every deadline is kept.
 //! - **Prevented** is a line that a ban would have kept from being written: its source is banned by a jail that drops packets,
-//!   from all that a jail which hears the line guards, for more than two seconds (what comes earlier was on its way). It is not
-//!   judged, for it would not be there: a second jail does not add up what the first one stopped.
+//!   from all that a jail which hears the line guards, and the line was not on its way when the ban began (two seconds). It is
+//!   not judged, for it would not be there: a second jail does not add up what the first one stopped.
 //! - **A likely false positive** is a ban whose source also logged in: from a day before the ban began to a day after it
 //!   ended. The first login after it began is the evidence, else the last one before. An attacker who has found a password
 //!   logs in too: it is a hint for whoever reads it.
@@ -46,14 +46,14 @@ use crate::{
     clock::{LogTime, Now, WallTime},
     enforce::kernel::MapSizes,
     event::{Attempt, Event, FileId, Position, User},
-    judge::{Input, Judge, Line, Origin, Report, StaleStamps, effect::Until, policy::Policy, report::Ended, status},
+    judge::{
+        Input, Judge, Line, ON_THE_WAY, Origin, Report, StaleStamps, effect::Until, policy::Policy, report::Ended,
+        status,
+    },
 };
 
 /// How long before a ban and after it a login makes it a likely false positive.
 pub const AROUND: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Lines that were on their way when a ban began: as long as the judge takes it to be.
-const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// One policy at work on a log.
 #[derive(Debug)]

@@ -10,10 +10,10 @@
 
 use std::net::IpAddr;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{ban, comparison, totals};
-use crate::control::protocol::{Prefix, Text, Time};
+use crate::control::protocol::{Failures, Prefix, Text, Time};
 
 /// A ban that would have been.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,8 +29,7 @@ pub struct Ban {
     /// The jail only observes.
     pub observe: bool,
     /// What was counted: 1 for a wrong password.
-    #[serde(serialize_with = "quarters")]
-    pub failures: u32,
+    pub failures: Failures,
     /// The time within which that was.
     pub findtime: u64,
     /// Users that were tried, at most five.
@@ -206,7 +205,7 @@ impl From<&ban::Ban> for Ban {
             source: ban.source.into(),
             jail: Text::from(&*ban.jail),
             observe: ban.observe,
-            failures: ban.failures,
+            failures: Failures::of_quarters(ban.failures.into()),
             findtime: ban.findtime.as_secs(),
             users: ban.users.iter().map(Text::from).collect(),
             prevented: ban.prevented,
@@ -294,16 +293,6 @@ impl From<&comparison::Stand> for Stand {
             prevented: stand.prevented,
             false_positive: stand.login.as_ref().map(Login::from),
         }
-    }
-}
-
-/// Quarters as failures: a whole number where it is one.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn quarters<S: Serializer>(quarters: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-    if quarters.is_multiple_of(4) {
-        serializer.serialize_u32(quarters / 4)
-    } else {
-        serializer.serialize_f64(f64::from(*quarters) / 4.0)
     }
 }
 

@@ -1,41 +1,19 @@
 //! Scripts of what lines tell, and what would have become of it.
 
+mod comparing;
+mod daemon;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::*;
-use crate::{
-    clock::BootTime,
-    judge::{
-        Kernel, NoRoom,
-        effect::{Entry, Slot},
-        policy::{BanTime, Jail, Limits},
-    },
-    service::ServiceMask,
+use crate::judge::{
+    policy::{BanTime, Jail, Limits},
+    tests::{IMAP, SMTP, mail},
 };
 
 const SECOND: i64 = 1_000_000;
 const EPOCH: i64 = 1_700_000_000;
 const DAY: i64 = 86_400;
-
-const SMTP: ServiceMask = ServiceMask(1);
-const MAIL: ServiceMask = ServiceMask(3);
-
-/// Three failures in ten minutes, ten minutes of ban.
-fn mail() -> Jail {
-    Jail {
-        name: "mail".into(),
-        filters: vec!["postfix-sasl".into(), "cyrus".into()],
-        source: vec!["/var/log/mail.log".into()],
-        maxretry: 3,
-        findtime: Duration::from_secs(600),
-        bantime: BanTime::For(Duration::from_secs(600)),
-        services: MAIL,
-        ignoreip: Vec::new(),
-        observe: false,
-    }
-}
 
 /// Six failures in a day, a day of ban.
 fn again() -> Jail {
@@ -212,7 +190,7 @@ fn what_gets_past_a_ban_is_judged() {
     );
     // And one of SMTP alone leaves IMAP open.
     let smtp = Jail { name: "smtp".into(), filters: vec!["postfix-sasl".into()], services: SMTP, ..mail() };
-    let imap = Jail { name: "imap".into(), filters: vec!["cyrus".into()], services: ServiceMask(2), ..mail() };
+    let imap = Jail { name: "imap".into(), filters: vec!["cyrus".into()], services: IMAP, ..mail() };
     let rest = "5 fail 192.0.2.1 filter=cyrus
                 6 fail 192.0.2.1
                 7 fail 192.0.2.1 filter=cyrus
@@ -362,131 +340,4 @@ fn everything_is_counted() {
         ..Totals::default()
     };
     assert_eq!(replay.totals(), expected);
-}
-
-/// A kernel with room for everything.
-struct Roomy;
-
-impl Kernel for Roomy {
-    fn write(&mut self, _: &Entry) -> Result<(), NoRoom> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: Slot) {}
-}
-
-/// What a daemon bans that reads these lines as they are written: a loop that wakes up for deadlines, lines and nothing else.
-fn daemon(policy: &Policy, events: &[Event]) -> Vec<(IpNet, WallTime, Option<WallTime>)> {
-    let mut judge = Judge::new(policy.clone());
-    let mut bans = Vec::new();
-    let now = |second: i64| Now {
-        boot: BootTime(second.unsigned_abs() * 1_000_000_000),
-        wall: WallTime((EPOCH + second) * SECOND),
-    };
-    let mut handle = |input: Input<'_>, now: Now, judge: &mut Judge| {
-        let effects = judge.handle(input, now);
-        for report in judge.carry_out(effects, now, &mut Roomy) {
-            if let Report::Banned { prefix, until, .. } = report {
-                bans.push((prefix, now.wall, until));
-            }
-        }
-    };
-    let mut events = events.iter().peekable();
-    let last = 2 * DAY;
-    let mut second = 0;
-    while second < last {
-        while let Some(event) = events.next_if(|event| event.at().0 == (EPOCH + second) * SECOND) {
-            let position = Position { file: FileId(0), offset: 0 };
-            let line = Line { events: std::slice::from_ref(event), bytes: b"", position, sources: &[0], live: true };
-            handle(Input::Line(line), now(second), &mut judge);
-        }
-        second += 1;
-        if judge.next_deadline().is_some_and(|deadline| deadline <= now(second).boot) {
-            handle(Input::Tick, now(second), &mut judge);
-        }
-    }
-    bans
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn it_bans_whom_a_daemon_bans_from_and_to_the_same_second(
-        attempts in prop::collection::vec((0u8..6, 0i64..400, prop::bool::weighted(0.9)), 1..300),
-    ) {
-        let policy = policy([mail()]);
-        let mut at = 0;
-        let events: Vec<Event> = attempts.iter().map(|(source, pause, failed)| {
-            at += pause;
-            let kind = if *failed { "fail" } else { "login" };
-            event(&format!("{at} {kind} 192.0.2.{source}"))
-        }).collect();
-        let mut replay = replay_with_room(policy.clone(), 100);
-        let mut bans = Vec::new();
-        for event in &events {
-            replay.line(std::slice::from_ref(event), FileId(0));
-            bans.extend(std::iter::from_fn(|| replay.settled()));
-        }
-        bans.extend(std::iter::from_fn(|| replay.left()));
-        let bans: Vec<_> = bans.into_iter().map(|ban| (ban.source, ban.at, ban.until)).collect();
-        prop_assert_eq!(bans, daemon(&policy, &events));
-    }
-}
-
-fn comparison(this: Policy, other: Policy, script: &str) -> Vec<(String, Vec<Deviation>)> {
-    let mut comparison = Comparison::default();
-    for (side, policy) in [(Side::This, this), (Side::Other, other)] {
-        let mut replay = replay_with_room(policy, 100);
-        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            replay.line(&[event(line)], FileId(0));
-        }
-        std::iter::from_fn(|| replay.left()).for_each(|ban| comparison.add(side, ban));
-    }
-    let differences = comparison.differences();
-    differences.iter().map(|difference| (difference.source.to_string(), difference.deviations())).collect()
-}
-
-#[test]
-fn two_policies_differ_by_whom_they_ban_when_and_for_how_long() {
-    let script = "0 fail 192.0.2.1
-                  60 fail 192.0.2.1
-                  70 fail 192.0.2.2
-                  80 fail 192.0.2.2
-                  90 fail 192.0.2.1";
-    let strict = || Jail { maxretry: 2, ..mail() };
-    let of = |source: &str, deviations: &[Deviation]| (format!("{source}/32"), deviations.to_vec());
-    let same: [(String, Vec<Deviation>); 0] = [];
-    assert_eq!(comparison(policy([mail()]), policy([mail()]), script), same);
-    assert_eq!(
-        comparison(policy([mail()]), policy([strict()]), script),
-        [of("192.0.2.1", &[Deviation::Earlier]), of("192.0.2.2", &[Deviation::OnlyOther])]
-    );
-    assert_eq!(
-        comparison(policy([strict()]), policy([mail()]), script),
-        [of("192.0.2.1", &[Deviation::Later]), of("192.0.2.2", &[Deviation::OnlyThis])]
-    );
-    let hour = || Jail { bantime: BanTime::For(Duration::from_secs(3600)), ..mail() };
-    let endless = || Jail { bantime: BanTime::Permanent, observe: true, ..mail() };
-    let longer = [of("192.0.2.1", &[Deviation::Longer])];
-    assert_eq!(comparison(policy([mail()]), policy([hour()]), script), longer);
-    let shorter = [of("192.0.2.1", &[Deviation::Shorter])];
-    assert_eq!(comparison(policy([hour()]), policy([mail()]), script), shorter);
-    let observed = [of("192.0.2.1", &[Deviation::Longer, Deviation::OtherObserves])];
-    assert_eq!(comparison(policy([mail()]), policy([endless()]), script), observed);
-    let enforced = [of("192.0.2.1", &[Deviation::Shorter, Deviation::OtherEnforces])];
-    assert_eq!(comparison(policy([endless()]), policy([mail()]), script), enforced);
-}
-
-#[test]
-fn a_source_is_compared_by_all_its_bans() {
-    let script: String = (0..3).map(|n| format!("{} fail 192.0.2.1\n", n * 1000).repeat(3)).collect();
-    let mut replay = replay_with_room(policy([mail()]), 100);
-    script.lines().for_each(|line| replay.line(&[event(line)], FileId(0)));
-    let mut comparison = Comparison::default();
-    std::iter::from_fn(|| replay.left()).for_each(|ban| comparison.add(Side::This, ban));
-    let differences = comparison.differences();
-    let stand = differences[0].this.as_ref().unwrap();
-    assert_eq!((stand.bans, stand.banned), (3, Some(Duration::from_secs(1800))));
-    assert_eq!(differences[0].other, None);
 }

@@ -171,8 +171,8 @@ impl Follower {
         }
     }
 
-    /// Looks at all paths, reads what is new, at most `budget` bytes (and at least one), and hands on the lines. Lines of one file come in
-    /// their order, and those of a rotated file before those of its successor where both are there.
+    /// Looks at all paths, reads what is new, at most `budget` bytes (and at least one), and hands on the lines. Lines of one
+    /// file come in their order, and those of a rotated file before those of its successor where both are there.
     pub fn poll(
         &mut self,
         now: BootTime,

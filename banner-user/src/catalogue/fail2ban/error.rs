@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reference::ReferenceError;
-use crate::{detect::ImportRefused, event::Escaped};
+use crate::{detect::ImportRefused, event::Escaped, nearest::did_you_mean};
 
 /// Why a filter of fail2ban cannot be used. What it is about is named: nothing of a filter is left out silently.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum ImportError {
     #[error("there is no section [Definition]")]
     NoDefinition,
     /// The jail sets something that the filter does not have.
-    #[error("the filter has no option `{}`{}", Escaped(.option.as_bytes()), nearest.as_ref().map(|nearest| format!("; did you mean `{}`?", Escaped(nearest.as_bytes()))).unwrap_or_default())]
+    #[error("the filter has no option `{}`{}", Escaped(.option.as_bytes()), did_you_mean(.nearest.as_deref()))]
     UnknownOption {
         /// As the jail names it.
         option: String,
@@ -76,7 +76,10 @@ pub enum ImportError {
         option: String,
     },
     /// What names itself, or grows beyond all need.
-    #[error("option `{}` names itself, or grows beyond {limit} bytes, when the names in it are replaced", Escaped(.option.as_bytes()))]
+    #[error(
+        "option `{}` names itself, or grows beyond {limit} bytes, when the names in it are replaced",
+        Escaped(.option.as_bytes())
+    )]
     Endless {
         /// Which.
         option: String,

@@ -1,12 +1,6 @@
 //! What was typed: a file, standard input, or a line itself.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    io::{self, Cursor},
-    os::unix::ffi::OsStrExt as _,
-    path::Path,
-};
+use std::{ffi::OsStr, fs, io::Cursor, os::unix::ffi::OsStrExt as _, path::Path};
 
 use crate::{
     control::protocol::Text,
@@ -48,7 +42,7 @@ impl<'a> Subject<'a> {
     pub(super) fn open(self) -> Result<LogFile, LogFileError> {
         match self {
             Self::File(path) => LogFile::open(path),
-            Self::StandardInput => LogFile::read("standard input".to_owned(), io::stdin()),
+            Self::StandardInput => LogFile::standard_input(),
             Self::Line(bytes) => LogFile::read("the line".to_owned(), Cursor::new(bytes.to_vec())),
         }
     }

@@ -1,6 +1,9 @@
 //! `banner bans`: a line for each ban, written as the pages come, so that a long listing takes no memory.
 
-use super::style::{Style, list, seconds};
+use super::{
+    columns::Columns,
+    style::{Style, list, seconds},
+};
 use crate::control::protocol::{Ban, Origin};
 
 /// A listing under way.
@@ -10,14 +13,10 @@ pub(in crate::cli) struct Listing {
 }
 
 impl Listing {
-    /// The line of one ban; before the first, the heading too. Widths are fixed, since what comes later is not known: a longer
-    /// cell moves its line, and no more.
+    /// The line of one ban; before the first, the heading too.
     pub(in crate::cli) fn row(&mut self, ban: &Ban, style: &Style) -> String {
-        let heading =
-            if self.begun { String::new() } else { style.heading(line(&HEADINGS.map(str::to_owned)).trim_end()) };
-        let separator = if self.begun { "" } else { "\n" };
-        self.begun = true;
-        format!("{heading}{separator}{}", line(&cells(ban, style)))
+        let heading = COLUMNS.heading(&mut self.begun, style);
+        format!("{heading}{}\n", COLUMNS.row(&cells(ban, style)))
     }
 
     /// What is left to say.
@@ -26,9 +25,9 @@ impl Listing {
     }
 }
 
-const HEADINGS: [&str; 7] = ["PREFIX", "UNTIL", "LEFT", "BY", "PACKETS", "BYTES", "SERVICES"];
 /// A /64 written out, a time with its offset, `364d 23h 59m 59s`, and so on.
-const WIDTHS: [usize; 7] = [23, 25, 16, 12, 10, 12, 0];
+const COLUMNS: Columns<7> =
+    Columns([("PREFIX", 23), ("UNTIL", 25), ("LEFT", 16), ("BY", 12), ("PACKETS", 10), ("BYTES", 12), ("SERVICES", 0)]);
 
 fn cells(ban: &Ban, style: &Style) -> [String; 7] {
     let left = ban.remaining.map_or_else(|| "-".to_owned(), seconds);
@@ -46,11 +45,6 @@ fn cells(ban: &Ban, style: &Style) -> [String; 7] {
         ban.bytes.to_string(),
         format!("{}{only}", list(&ban.services)),
     ]
-}
-
-fn line(cells: &[String; 7]) -> String {
-    let cells: Vec<_> = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:width$}")).collect();
-    format!("{}\n", cells.join("  ").trim_end())
 }
 
 /// Who made a ban, in a word or two.

@@ -11,9 +11,9 @@ use crate::{
         progress::rate,
     },
     clock::LogTime,
-    control::protocol::{Text, Time},
+    control::protocol::{Failures, Text, Time},
     detect::Missed,
-    event::{Attempt, Event, FilterName},
+    event::{Attempt, Event, FilterName, Weight},
     source::LINE_MAX,
 };
 
@@ -82,14 +82,14 @@ impl Meaning {
             at: attempt.at,
             source: Some(attempt.source),
             user: attempt.user.as_ref().map(Text::from),
-            weight: Failures::of(attempt.weight.0.into()),
+            weight: attempt.weight.into(),
         };
         match event {
             Event::Failure(attempt) => of_attempt("failure", attempt),
             Event::Success(attempt) => of_attempt("success", attempt),
             Event::Outage(outage) => {
-                let weight = Failures::of(0);
-                Self { kind: "outage", at: outage.at, source: outage.source, user: None, weight }
+                let (at, source, weight) = (outage.at, outage.source, Weight::ZERO.into());
+                Self { kind: "outage", at, source, user: None, weight }
             }
         }
     }
@@ -167,7 +167,7 @@ pub(in crate::cli) fn totals(totals: &Totals, elapsed: Duration, style: &Style) 
         [
             Text::from(&**name).to_string(),
             failures.to_string(),
-            Failures::of(*quarters).to_string(),
+            Failures::of_quarters(*quarters).to_string(),
             successes.to_string(),
             outages.to_string(),
             ignored.to_string(),
@@ -189,8 +189,8 @@ pub(in crate::cli) fn counted_line<'a>(place: Place<'a>, event: &Event) -> Optio
     Some(CountedLine { file, line, filter, addr, user, weight, kind, at: Time::from(at) })
 }
 
-/// `{"line":17,"filter":"cyrus","addr":"192.0.2.1","user":"alice","weight":1,"kind":"failure","at":"2026-11-22T12:00:00Z"}`: these keys in
-/// this order, and before them `file` where more than one was named.
+/// `{"line":17,"filter":"cyrus","addr":"192.0.2.1","user":"alice","weight":1,"kind":"failure","at":"2026-11-22T12:00:00Z"}`:
+/// these keys in this order, and before them `file` where more than one was named.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct CountedLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,7 +209,7 @@ pub(in crate::cli) fn totals_json(totals: &Totals) -> impl Serialize {
     let Totals { lines, matched, outages, ignored, missed, overlong, ref filters } = *totals;
     let filters = filters.iter().map(|(name, totals)| {
         let FilterTotals { failures, quarters, successes, outages, ignored } = *totals;
-        let (filter, weight) = (Text::from(&**name), Failures::of(quarters));
+        let (filter, weight) = (Text::from(&**name), Failures::of_quarters(quarters));
         FilterCounts { filter, failures, weight, successes, outages, ignored }
     });
     Counts { lines, matched, outages, ignored, missed, overlong, filters: filters.collect() }
@@ -234,29 +234,6 @@ struct FilterCounts {
     successes: u64,
     outages: u64,
     ignored: u64,
-}
-
-/// A weight as a number of failures: 3, 0.25.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-enum Failures {
-    Whole(u64),
-    Broken(f64),
-}
-
-impl Failures {
-    fn of(quarters: u64) -> Self {
-        if quarters.is_multiple_of(4) { Self::Whole(quarters / 4) } else { Self::Broken(quarters as f64 / 4.0) }
-    }
-}
-
-impl std::fmt::Display for Failures {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Whole(failures) => write!(f, "{failures}"),
-            Self::Broken(failures) => write!(f, "{failures}"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! [`Text`](crate::control::protocol::Text).
 
 mod bans;
+mod columns;
 mod matched;
 mod outcome;
 mod replay;

@@ -1,7 +1,10 @@
 //! `banner replay`: a line for each ban, or for each source that two configurations treat differently, written as they come;
 //! then what was counted.
 
-use super::style::{Style, count, seconds, table};
+use super::{
+    columns::Columns,
+    style::{Style, count, seconds, table},
+};
 use crate::{
     control::protocol::{Prefix, Text},
     replay::protocol::{Ban, Deviation, Difference, Ends, Login, Moment, Stand, Totals},
@@ -13,15 +16,21 @@ pub(in crate::cli) struct BanTable {
     begun: bool,
 }
 
-const BAN_HEADINGS: [&str; 8] = ["AT", "SOURCE", "JAIL", "UNTIL", "FAILURES", "PREVENTED", "LOGGED IN", "USERS"];
-/// As in `banner bans`, fixed: what comes later is not known.
-const BAN_WIDTHS: [usize; 8] = [25, 23, 12, 25, 12, 9, 9, 0];
+const BANS: Columns<8> = Columns([
+    ("AT", 25),
+    ("SOURCE", 23),
+    ("JAIL", 12),
+    ("UNTIL", 25),
+    ("FAILURES", 12),
+    ("PREVENTED", 9),
+    ("LOGGED IN", 9),
+    ("USERS", 0),
+]);
 
 impl BanTable {
     /// The line of one ban; before the first, the heading too.
     pub(in crate::cli) fn row(&mut self, ban: &Ban, style: &Style) -> String {
-        let heading = heading(&mut self.begun, &BAN_HEADINGS, &BAN_WIDTHS, style);
-        let failures = f64::from(ban.failures) / 4.0;
+        let heading = BANS.heading(&mut self.begun, style);
         let users: Vec<_> = ban.users.iter().map(Text::as_str).collect();
         let until = ban.until.map_or_else(|| "permanent".to_owned(), |until| style.time(until));
         let cells = [
@@ -29,12 +38,12 @@ impl BanTable {
             ban.source.to_string(),
             format!("{}{}", ban.jail, if ban.observe { " (observed)" } else { "" }),
             format!("{until}{}", if ban.yielded { " (map full)" } else { "" }),
-            format!("{failures} in {}", seconds(ban.findtime)),
+            format!("{} in {}", ban.failures, seconds(ban.findtime)),
             ban.prevented.to_string(),
             ban.false_positive.as_ref().map_or("-", |login| moment(login.when)).to_owned(),
             if users.is_empty() { "-".to_owned() } else { users.join(", ") },
         ];
-        let line = line(&cells, &BAN_WIDTHS);
+        let line = BANS.row(&cells);
         let line = if ban.false_positive.is_some() { style.warning(&line) } else { line };
         format!("{heading}{line}\n")
     }
@@ -70,12 +79,8 @@ fn suspect(ban: &Ban, login: &Login, style: &Style) -> [String; 3] {
 fn logged_in(source: Prefix, login: &Login, style: &Style) -> String {
     let user = login.user.as_ref().map_or("somebody", Text::as_str);
     let from = if Prefix::from(login.address) == source { String::new() } else { format!(" from {}", login.address) };
-    let when = match login.when {
-        Moment::Before => "before the ban",
-        Moment::During => "during the ban",
-        Moment::After => "after the ban",
-    };
-    format!("{user} logged in{from} {}, {when} (filter {})", style.time(login.at), login.filter)
+    let when = moment(login.when);
+    format!("{user} logged in{from} {}, {when} the ban (filter {})", style.time(login.at), login.filter)
 }
 
 /// The sources that fare differently, under way.
@@ -84,14 +89,14 @@ pub(in crate::cli) struct DifferenceTable {
     begun: bool,
 }
 
-const DIFFERENCE_HEADINGS: [&str; 5] = ["SOURCE", "THIS", "OTHER", "LOGGED IN", "THE OTHER"];
-const DIFFERENCE_WIDTHS: [usize; 5] = [23, 46, 46, 9, 0];
+const DIFFERENCES: Columns<5> =
+    Columns([("SOURCE", 23), ("THIS", 46), ("OTHER", 46), ("LOGGED IN", 9), ("THE OTHER", 0)]);
 
 impl DifferenceTable {
     /// The line of one source; before the first, the heading too.
     pub(in crate::cli) fn row(&mut self, difference: &Difference, names: &[Text; 2], style: &Style) -> String {
         let legend = if self.begun { String::new() } else { legend(names) };
-        let heading = heading(&mut self.begun, &DIFFERENCE_HEADINGS, &DIFFERENCE_WIDTHS, style);
+        let heading = DIFFERENCES.heading(&mut self.begun, style);
         let stand = |stand: Option<&Stand>| stand.map_or_else(|| "-".to_owned(), |stand| stood(stand, style));
         let logins = [&difference.this, &difference.other].map(|stand| stand.as_ref()?.false_positive.as_ref());
         let login = logins.into_iter().flatten().next();
@@ -103,7 +108,7 @@ impl DifferenceTable {
             login.map_or("-", |login| moment(login.when)).to_owned(),
             deviations.join(", "),
         ];
-        let line = line(&cells, &DIFFERENCE_WIDTHS);
+        let line = DIFFERENCES.row(&cells);
         let line = if login.is_some() { style.warning(&line) } else { line };
         format!("{legend}{heading}{line}\n")
     }
@@ -194,28 +199,11 @@ fn moment(moment: Moment) -> &'static str {
     }
 }
 
-fn heading<const COLUMNS: usize>(
-    begun: &mut bool,
-    headings: &[&str; COLUMNS],
-    widths: &[usize; COLUMNS],
-    style: &Style,
-) -> String {
-    if std::mem::replace(begun, true) {
-        return String::new();
-    }
-    format!("{}\n", style.heading(&line(&headings.map(str::to_owned), widths)))
-}
-
-fn line<const COLUMNS: usize>(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
-    let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-    cells.join("  ").trim_end().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        control::protocol::Time,
+        control::protocol::{Failures, Time},
         replay::{
             self,
             protocol::{Both, Read},
@@ -245,7 +233,7 @@ mod tests {
             source: "2001:db8::/64".parse().unwrap(),
             jail: "mail".into(),
             observe: true,
-            failures: 13,
+            failures: Failures::of_quarters(13),
             findtime: 600,
             users: Vec::new(),
             prevented: 2,

@@ -97,9 +97,12 @@ fn failures(failures: &[Failure], style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::bans::tests::example, *};
-    use crate::control::protocol::{Text, Time};
+    use crate::{
+        control::protocol::{Failures, Text, Time},
+        event::Weight,
+    };
 
-    fn failure(second: u8, weight: f64, user: Option<&[u8]>) -> Failure {
+    fn failure(second: u8, weight: Failures, user: Option<&[u8]>) -> Failure {
         Failure {
             at: Time(format!("2026-11-22T11:59:{second:02}Z").parse().unwrap()),
             filter: "cyrus".into(),
@@ -130,16 +133,22 @@ mod tests {
             source: "2001:db8::/64".parse().unwrap(),
             bans: vec![example("2001:db8::/64")],
             tally: vec![
-                Tally { jail: "mail".into(), failures: 2.25, maxretry: 3, findtime: 600, protected: None },
+                Tally {
+                    jail: "mail".into(),
+                    failures: Failures::of_quarters(9),
+                    maxretry: 3,
+                    findtime: 600,
+                    protected: None,
+                },
                 Tally {
                     jail: "web".into(),
-                    failures: 0.0,
+                    failures: Failures::of_quarters(0),
                     maxretry: 3,
                     findtime: 600,
                     protected: Some("ignoreip 2001:db8::/32".into()),
                 },
             ],
-            failures: vec![failure(1, 0.25, None), failure(2, 1.0, Some(b"root\x1b[2J"))],
+            failures: vec![failure(1, Weight::LOW.into(), None), failure(2, Weight::ONE.into(), Some(b"root\x1b[2J"))],
             newest_line: Some("Nov 22 11:59:02 mail cyrus/imap[7]: badlogin: [2001:db8::5]".into()),
             failures_while_banned: 1,
             ..unknown("2001:db8::5")

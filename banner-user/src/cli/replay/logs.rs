@@ -1,9 +1,9 @@
 //! Several log files, read at once and handed on line by line in the order of their times.
 
-use std::{io, path::Path};
+use std::path::Path;
 
-use super::super::{output::Output, progress::Progress};
 use crate::{
+    cli::{output::Output, progress::Progress},
     clock::{LogTime, WallTime},
     detect::Detector,
     event::{Event, FileId},
@@ -48,11 +48,7 @@ impl<const POLICIES: usize> Logs<POLICIES> {
         let mut logs = Vec::new();
         let mut errors = Vec::new();
         for path in paths.iter().map(AsRef::as_ref) {
-            let file = if path == Path::new("-") {
-                LogFile::read("standard input".to_owned(), io::stdin())
-            } else {
-                LogFile::open(path)
-            };
+            let file = if path == Path::new("-") { LogFile::standard_input() } else { LogFile::open(path) };
             match file {
                 Ok(file) => {
                     let chronology = Chronology::of(file.written().unwrap_or(now));

@@ -4,8 +4,6 @@ mod logs;
 
 use std::{collections::BTreeSet, path::Path};
 
-use jiff::Timestamp;
-
 use self::logs::Logs;
 use super::{
     Exit, Failure,
@@ -15,7 +13,7 @@ use super::{
 };
 use crate::{
     catalogue::Catalogue,
-    clock::WallTime,
+    clock::{Now, WallTime},
     config::{Config, DEFAULT_PATH},
     control::protocol::Text,
     detect::Detector,
@@ -36,7 +34,7 @@ const NAMED_MAX: usize = 100;
 
 /// Does what was typed.
 pub(super) fn replay(arguments: &ReplayArguments, config: Option<&Path>, output: &mut Output) -> Result<Exit, Failure> {
-    let now = WallTime(Timestamp::now().as_microsecond());
+    let now = Now::read().wall;
     let latest = WallTime(now.0.saturating_add(AHEAD));
     let (this, detector) = policy(config, latest, output)?;
     let Some(path) = &arguments.against else {

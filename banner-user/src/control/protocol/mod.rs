@@ -18,6 +18,7 @@
 
 mod ban;
 mod error;
+mod failures;
 mod prefix;
 mod status;
 mod text;
@@ -28,6 +29,7 @@ pub use ban::{
     Ban, BanRequest, Banned, BansPage, BansQuery, Detached, Origin, PAGE_MAX, Reloaded, UnbanRequest, Unbanned,
 };
 pub use error::{ErrorBody, ErrorKind};
+pub use failures::Failures;
 pub use prefix::{AddressError, Prefix, parse_address};
 pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Limits, Mode, Packets, Status};
 pub use text::Text;

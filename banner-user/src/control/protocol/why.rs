@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ban, Prefix, Text, Time};
+use super::{Ban, Failures, Prefix, Text, Time};
 
 /// The answer to `GET /v1/why/{address}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Tally {
     /// The jail.
     pub jail: Text,
     /// The weight of its failures within findtime.
-    pub failures: f64,
+    pub failures: Failures,
     /// The weight that bans.
     pub maxretry: u16,
     /// Seconds.
@@ -53,7 +53,7 @@ pub struct Failure {
     /// The name that was tried, where the line has it.
     pub user: Option<Text>,
     /// What it counts: 1 for a wrong password.
-    pub weight: f64,
+    pub weight: Failures,
     /// The log that it stood in.
     pub file: Text,
     /// Bytes from that log's start to the line.

@@ -27,12 +27,12 @@ use self::world::World;
 use super::policy::{BanTime, Jail, Limits, Policy};
 use crate::service::ServiceMask;
 
-const SMTP: ServiceMask = ServiceMask(1);
-const IMAP: ServiceMask = ServiceMask(2);
-const MAIL: ServiceMask = ServiceMask(3);
+pub(crate) const SMTP: ServiceMask = ServiceMask(1);
+pub(crate) const IMAP: ServiceMask = ServiceMask(2);
+pub(crate) const MAIL: ServiceMask = ServiceMask(3);
 
 /// The default jail: three failures in ten minutes, ten minutes of ban.
-fn mail() -> Jail {
+pub(crate) fn mail() -> Jail {
     Jail {
         name: "mail".into(),
         filters: vec!["postfix-sasl".into(), "cyrus".into()],

@@ -74,15 +74,6 @@ fn a_counted_line_has_just_these_keys_and_an_outage_is_none() {
 }
 
 #[test]
-fn a_weight_is_a_number_of_failures() {
-    let json = |quarters| serde_json::to_string(&Failures::of(quarters)).unwrap();
-    for (quarters, expected) in [(0, "0"), (1, "0.25"), (4, "1"), (12, "3"), (6, "1.5")] {
-        assert_eq!(json(quarters), expected);
-        assert_eq!(Failures::of(quarters).to_string(), expected);
-    }
-}
-
-#[test]
 fn a_line_is_explained_with_all_that_it_means() {
     let explained = explained(b"Nov 22 \x1b[31m", &events(), &Style::plain());
     let expected = "Nov 22 \\u{1b}[31m
