@@ -87,11 +87,11 @@ const UNCERTAIN: [(&str, &str); 21] = [
         ") [198.51.100.7] AUTH command used when not advertised",
     ),
     (
-        "2026-11-22 10:38:22 SMTP protocol synchronization error (x): rejected \"",
+        "2026-11-22 10:38:22 SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected \"",
         "\" H=(x) [198.51.100.7] next input=\"x\"",
     ),
     (
-        "2026-11-22 10:38:22 SMTP protocol synchronization error (x): rejected \"x\" H=(x) [198.51.100.7] next input=\"",
+        "2026-11-22 10:38:22 SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected \"x\" H=(x) [198.51.100.7] next input=\"",
         "\"",
     ),
     ("2026-11-22 10:38:22 SMTP call from (", ") [198.51.100.7] dropped: too many nonmail commands (last was \"x\")"),

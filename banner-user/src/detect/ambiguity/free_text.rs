@@ -58,12 +58,13 @@ fn opening(loose: &Hir) -> Opening {
         HirKind::Class(_) => Opening::Open,
         HirKind::Repetition(_) if *loose == any_text() => Opening::FreeText,
         HirKind::Repetition(repetition) => match opening(&repetition.sub) {
-            Opening::Told if repetition.min == 0 => Opening::Open,
-            sub => sub,
+            Opening::Told if repetition.min > 0 => Opening::Told,
+            Opening::Told | Opening::Open => Opening::Open,
+            Opening::FreeText => Opening::FreeText,
         },
         HirKind::Capture(capture) => match opening(&capture.sub) {
-            Opening::Open => Opening::Told,
-            sub => sub,
+            Opening::Open | Opening::Told => Opening::Told,
+            Opening::FreeText => Opening::FreeText,
         },
         HirKind::Concat(parts) => {
             parts.iter().map(opening).find(|part| *part != Opening::Open).unwrap_or(Opening::Open)
