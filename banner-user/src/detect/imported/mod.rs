@@ -8,7 +8,7 @@
 //! banner adds is that a line without a time tells nothing, that the address is read as strictly as everywhere and is no part of
 //! a longer word, that a name is never resolved (such a line counts nothing), and that every search has an end: a pattern that
 //! needs backtracking runs only on a line that the same pattern without its look-around matches, and gives up after a
-//! while. Such a line does not count, and is told.
+//! while. Such a line does not count; `banner match --missed` names it.
 
 mod connections;
 mod date;
