@@ -110,7 +110,7 @@ impl Detector {
     /// What it tells filters that read messages.
     fn read_message(&mut self, line: &[u8], near: WallTime) {
         let Self { filters, readers, stamps, told, .. } = self;
-        let Some(Line { stamp, ident, message }) = prefix::parse(line) else { return };
+        let Some(Line { stamp, ident, message, times }) = prefix::parse(line) else { return };
         let mut at = || stamps.resolve(stamp, near);
         let (reading, automaton) = readers.of(ident, filters);
         match automaton.and_then(|automaton| automaton.matching(message)) {
@@ -119,7 +119,7 @@ impl Detector {
                     let [RuleId { filter: place, .. }, ..] = *rules else { continue };
                     let Some(filter) = filters.get_mut(place).filter(|_| reading.contains(&place)) else { continue };
                     let finding = filter.find_among(rules.iter().map(|rule| rule.rule), message);
-                    told.tell(finding, place, filter.name(), &mut at);
+                    told.tell(finding.map(|finding| finding.times(times)), place, filter.name(), &mut at);
                 }
             }
             // Asked one by one, the filters find the same.
@@ -127,7 +127,7 @@ impl Detector {
                 for place in reading {
                     let Some(filter) = filters.get_mut(*place) else { continue };
                     let finding = filter.find(ident, message);
-                    told.tell(finding, *place, filter.name(), &mut at);
+                    told.tell(finding.map(|finding| finding.times(times)), *place, filter.name(), &mut at);
                 }
             }
         }

@@ -18,8 +18,7 @@
 //! A priority (`<22>`) may stand before any of them. The lower five, that a server itself writes to a file, are bare: they have
 //! neither host nor tag.
 //!
-//! Behind a tag may stand `message repeated 3 times: [ MESSAGE]`, of which MESSAGE is read, as one, and
-//! the server's own stamp.
+//! Behind a tag may stand `message repeated 3 times: [ MESSAGE]`, and the server's own stamp.
 //!
 //! A tag with a process id, as nearly every mail server's has one, is told from the first word of some other line by that. Some
 //! have none (`dovecot: `): such a tag is taken for one only by a filter that names it whole.
@@ -33,7 +32,12 @@ pub(super) struct Line<'a> {
     /// None for a bare line.
     pub(super) ident: Option<Ident<'a>>,
     pub(super) message: &'a [u8],
+    /// How often the server has said it, as far as the logger tells: at most [`TIMES_MAX`].
+    pub(super) times: u16,
 }
+
+/// The most repetitions that one line is believed to stand for.
+const TIMES_MAX: u16 = 100;
 
 /// Splits a line. None where it does not start with a stamp.
 pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
@@ -49,9 +53,15 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
         Stamp::Bracketed(_) | Stamp::Tai64n(_) | Stamp::Parts(_) | Stamp::Absent => None,
     };
     Some(match syslog {
-        Some((ident, message)) => Line { stamp, ident: Some(ident), message: without_stamp(message) },
-        None => Line { stamp, ident: None, message: without_pid(rest) },
+        Some((ident, message)) => syslog_line(stamp, ident, message),
+        None => Line { stamp, ident: None, message: without_pid(rest), times: 1 },
     })
+}
+
+/// A line of syslog, without what stands between the logger's part and the server's.
+fn syslog_line<'a>(stamp: Stamp<'a>, ident: Ident<'a>, message: &'a [u8]) -> Line<'a> {
+    let (times, message) = repeated(message).unwrap_or((1, message));
+    Line { stamp, ident: Some(ident), message: without_stamp(message), times }
 }
 
 /// The stamp and what follows it and one space. It is not read yet: where it is none, [`super::stamp`] says so.
@@ -139,7 +149,6 @@ fn tagged(rest: &[u8]) -> Option<(Ident<'_>, &[u8])> {
         return None;
     }
     let tag = tag.strip_suffix(b":")?;
-    let message = repeated(message).unwrap_or(message);
     let Some(tag) = tag.strip_suffix(b"]") else { return Some((Ident::without_pid(tag)?, message)) };
     let bracket = memchr::memrchr(b'[', tag)?;
     let (name, pid) = (tag.get(..bracket)?, tag.get(bracket + 1..)?);
@@ -148,10 +157,11 @@ fn tagged(rest: &[u8]) -> Option<(Ident<'_>, &[u8])> {
 
 /// `message repeated 3 times: [ MESSAGE]`, as rsyslog writes where the same process wrote the same before
 /// ($RepeatedMsgReduction, which Ubuntu switches on; runtime/ratelimit.c). It cuts MESSAGE after 800 bytes.
-fn repeated(message: &[u8]) -> Option<&[u8]> {
-    let rest = message.strip_prefix(b"message repeated ")?;
-    let (times, rest) = word(rest)?;
-    is_pid(times).then_some(rest.strip_prefix(b"times: [ ")?.strip_suffix(b"]")?)
+fn repeated(message: &[u8]) -> Option<(u16, &[u8])> {
+    let (times, rest) = word(message.strip_prefix(b"message repeated ")?)?;
+    let times = str::from_utf8(times).ok().filter(|times| is_pid(times.as_bytes()))?;
+    let times = times.parse().unwrap_or(TIMES_MAX).clamp(1, TIMES_MAX);
+    Some((times, rest.strip_prefix(b"times: [ ")?.strip_suffix(b"]")?))
 }
 
 /// `2026-11-02T03:04:05.123456Z mail postfix 4711 - - MESSAGE`: what follows the version (RFC 5424, section 6).
@@ -169,9 +179,8 @@ fn rfc5424(rest: &[u8]) -> Option<Line<'_>> {
     let message = message.strip_prefix(b"\xef\xbb\xbf").unwrap_or(message);
     // rsyslog keeps the space that stood between the tag's colon and the message.
     let message = message.strip_prefix(b" ").unwrap_or(message);
-    let message = repeated(message).unwrap_or(message);
     let stamp = if stamp == b"-" { Stamp::Absent } else { Stamp::Absolute(stamp) };
-    Some(Line { stamp, ident: Some(ident), message: without_stamp(message) })
+    Some(syslog_line(stamp, ident, message))
 }
 
 /// Skips `-` or `[id name="value"]...` and the space after it. A value may hold anything but an unescaped `"`, `\` or `]`.
@@ -263,7 +272,8 @@ mod tests {
             ("<22>1 - mail postfix 4711 - - m", Stamp::Absent, cut),
             (r#"<22>1 - mail postfix 4711 - [a b="c"][d e="\]\"] f"] m"#, Stamp::Absent, cut),
         ] {
-            let expected = Line { stamp, ident: Some(ident.unwrap()), message: b"m" };
+            let times = if line.contains("repeated") { 3 } else { 1 };
+            let expected = Line { stamp, ident: Some(ident.unwrap()), message: b"m", times };
             assert_eq!(parse(line.as_bytes()), Some(expected), "{line}");
         }
     }
@@ -301,7 +311,7 @@ mod tests {
             ("Nov 02 03:04:05 imap(x smtpd[4711]: m", local, "imap(x smtpd[4711]: m"),
             ("Nov 02 03:04:05 [192.0.2.1] smtpd[4711]: m", local, "[192.0.2.1] smtpd[4711]: m"),
         ] {
-            let expected = Line { stamp, ident: None, message: message.as_bytes() };
+            let expected = Line { stamp, ident: None, message: message.as_bytes(), times: 1 };
             assert_eq!(parse(line.as_bytes()), Some(expected), "{line}");
         }
     }

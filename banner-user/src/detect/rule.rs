@@ -37,6 +37,16 @@ pub(super) enum Finding {
     Noted,
 }
 
+impl Finding {
+    /// The same, said so many times.
+    pub(super) fn times(self, times: u16) -> Self {
+        match self {
+            Self::Failure { source, user, weight } => Self::Failure { source, user, weight: weight.times(times) },
+            other @ (Self::Success { .. } | Self::Outage { .. } | Self::Ignored | Self::Noted) => other,
+        }
+    }
+}
+
 /// What a message says by itself: where it tells a session instead of an address, `sessions` knows more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Matched {

@@ -162,7 +162,7 @@ struct Both {
 fn handle_plainly(detector: &mut Detector, line: &[u8], near: WallTime) {
     let Detector { filters, stamps, told, .. } = detector;
     *told = Told::default();
-    let Some(Line { stamp, ident, message }) = prefix::parse(first_physical_line(line)) else { return };
+    let Some(Line { stamp, ident, message, .. }) = prefix::parse(first_physical_line(line)) else { return };
     for (place, filter) in filters.iter_mut().enumerate() {
         let finding = filter.find(ident, message);
         told.tell(finding, place, filter.name(), || stamps.resolve(stamp, near));
