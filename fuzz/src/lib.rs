@@ -4,9 +4,10 @@
 //! `cargo test -p banner-fuzz` gives them mutations of the committed corpora on any compiler; `cargo fuzz run --features
 //! libfuzzer TARGET` looks for more with a nightly one.
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Mutex};
+use std::{collections::BTreeSet, fs, net::IpAddr, path::PathBuf, sync::Mutex};
 
 use banner_user::{
+    catalogue::fail2ban::{self, Reference},
     clock::WallTime,
     config::Config,
     detect::{Detector, Filter},
@@ -58,6 +59,36 @@ pub fn filter(data: &[u8]) {
             for part in line.split(|byte| matches!(byte, b'"' | b'\'')) {
                 detector.handle(&[prefix.as_bytes(), part].concat(), NEAR);
             }
+        }
+    }
+}
+
+/// A filter in fail2ban's form, and what it then makes of its own lines. A NUL byte ends the filter; what follows is a file that
+/// it can include as `included.conf`.
+///
+/// # Panics
+/// The temporary directory cannot be written, or an error would steer a terminal.
+#[expect(clippy::expect_used, reason = "without its files there is nothing to be tried")]
+pub fn fail2ban(data: &[u8]) {
+    let (main, included) = data.split_at(data.iter().position(|byte| *byte == 0).unwrap_or(data.len()));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("fuzzed.conf");
+    fs::write(&path, main).expect("the filter is written");
+    fs::write(path.with_file_name("included.conf"), included.get(1..).unwrap_or_default())
+        .expect("the include is written");
+    let reference = Reference { path, options: vec![("mode".to_owned(), "aggressive".to_owned())] };
+    let filter = match fail2ban::filter("fuzzed", reference) {
+        Ok(filter) => filter,
+        Err(error) => {
+            let told = error.to_string();
+            assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
+            return;
+        }
+    };
+    let mut detector = Detector::new(vec![filter], TimeZone::UTC);
+    for line in main.split(|byte| *byte == b'\n').take(100) {
+        for prefix in ["Nov 22 10:00:00 mail smtpd[1]: ", "Nov 22 10:00:00 ", ""] {
+            detector.handle(&[prefix.as_bytes(), line].concat(), NEAR);
         }
     }
 }

@@ -93,3 +93,8 @@ fn any_filter_is_survived() {
 fn any_configuration_is_survived() {
     survives("configuration", banner_fuzz::configuration, 1);
 }
+
+#[test]
+fn any_filter_of_fail2ban_is_survived() {
+    survives("fail2ban", banner_fuzz::fail2ban, 64);
+}

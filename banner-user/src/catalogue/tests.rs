@@ -99,17 +99,19 @@ fn what_cannot_be_read_is_named() {
     symlink("/nonexistent", filters.join("nowhere.toml")).unwrap();
     symlink("round.toml", filters.join("round.toml")).unwrap();
     fs::create_dir(filters.join("folder.toml")).unwrap();
+    nix::unistd::mkfifo(&filters.join("fifo.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (name, expected) in [
         ("binary", "error: not UTF-8\n --> filters.d/binary.toml:1:5"),
         ("large", "error: filters.d/large.toml is larger than 1048576 bytes"),
         ("nowhere", "error: cannot read filters.d/nowhere.toml: No such file"),
         ("round", "error: cannot read filters.d/round.toml: Too many levels of symbolic links"),
         ("folder", "error: cannot read filters.d/folder.toml: Is a directory"),
+        ("fifo", "error: cannot read filters.d/fifo.toml: not a regular file"),
     ] {
         let said = refused(&directory, name).replace("  -->", " -->");
         assert!(said.starts_with(expected), "{name}: {said}");
     }
-    assert_eq!(checked(&directory, &Config::default()).len(), 5);
+    assert_eq!(checked(&directory, &Config::default()).len(), 6);
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
+
+use nix::fcntl::OFlag;
 
 use super::{
     diagnostic::{Diagnostic, Errors, Place, Severity},
@@ -69,7 +72,7 @@ pub(crate) fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, Errors> {
 /// A file whose size is bounded and which is UTF-8.
 pub(crate) fn text(path: &Path) -> Result<String, Errors> {
     let mut bytes = Vec::new();
-    File::open(path)
+    open(path)
         .and_then(|file| file.take(SIZE_MAX as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(path, &error))?;
     if bytes.len() > SIZE_MAX {
@@ -80,6 +83,18 @@ pub(crate) fn text(path: &Path) -> Result<String, Errors> {
         let place = Place::new(path.to_owned(), invalid.as_bytes(), start..start + 1);
         error(Problem::NotText, Some(place))
     })
+}
+
+/// Opens a file that ends: a FIFO would wait for a writer, a device has no end. A directory says itself what it is when it is read.
+///
+/// # Errors
+/// It cannot be opened, or is no such file.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    match file.metadata()?.file_type() {
+        kind if kind.is_file() || kind.is_dir() => Ok(file),
+        _ => Err(io::Error::other("not a regular file")),
+    }
 }
 
 /// Whether there is nothing by this name. A symbolic link that leads nowhere is not missing: it was meant to be read.

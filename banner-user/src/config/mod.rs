@@ -34,7 +34,7 @@ pub use self::{
     problem::{Problem, Quoted},
 };
 pub(crate) use self::{
-    files::{drop_ins, text},
+    files::{drop_ins, open, text},
     jail::is_name,
 };
 use crate::{

@@ -113,7 +113,8 @@ impl Daemon {
             .chain(slower)
             .chain(outages)
             .chain(others)
-            .chain(unmatched);
+            .chain(unmatched)
+            .chain(view::gave_up(self.detector.gave_up()));
         all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
     }
 

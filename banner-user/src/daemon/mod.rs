@@ -264,6 +264,7 @@ impl Daemon {
     /// Reads what the logs have, judges it, and carries out what follows before the next line is looked at.
     fn read(&mut self) {
         let now = Now::read();
+        let decided_all = self.detector.gave_up() == 0;
         let Self { follower, detector, judge, enforcer, .. } = self;
         self.progress = follower.poll(
             now.boot,
@@ -277,6 +278,10 @@ impl Daemon {
             },
             &mut |notice| warn!("{notice}"),
         );
+        // Once; from then on `status` shows how many.
+        if decided_all && let Some(warning) = view::gave_up(self.detector.gave_up()) {
+            warn!("{warning}");
+        }
         for stale in self.enforcer.take_stale() {
             if let Some(path) = self.follower.path(stale.file) {
                 warn!("{}: {stale}", Text::from(path));

@@ -160,3 +160,24 @@ pub(super) fn limits(bans: &BanMaps, sizes: MapSizes, overflowed: impl Fn(Map) -
         sources: None,
     }
 }
+
+/// What is to be said of lines on which imported filters gave up.
+pub(super) fn gave_up(lines: u64) -> Option<String> {
+    (lines > 0).then(|| {
+        format!(
+            "on {lines} lines an imported filter gave up, since a pattern of it turned back too often: what they say is not \
+             counted; `banner match` with this filter tells how many a log has"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_a_filter_gave_up_on_are_told_with_their_number() {
+        assert_eq!(gave_up(0), None);
+        assert!(gave_up(3).is_some_and(|warning| warning.starts_with("on 3 lines an imported filter gave up")));
+    }
+}

@@ -9,7 +9,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -18,6 +17,7 @@ use super::{
     error::ImportError,
     ini::{self, Section, Sections},
 };
+use crate::config::open;
 
 /// The largest file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;
@@ -109,7 +109,7 @@ fn include(list: Option<&String>, above: &[PathBuf], files: &mut Vec<Sections>) 
 fn sections(path: &Path) -> Result<Sections, ImportError> {
     let unreadable = |error: &io::Error| ImportError::Unreadable { path: path.to_owned(), why: error.to_string() };
     let mut text = String::new();
-    let length = File::open(path)
+    let length = open(path)
         .and_then(|file| file.take(SIZE_MAX + 1).read_to_string(&mut text))
         .map_err(|error| unreadable(&error))?;
     if length as u64 > SIZE_MAX {

@@ -227,3 +227,12 @@ fn the_filter_that_has_everything_is_one() {
     assert_eq!(detector.handle(b"Nov  2 03:04:05 mail ad[1]: ", WallTime(0)), []);
     assert_eq!(detector.handle(b"Nov  2 03:04:05 mail ad[1]:bad x  for y [192.0.2.1]", WallTime(0)).len(), 1);
 }
+
+#[test]
+fn a_fifo_is_refused_and_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo.conf");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = files::read(&path).unwrap_err();
+    assert!(matches!(&error, ImportError::Unreadable { why, .. } if why == "not a regular file"), "{error}");
+}

@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &MatchArguments, config: Option<&Path>, output: &mu
         matching.read(subject, output)?;
     }
     output.end_progress();
+    matching.totals.gave_up = matching.detector.gave_up();
     let shows_totals = arguments.count || subjects.iter().any(|subject| !matches!(subject, Subject::Line(_)));
     if shows_totals {
         matching.tell_totals(output)?;

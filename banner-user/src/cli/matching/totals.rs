@@ -17,6 +17,8 @@ pub(in crate::cli) struct Totals {
     pub(in crate::cli) missed: u64,
     /// Too long to be read.
     pub(in crate::cli) overlong: u64,
+    /// Some imported filter gave up on them; counted above too, by what the other filters say.
+    pub(in crate::cli) gave_up: u64,
     /// What each filter found, in their order.
     pub(in crate::cli) filters: Vec<(FilterName, FilterTotals)>,
 }
@@ -116,6 +118,7 @@ mod tests {
             ignored: 1,
             missed: 1,
             overlong: 1,
+            gave_up: 0,
             filters: vec![("cyrus".into(), cyrus), ("postfix-sasl".into(), postfix)],
         };
         assert_eq!(totals, expected);

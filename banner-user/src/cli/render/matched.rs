@@ -150,7 +150,7 @@ fn quoted(line: &[u8], style: &Style) -> String {
 
 /// What all lines add up to, and how long it took.
 pub(in crate::cli) fn totals(totals: &Totals, elapsed: Duration, style: &Style) -> String {
-    let Totals { lines, matched, outages, ignored, missed, overlong, filters } = totals;
+    let Totals { lines, matched, outages, ignored, missed, overlong, gave_up, filters } = totals;
     let mut text = style.heading(&format!(
         "{}: {matched} matched, {}, {ignored} ignored, {missed} missed",
         count(*lines, "line"),
@@ -160,6 +160,11 @@ pub(in crate::cli) fn totals(totals: &Totals, elapsed: Duration, style: &Style) 
     if *overlong > 0 {
         let overlong = format!("{} not read: longer than {LINE_MAX} bytes", count(*overlong, "line"));
         text += &format!("  {}\n", style.warning(&overlong));
+    }
+    if *gave_up > 0 {
+        let gave_up =
+            format!("{} not decided by an imported filter: a pattern turned back too often", count(*gave_up, "line"));
+        text += &format!("  {}\n", style.warning(&gave_up));
     }
     let mut rows = vec![["FILTER", "FAILURES", "WEIGHT", "SUCCESSES", "OUTAGES", "IGNORED"].map(str::to_owned)];
     rows.extend(filters.iter().map(|(name, totals)| {
@@ -206,13 +211,13 @@ pub(in crate::cli) struct CountedLine<'a> {
 
 /// The totals as JSON.
 pub(in crate::cli) fn totals_json(totals: &Totals) -> impl Serialize {
-    let Totals { lines, matched, outages, ignored, missed, overlong, ref filters } = *totals;
+    let Totals { lines, matched, outages, ignored, missed, overlong, gave_up, ref filters } = *totals;
     let filters = filters.iter().map(|(name, totals)| {
         let FilterTotals { failures, quarters, successes, outages, ignored } = *totals;
         let (filter, weight) = (Text::from(&**name), Failures::of_quarters(quarters));
         FilterCounts { filter, failures, weight, successes, outages, ignored }
     });
-    Counts { lines, matched, outages, ignored, missed, overlong, filters: filters.collect() }
+    Counts { lines, matched, outages, ignored, missed, overlong, gave_up, filters: filters.collect() }
 }
 
 #[derive(Debug, Serialize)]
@@ -223,6 +228,7 @@ struct Counts {
     ignored: u64,
     missed: u64,
     overlong: u64,
+    gave_up: u64,
     filters: Vec<FilterCounts>,
 }
 

@@ -119,11 +119,13 @@ fn totals_name_every_kind_of_line_and_every_filter() {
         ignored: 1,
         missed: 199_994,
         overlong: 1,
+        gave_up: 2,
         filters: vec![("cyrus".into(), cyrus), ("postfix-sasl".into(), FilterTotals::default())],
     };
     let text = totals(&sums, Duration::from_millis(100), &Style::plain());
     let expected = "200000 lines: 3 matched, 1 outage, 1 ignored, 199994 missed
   1 line not read: longer than 16384 bytes
+  2 lines not decided by an imported filter: a pattern turned back too often
   FILTER        FAILURES  WEIGHT  SUCCESSES  OUTAGES  IGNORED
   cyrus         2         3.25    1          0        1
   postfix-sasl  0         0       0          0        0
@@ -131,6 +133,6 @@ fn totals_name_every_kind_of_line_and_every_filter() {
 ";
     assert_eq!(text, expected);
     let json = serde_json::to_string(&totals_json(&sums)).unwrap();
-    let expected = r#"{"lines":200000,"matched":3,"outages":1,"ignored":1,"missed":199994,"overlong":1,"filters":[{"filter":"cyrus","failures":2,"weight":3.25,"successes":1,"outages":0,"ignored":1},{"filter":"postfix-sasl","failures":0,"weight":0,"successes":0,"outages":0,"ignored":0}]}"#;
+    let expected = r#"{"lines":200000,"matched":3,"outages":1,"ignored":1,"missed":199994,"overlong":1,"gave_up":2,"filters":[{"filter":"cyrus","failures":2,"weight":3.25,"successes":1,"outages":0,"ignored":1},{"filter":"postfix-sasl","failures":0,"weight":0,"successes":0,"outages":0,"ignored":0}]}"#;
     assert_eq!(json, expected);
 }
