@@ -123,6 +123,10 @@ fn addresses(line: &[u8]) -> Vec<IpAddr> {
     let text = String::from_utf8_lossy(line).replace("IPv6:", " ");
     let part_of_one = |character: char| character.is_ascii_hexdigit() || matches!(character, ':' | '.');
     text.split(|character| !part_of_one(character))
+        // A sentence's end or a port may follow.
+        .flat_map(|word| {
+            [word, word.trim_end_matches('.'), word.trim_end_matches(':'), word.rsplit_once(':').unwrap_or_default().0]
+        })
         .filter_map(|word| word.parse::<IpAddr>().ok())
         .map(|address| address.to_canonical())
         .collect()
