@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fs, net::IpAddr, path::PathBuf, sync::Mutex};
 
 use banner_user::{
-    catalogue::fail2ban::{self, Reference},
+    catalogue::fail2ban::{self, ImportError, Reference},
     clock::WallTime,
     config::Config,
     detect::{Detector, Filter},
@@ -63,34 +63,39 @@ pub fn filter(data: &[u8]) {
     }
 }
 
-/// A filter in fail2ban's form, and what it then makes of its own lines. A NUL byte ends the filter; what follows is a file that
-/// it can include as `included.conf`.
+/// A filter in fail2ban's form, as it is and in a mode, and what it then makes of its own lines. A NUL byte ends the filter; what
+/// follows is a file that it can include as `included.conf`.
 ///
 /// # Panics
 /// The temporary directory cannot be written, or an error would steer a terminal.
-#[expect(clippy::expect_used, reason = "without its files there is nothing to be tried")]
 pub fn fail2ban(data: &[u8]) {
+    for options in [vec![], vec![("mode".to_owned(), "aggressive".to_owned())]] {
+        let filter = match import(data, options) {
+            Ok(filter) => filter,
+            Err(error) => {
+                let told = error.to_string();
+                assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
+                continue;
+            }
+        };
+        let mut detector = Detector::new(vec![filter], TimeZone::UTC);
+        for line in data.split(|byte| *byte == b'\n').take(100) {
+            for prefix in ["Nov 22 10:00:00 mail smtpd[1]: ", "Nov 22 10:00:00 ", ""] {
+                detector.handle(&[prefix.as_bytes(), line].concat(), NEAR);
+            }
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "without its files there is nothing to be tried")]
+fn import(data: &[u8], options: Vec<(String, String)>) -> Result<Filter, ImportError> {
     let (main, included) = data.split_at(data.iter().position(|byte| *byte == 0).unwrap_or(data.len()));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("fuzzed.conf");
     fs::write(&path, main).expect("the filter is written");
     fs::write(path.with_file_name("included.conf"), included.get(1..).unwrap_or_default())
         .expect("the include is written");
-    let reference = Reference { path, options: vec![("mode".to_owned(), "aggressive".to_owned())] };
-    let filter = match fail2ban::filter("fuzzed", reference) {
-        Ok(filter) => filter,
-        Err(error) => {
-            let told = error.to_string();
-            assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
-            return;
-        }
-    };
-    let mut detector = Detector::new(vec![filter], TimeZone::UTC);
-    for line in main.split(|byte| *byte == b'\n').take(100) {
-        for prefix in ["Nov 22 10:00:00 mail smtpd[1]: ", "Nov 22 10:00:00 ", ""] {
-            detector.handle(&[prefix.as_bytes(), line].concat(), NEAR);
-        }
-    }
+    fail2ban::filter("fuzzed", Reference { path, options })
 }
 
 /// A configuration file. What is wrong with it is told without control bytes.
@@ -130,4 +135,24 @@ fn addresses(line: &[u8]) -> Vec<IpAddr> {
         .filter_map(|word| word.parse::<IpAddr>().ok())
         .map(|address| address.to_canonical())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpora_of_filters_are_filters() {
+        let corpus = |name: &str| {
+            let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+            fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        };
+        for file in corpus("fail2ban") {
+            assert!(import(&file, Vec::new()).is_ok(), "{}", file.escape_ascii());
+        }
+        for file in corpus("filter") {
+            let text = String::from_utf8(file).unwrap();
+            assert!(Filter::parse("fuzzed", &text).is_ok(), "{text}");
+        }
+    }
 }
