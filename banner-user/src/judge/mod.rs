@@ -18,6 +18,7 @@ pub mod input;
 pub mod manual;
 pub mod policy;
 pub mod report;
+pub mod saved;
 pub mod status;
 
 mod adopt;

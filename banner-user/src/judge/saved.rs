@@ -1,0 +1,116 @@
+//! What of the judge outlives the daemon: bans and tallies, as they change.
+//!
+//! The store gets what has changed since it was last asked for (`Judge::changes`), commits it together with how far the logs
+//! were read, and a new daemon gets it back (`Input::Restore`) before it reads on: so each line takes
+//! effect once, whenever the daemon dies.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Quarters, effect::Until, origin::Origin, report::Ended};
+use crate::{
+    clock::{BootTime, LogTime},
+    event::{FilterName, Weight},
+    service::ServiceMask,
+};
+
+/// One ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedBan {
+    /// Whose packets.
+    pub prefix: IpNet,
+    /// Who made it. One origin bans a prefix once.
+    pub origin: Origin,
+    /// Since when: before the machine has started, for one that has outlived a reboot.
+    pub since: BootTime,
+    /// Until when.
+    pub until: Until,
+    /// From what.
+    pub services: ServiceMask,
+    /// Counted, not dropped.
+    pub observe: bool,
+    /// Made by hand with force, over what would have protected it.
+    pub forced: bool,
+}
+
+/// What one source has done in one jail within its window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedTally {
+    /// The jail's name.
+    pub jail: Arc<str>,
+    /// The source.
+    pub source: IpNet,
+    /// Its failures, oldest first: when each counts, and how much.
+    pub failures: Vec<(LogTime, Weight)>,
+    /// It was over the limit, is never banned, and that was told.
+    pub told: bool,
+}
+
+/// What a new daemon goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The bans that were in force, those that have ended since among them.
+    pub bans: Vec<SavedBan>,
+    /// The tallies, those whose windows are over by now among them.
+    pub tallies: Vec<SavedTally>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// In the order in which it happened.
+    pub bans: Vec<BanChange>,
+    /// Each source once for each jail, as it is now.
+    pub tallies: Vec<TallyChange>,
+    /// This is everything, not what has changed: what else is stored, is not so any more.
+    pub complete: bool,
+}
+
+/// What happened to a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BanChange {
+    /// It began, or (by hand, at the same prefix) was changed.
+    Began {
+        /// As it is from then on.
+        ban: SavedBan,
+        /// What was counted; not for a ban by hand or of an earlier run.
+        cause: Option<Cause>,
+    },
+    /// It ended.
+    Ended {
+        /// Whose packets.
+        prefix: IpNet,
+        /// Who had made it.
+        origin: Origin,
+        /// When.
+        at: BootTime,
+        /// Why.
+        why: Ended,
+    },
+}
+
+/// Why a source was banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The weight of its failures within the window, in quarters.
+    pub failures: Quarters,
+    /// The filter that found the last one.
+    pub filter: FilterName,
+    /// The last one's line, as far as it is kept. Attacker text.
+    pub line: Box<[u8]>,
+}
+
+/// How a tally is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TallyChange {
+    /// Like this.
+    Counted(SavedTally),
+    /// It is no longer needed: banned, forgiven, or its window is over.
+    Gone {
+        /// The jail's name.
+        jail: Arc<str>,
+        /// The source.
+        source: IpNet,
+    },
+}
