@@ -58,6 +58,12 @@ impl Now {
     pub fn wall_at(self, deadline: BootTime) -> WallTime {
         WallTime(self.wall.0.saturating_add(deadline.0.saturating_sub(self.boot.0) / 1_000))
     }
+
+    /// The time since boot at which the wall clock, as it stands now, shows this.
+    #[must_use]
+    pub fn boot_at(self, wall: WallTime) -> BootTime {
+        BootTime(self.boot.0.saturating_add(wall.0.saturating_sub(self.wall.0).saturating_mul(1_000)))
+    }
 }
 
 impl WallTime {

@@ -107,7 +107,8 @@ impl Judge {
         }
     }
 
-    fn everything(&self) -> Changes {
+    /// All that there is.
+    pub(super) fn everything(&self) -> Changes {
         let bans = self.ledger.after(None);
         let bans = bans.map(|(key, record)| BanChange::Began { ban: self.saved_ban(key, record), cause: None });
         let tallies = self.jails.iter().flat_map(|jail| {

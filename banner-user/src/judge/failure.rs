@@ -17,7 +17,7 @@ use super::{
     scope,
 };
 use crate::{
-    clock::{LogTime, Now},
+    clock::{LogTime, Now, WallTime},
     event::{Attempt, Event, Outage, Weight},
 };
 
@@ -129,6 +129,9 @@ impl Judge {
         let source = scope::source(found.address, self.policy.ipv6_prefix, |prefix| {
             ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
         });
+        if !found.live && jail.was_banned_at(source, found.at) {
+            return;
+        }
         let Some(over) = jail.count(source, found.at, found.attempt.weight, arrival) else { return };
         let because = Because { failures: over.failures, filter: found.attempt.filter.clone() };
         let protection =
@@ -157,6 +160,8 @@ impl Judge {
                 if record.in_force(now.boot) {
                     self.put(key, record, Some(&because), effects);
                     effects.push(self.banned(key, record, Some(because), now));
+                } else {
+                    jail.was_banned(source, now.wall_at(record.deadline()).as_log_time());
                 }
                 if recognised.is_some() {
                     self.lift(written, Ended::Recognised, effects);
@@ -198,6 +203,6 @@ fn until(bantime: BanTime, live: bool, newest: LogTime, now: Now) -> Until {
     match bantime {
         BanTime::Permanent => Until::Permanent,
         BanTime::For(length) if live => Until::Boot(now.boot + length),
-        BanTime::For(length) => Until::Boot(now.boot + length.saturating_sub(now.wall.as_log_time().distance(newest))),
+        BanTime::For(length) => Until::Boot(now.boot_at(WallTime(newest.0)) + length),
     }
 }

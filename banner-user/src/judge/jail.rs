@@ -35,6 +35,21 @@ impl Aged for Tracked {
     }
 }
 
+/// The most bans that are remembered after their end; beyond, the one that ended first is forgotten.
+const OVER_MAX: usize = 100_000;
+
+/// When a ban ended, for lines that are read after that.
+#[derive(Debug, Default)]
+pub(super) struct WasBanned {
+    until: Option<LogTime>,
+}
+
+impl Aged for WasBanned {
+    fn newest(&self) -> Option<LogTime> {
+        self.until
+    }
+}
+
 /// A source that has reached the limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Over {
@@ -56,6 +71,8 @@ pub(super) struct JailState {
     /// Its own `ignoreip`.
     pub(super) protections: Protections,
     pub(super) tracked: Recent<Tracked>,
+    /// Bans that were over before all lines from their time were read.
+    over: Recent<WasBanned>,
     pub(super) total_failed: u64,
 }
 
@@ -67,6 +84,7 @@ impl JailState {
             sources: sources.map(|(index, _)| index).collect(),
             protections: Protections::for_jail(&jail.ignoreip),
             tracked: if is_saved { Recent::watched() } else { Recent::new() },
+            over: Recent::new(),
             total_failed: 0,
             id,
             jail,
@@ -75,7 +93,7 @@ impl JailState {
 
     /// Goes on where the jail of the same name stood under another configuration.
     pub(super) fn continuing(self, former: Self) -> Self {
-        Self { tracked: former.tracked, total_failed: former.total_failed, ..self }
+        Self { tracked: former.tracked, over: former.over, total_failed: former.total_failed, ..self }
     }
 
     pub(super) fn limit(&self) -> Quarters {
@@ -101,6 +119,19 @@ impl JailState {
         })
     }
 
+    /// Remembers a ban whose end has come before the lines from its time were read.
+    pub(super) fn was_banned(&mut self, source: IpNet, until: LogTime) {
+        self.over.update(source, |over| over.until = over.until.max(Some(until)));
+        while self.over.len() > OVER_MAX {
+            self.over.forget_oldest();
+        }
+    }
+
+    /// Whether a failure that was read late is from the time of such a ban: nobody would have counted it then.
+    pub(super) fn was_banned_at(&self, source: IpNet, at: LogTime) -> bool {
+        self.over.get(source).is_some_and(|over| over.until > Some(at))
+    }
+
     /// Remembers that a source over the limit was told of.
     pub(super) fn told(&mut self, source: IpNet) {
         self.tracked.update(source, |tracked| tracked.told = true);
@@ -108,8 +139,15 @@ impl JailState {
 
     /// Forgets sources whose windows are over, at most so many.
     pub(super) fn forget_quiet(&mut self, now: LogTime, at_most: usize) {
+        let start = earlier(now, self.jail.findtime);
         for _ in 0..at_most {
-            if self.tracked.oldest().is_none_or(|oldest| oldest >= earlier(now, self.jail.findtime)) {
+            if self.over.oldest().is_none_or(|oldest| oldest >= start) {
+                break;
+            }
+            self.over.forget_oldest();
+        }
+        for _ in 0..at_most {
+            if self.tracked.oldest().is_none_or(|oldest| oldest >= start) {
                 break;
             }
             self.tracked.forget_oldest();

@@ -3,13 +3,14 @@
 use super::{
     Judge,
     effect::{Effect, Until},
-    jail::Tracked,
+    jail::{JailState, Tracked},
     ledger::{Key, Record},
+    origin::Origin,
     report::{Ended, Report},
     saved::{BanChange, Saved, SavedBan, SavedTally},
     window::Window,
 };
-use crate::clock::Now;
+use crate::clock::{LogTime, Now};
 
 impl Judge {
     /// Takes bans and tallies over, but for those that are over or protected by now. Writes nothing: see
@@ -17,7 +18,10 @@ impl Judge {
     pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
         let (mut bans, mut ended) = (0_usize, 0_usize);
         for ban in saved.bans {
-            if ban.until <= Until::Boot(now.boot) {
+            if let Until::Boot(until) = ban.until
+                && until <= now.boot
+            {
+                self.was_banned(&ban, now.wall_at(until).as_log_time());
                 self.note_over(ban, Ended::Expired);
                 ended = ended.saturating_add(1);
             } else if self.restore_ban(ban, effects) {
@@ -50,6 +54,14 @@ impl Judge {
         window.newest()?;
         jail.tracked.update(source, |tracked| *tracked = Tracked { window, told });
         Some(())
+    }
+
+    /// Lines from the time of a ban that is over by now may be still to be read.
+    fn was_banned(&mut self, ban: &SavedBan, until: LogTime) {
+        let made_it = |jail: &&mut JailState| matches!(&ban.origin, Origin::Jail(name) if *name == jail.jail.name);
+        if let Some(jail) = self.jails.iter_mut().find(made_it) {
+            jail.was_banned(ban.prefix, until);
+        }
     }
 
     fn note_over(&mut self, ban: SavedBan, why: Ended) {

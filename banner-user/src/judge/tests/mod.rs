@@ -19,6 +19,7 @@ mod outages;
 mod protecting;
 mod queries;
 mod reload;
+mod saving;
 mod world;
 
 use std::{sync::Arc, time::Duration};

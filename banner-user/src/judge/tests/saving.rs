@@ -1,0 +1,161 @@
+//! What is saved, and a judge that goes on from it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::{kernel::FakeKernel, *};
+use crate::{
+    clock::{BootTime, Now, WallTime},
+    event::{Attempt, Event, FileId, Position, Weight},
+    judge::{
+        Input, Judge, Line, Origin,
+        effect::Until,
+        manual::Target,
+        saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
+    },
+};
+
+/// What the store does, in memory.
+#[derive(Clone, Debug, Default)]
+struct Disk {
+    bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
+    tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
+    /// How many lines had been judged.
+    position: usize,
+}
+
+impl Disk {
+    fn commit(&mut self, changes: Changes, position: usize) {
+        if changes.complete {
+            *self = Self::default();
+        }
+        for change in changes.bans {
+            match change {
+                BanChange::Began { ban, .. } => drop(self.bans.insert((ban.prefix, ban.origin.clone()), ban)),
+                BanChange::Ended { prefix, origin, .. } => {
+                    assert!(self.bans.remove(&(prefix, origin)).is_some(), "only what has begun ends: {prefix}");
+                }
+            }
+        }
+        for change in changes.tallies {
+            match change {
+                TallyChange::Counted(tally) => drop(self.tallies.insert((tally.jail.clone(), tally.source), tally)),
+                TallyChange::Gone { jail, source } => drop(self.tallies.remove(&(jail, source))),
+            }
+        }
+        self.position = position;
+    }
+
+    fn saved(&self) -> Saved {
+        Saved { bans: self.bans.values().cloned().collect(), tallies: self.tallies.values().cloned().collect() }
+    }
+}
+
+fn at(seconds: u64) -> Now {
+    let wall = WallTime(1_700_000_000_000_000_i64.saturating_add_unsigned(seconds * 1_000_000));
+    Now { boot: BootTime::default() + Duration::from_secs(seconds), wall }
+}
+
+fn judge() -> Judge {
+    let jails = [Jail { maxretry: 2, ..mail() }, Jail { bantime: seconds(30), ..jail("imap", "cyrus", IMAP) }];
+    Judge::new(policy(jails)).saved()
+}
+
+fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), live: bool, now: Now) {
+    let (filter, source) = ("cyrus".into(), [192, 0, 2, last].into());
+    let attempt = Attempt { filter, source, user: None, weight: Weight::ONE, at: at(second).wall.as_log_time() };
+    let position = Position { file: FileId(0), offset: 0 };
+    let events = &[Event::Failure(attempt)];
+    let effects = judge.handle(Input::Line(Line { events, bytes: b"the line", position, sources: &[0], live }), now);
+    let _ = judge.carry_out(effects, now, kernel);
+}
+
+/// Everything that decides what happens next.
+fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>) {
+    let everything = judge.everything();
+    let bans = everything.bans.into_iter().filter_map(|change| match change {
+        BanChange::Began { ban, .. } => Some((ban.prefix, ban.origin.to_string(), ban.until)),
+        BanChange::Ended { .. } => None,
+    });
+    let tallies = everything.tallies.into_iter().filter_map(|change| match change {
+        TallyChange::Counted(tally) => Some(tally),
+        TallyChange::Gone { .. } => None,
+    });
+    (bans.collect(), tallies.collect())
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fail(u8),
+    Unban(u8),
+    Wait(u64),
+    Commit,
+    CommitFails,
+    /// The daemon is killed, and starts again.
+    Die,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0_u8..4).prop_map(Step::Fail),
+        1 => (0_u8..4).prop_map(Step::Unban),
+        3 => (1_u64..40).prop_map(Step::Wait),
+        3 => Just(Step::Commit),
+        1 => Just(Step::CommitFails),
+        2 => Just(Step::Die),
+    ]
+}
+
+proptest! {
+    /// One judge is killed again and again, and goes on from what was saved and from what the kernel has; another one is not.
+    #[test]
+    fn a_judge_that_dies_stands_where_one_stands_that_does_not(steps in prop::collection::vec(step(), 1..80)) {
+        let (mut dying, mut kernel) = (judge(), FakeKernel::with_room_for(usize::MAX));
+        let (mut living, mut other) = (judge(), FakeKernel::with_room_for(usize::MAX));
+        let (mut second, mut disk, mut log) = (0, Disk::default(), Vec::new());
+        for step in steps {
+            let now = at(second);
+            match step {
+                Step::Fail(last) => {
+                    log.push((second, last));
+                    line(&mut dying, &mut kernel, (second, last), true, now);
+                    line(&mut living, &mut other, (second, last), true, now);
+                }
+                Step::Unban(last) => {
+                    for (judge, kernel) in [(&mut dying, &mut kernel), (&mut living, &mut other)] {
+                        let unbanned = judge.unban(Target::Address([192, 0, 2, last].into()), now);
+                        let _ = judge.carry_out(unbanned.effects, now, kernel);
+                    }
+                    // An unban is answered once it is saved.
+                    disk.commit(dying.changes(), log.len());
+                }
+                Step::Wait(seconds) => {
+                    second += seconds;
+                    for (judge, kernel) in [(&mut dying, &mut kernel), (&mut living, &mut other)] {
+                        let effects = judge.handle(Input::Tick, at(second));
+                        let _ = judge.carry_out(effects, at(second), kernel);
+                    }
+                }
+                Step::Commit => disk.commit(dying.changes(), log.len()),
+                Step::CommitFails => {
+                    let changes = dying.changes();
+                    dying.not_saved(changes);
+                }
+                Step::Die => {
+                    dying = judge();
+                    let restored = dying.handle(Input::Restore(disk.saved()), now);
+                    let _ = dying.carry_out(restored, now, &mut kernel);
+                    let found = kernel.entries.values().copied().collect();
+                    let adopted = dying.handle(Input::Adopt(found), now);
+                    let _ = dying.carry_out(adopted, now, &mut kernel);
+                    let unread: VecDeque<_> = log.iter().skip(disk.position).copied().collect();
+                    for failure in unread {
+                        line(&mut dying, &mut kernel, failure, false, now);
+                    }
+                }
+            }
+            prop_assert_eq!(standing(&dying), standing(&living));
+        }
+    }
+}
