@@ -127,7 +127,7 @@ fn line(events: &[Event]) -> Line<'_> {
 
 fn at(seconds: u64) -> Now {
     let wall = WallTime(1_700_000_000_000_000_i64.saturating_add_unsigned(seconds * 1_000_000));
-    Now { boot: BootTime(seconds * 1_000_000_000), wall }
+    Now { boot: BootTime::default() + Duration::from_secs(seconds), wall }
 }
 
 /// 16.0.0.0 and on.

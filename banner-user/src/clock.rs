@@ -24,9 +24,9 @@ pub struct LogTime(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub i64);
 
-/// Nanoseconds since boot, suspend included. Never steps.
+/// Nanoseconds since boot, suspend included. Never steps. Negative for what has outlived a reboot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BootTime(pub u64);
+pub struct BootTime(pub i64);
 
 /// The kernel's jiffies64 (`include/linux/jiffies.h`): one every 1 to 10 ms, standing still during suspend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,7 @@ impl Now {
         // clock_gettime on these two clocks fails only for a bad pointer (clock_gettime(2)): a zero never stands for a real time.
         let boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
         Self {
-            boot: BootTime(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX)),
+            boot: BootTime(i64::try_from(boot.as_nanos()).unwrap_or(i64::MAX)),
             wall: WallTime(Timestamp::now().as_microsecond()),
         }
     }
@@ -56,12 +56,7 @@ impl Now {
     /// The wall-clock time at which a deadline falls, as the clock stands now.
     #[must_use]
     pub fn wall_at(self, deadline: BootTime) -> WallTime {
-        let micros = |nanos: u64| i64::try_from(nanos / 1_000).unwrap_or(i64::MAX);
-        if deadline >= self.boot {
-            WallTime(self.wall.0.saturating_add(micros(deadline.0 - self.boot.0)))
-        } else {
-            WallTime(self.wall.0.saturating_sub(micros(self.boot.0 - deadline.0)))
-        }
+        WallTime(self.wall.0.saturating_add(deadline.0.saturating_sub(self.boot.0) / 1_000))
     }
 }
 
@@ -84,7 +79,7 @@ impl LogTime {
 impl Add<Duration> for BootTime {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -92,7 +87,7 @@ impl Sub for BootTime {
     type Output = Duration;
     /// Zero where `earlier` is not earlier.
     fn sub(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
@@ -156,12 +151,12 @@ impl TickClock {
     /// A tick that begins no earlier than this time, and less than two ticks' length after it: a deadline never comes early.
     #[must_use]
     pub fn ticks_at(&self, boot: BootTime) -> Ticks {
-        let scaled = |nanos: u64| (u128::from(nanos) * u128::from(self.hertz)).div_ceil(1_000_000_000);
+        let scaled = |nanos: Duration| (nanos.as_nanos() * u128::from(self.hertz)).div_ceil(1_000_000_000);
         let ticks = |scaled: u128| u64::try_from(scaled).unwrap_or(u64::MAX);
         if boot >= self.boot {
-            Ticks(self.ticks.0.saturating_add(ticks(scaled(boot.0 - self.boot.0))))
+            Ticks(self.ticks.0.saturating_add(ticks(scaled(boot - self.boot))))
         } else {
-            Ticks(self.ticks.0.saturating_sub(ticks(scaled(self.boot.0 - boot.0))))
+            Ticks(self.ticks.0.saturating_sub(ticks(scaled(self.boot - boot))))
         }
     }
 
@@ -170,7 +165,7 @@ impl TickClock {
     #[must_use]
     pub fn boot_at(&self, ticks: Ticks) -> BootTime {
         let nanos =
-            |ticks: u64| u64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(self.hertz)).unwrap_or(u64::MAX);
+            |ticks: u64| i64::try_from(u128::from(ticks) * 1_000_000_000 / u128::from(self.hertz)).unwrap_or(i64::MAX);
         if ticks >= self.ticks {
             BootTime(self.boot.0.saturating_add(nanos(ticks.0 - self.ticks.0)))
         } else {
@@ -199,7 +194,7 @@ fn rfc3339(micros: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 mod tests {
     use super::*;
 
-    const MILLISECOND: u64 = 1_000_000;
+    const MILLISECOND: i64 = 1_000_000;
 
     fn clock(hertz: u64) -> TickClock {
         let start = 4_294_667_296;
@@ -230,12 +225,14 @@ mod tests {
             let tick = 1_000_000_000_000 / hertz; // in picoseconds
             // How long before the sample its tick had begun.
             for into in [0, tick / 2, tick - 1] {
-                let at = |ticks: u64| BootTime((5_000_000_000_000 + ticks * tick + into) / 1_000);
+                let at = |ticks: u64| {
+                    BootTime::default() + Duration::from_nanos((5_000_000_000_000 + ticks * tick + into) / 1_000)
+                };
                 let begins = |ticks: Ticks| 5_000_000_000_000 + ticks.0 * tick;
                 let clock =
                     TickClock::new((Ticks(0), at(0)), (Ticks(hertz / 10), at(hertz / 10)), Duration::ZERO).unwrap();
                 for nanos in [5_200_000_000, 5_200_000_001, 5_234_567_890, 600_000_000_000] {
-                    let deadline = clock.ticks_at(BootTime(nanos));
+                    let deadline = clock.ticks_at(BootTime::default() + Duration::from_nanos(nanos));
                     let (begins, wanted) = (begins(deadline), nanos * 1_000);
                     // A nanosecond for the rounding of the sample.
                     let in_time = begins + 1_000 >= wanted && begins < wanted + 2 * tick + 1_000;

@@ -171,7 +171,7 @@ impl judge::Kernel for Enforcer {
 fn log(report: &Report) {
     match report {
         // One by one they would fill the journal: the report that the map is full counts them.
-        Report::Unbanned { why: Ended::Yielded(_), .. } => debug!("{report}"),
+        Report::Unbanned { why: Ended::Yielded(_) | Ended::Recognised, .. } => debug!("{report}"),
         Report::Unbanned { why: Ended::CannotProtect(_), .. }
         | Report::Ignored { .. }
         | Report::StaleStamps(_)
@@ -179,7 +179,11 @@ fn log(report: &Report) {
         | Report::SourcesEvicted { .. }
         | Report::MapFull { .. }
         | Report::OutageBegan(_) => warn!("{report}"),
-        Report::Banned { .. } | Report::Unbanned { .. } | Report::Adopted { .. } | Report::OutageEnded(_) => {
+        Report::Banned { .. }
+        | Report::Unbanned { .. }
+        | Report::Restored { .. }
+        | Report::Adopted { .. }
+        | Report::OutageEnded(_) => {
             info!("{report}");
         }
     }

@@ -59,7 +59,7 @@ fn sample(clock_program: &Xdp) -> Result<(Ticks, BootTime), TickError> {
     let word = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes);
     match answer.split_at(LENGTH / 2) {
         (ticks, boot) if result.return_value == PASS => match (word(ticks), word(boot)) {
-            (Ok(ticks), Ok(boot)) => Ok((Ticks(ticks), BootTime(boot))),
+            (Ok(ticks), Ok(boot)) => Ok((Ticks(ticks), BootTime::default() + Duration::from_nanos(boot))),
             _ => Err(TickError::NoSample(result.return_value)),
         },
         _ => Err(TickError::NoSample(result.return_value)),

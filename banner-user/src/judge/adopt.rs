@@ -37,6 +37,7 @@ impl Judge {
             }
             self.ledger.adopt(Key { prefix, origin: id }, record);
             self.origins.banned(id);
+            self.note_began(Key { prefix, origin: id }, None);
             bans = bans.saturating_add(1);
         }
         self.ledger.reconcile(&found, effects);

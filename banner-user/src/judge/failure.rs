@@ -11,8 +11,9 @@ use super::{
     input::Line,
     jail::JailState,
     ledger::{Key, Record},
+    origin::OriginId,
     policy::BanTime,
-    report::{Because, Report},
+    report::{Because, Ended, Report},
     scope,
 };
 use crate::{
@@ -141,12 +142,24 @@ impl Judge {
             }
             None => {
                 jail.tracked.remove(source);
-                let until = until(jail.jail.bantime, found.live, over.newest, now);
-                let record = Record::new(now.boot, until, jail.jail.services, jail.jail.observe);
+                let mut record = Record::new(
+                    now.boot,
+                    until(jail.jail.bantime, found.live, over.newest, now),
+                    jail.jail.services,
+                    jail.jail.observe,
+                );
                 let key = Key { prefix: source, origin: jail.id };
+                // A run that died before it could save this ban had written it into the kernel, and knew its end exactly.
+                let written = Key { prefix: source, origin: OriginId::ADOPTED };
+                let same = |before: &&Record| !found.live && before.services == record.services;
+                let recognised = ledger.get(written).filter(same).copied();
+                record = recognised.unwrap_or(record);
                 if record.in_force(now.boot) {
-                    self.put(key, record, effects);
+                    self.put(key, record, Some(&because), effects);
                     effects.push(self.banned(key, record, Some(because), now));
+                }
+                if recognised.is_some() {
+                    self.lift(written, Ended::Recognised, effects);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What the judge is told.
 
-use super::{effect::Entry, policy::Policy, protect::HostAddresses};
+use super::{effect::Entry, policy::Policy, protect::HostAddresses, saved::Saved};
 use crate::event::{Event, Position};
 
 /// One thing that happened.
@@ -15,7 +15,10 @@ pub enum Input<'a> {
     Configure(Policy),
     /// The host's addresses, gateways and resolvers as they are now.
     Protect(HostAddresses),
-    /// What the kernel's maps hold at start, after [`Self::Configure`] and [`Self::Protect`].
+    /// What an earlier run has saved, after [`Self::Configure`] and [`Self::Protect`]. Nothing is written before
+    /// [`Self::Adopt`], which has to follow: only what differs from what the kernel has is written.
+    Restore(Saved),
+    /// What the kernel's maps hold at start, after [`Self::Configure`], [`Self::Protect`] and [`Self::Restore`].
     Adopt(Vec<Entry>),
     /// An entry could not be written: its map has no room. What this returns is to be carried out before anything else
     /// ([`Judge::carry_out`](super::Judge::carry_out) does so).

@@ -18,9 +18,9 @@ use crate::{
 /// What a jail knows of one source.
 #[derive(Debug, Default)]
 pub(super) struct Tracked {
-    window: Window,
+    pub(super) window: Window,
     /// It was over the limit, is never banned, and that was told. Forgotten with it when it has been quiet.
-    told: bool,
+    pub(super) told: bool,
 }
 
 impl Tracked {
@@ -60,13 +60,13 @@ pub(super) struct JailState {
 }
 
 impl JailState {
-    /// `all` are the sources of all jails.
-    pub(super) fn new(jail: Jail, id: OriginId, all: &[String]) -> Self {
+    /// `all` are the sources of all jails; `is_saved` says whether what changes is asked for.
+    pub(super) fn new(jail: Jail, id: OriginId, all: &[String], is_saved: bool) -> Self {
         let sources = all.iter().enumerate().filter(|(_, source)| jail.source.contains(source));
         Self {
             sources: sources.map(|(index, _)| index).collect(),
             protections: Protections::for_jail(&jail.ignoreip),
-            tracked: Recent::new(),
+            tracked: if is_saved { Recent::watched() } else { Recent::new() },
             total_failed: 0,
             id,
             jail,

@@ -167,7 +167,7 @@ impl Judge {
         let mut effects = Vec::new();
         self.end_what_is_over(now, &mut effects);
         let key = Key { prefix, origin: OriginId::HAND };
-        self.put(key, record, &mut effects);
+        self.put(key, record, None, &mut effects);
         effects.push(self.banned(key, record, None, now));
         self.use_room(&mut effects);
         Ok(Banned { ban: self.view(key, &record), overridden, protected_inside, effects })

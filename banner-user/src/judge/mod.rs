@@ -24,6 +24,7 @@ pub mod status;
 mod adopt;
 mod capacity;
 mod carry_out;
+mod changes;
 mod evidence;
 mod failure;
 mod jail;
@@ -33,6 +34,7 @@ mod outage;
 mod prefix;
 mod protect;
 mod recent;
+mod restore;
 mod scope;
 mod stamps;
 mod window;
@@ -44,6 +46,7 @@ use std::time::Duration;
 
 use self::{
     capacity::{Capacity, Hourly},
+    changes::Unsaved,
     effect::Slot,
     evidence::Archive,
     jail::JailState,
@@ -52,7 +55,7 @@ use self::{
     outage::Outages,
     policy::Policy,
     protect::Protections,
-    report::Ended,
+    report::{Because, Ended},
     stamps::Stamps,
 };
 pub use self::{
@@ -94,6 +97,8 @@ pub struct Judge {
     evicted: u64,
     evicted_told: Hourly,
     tidy_at: Option<BootTime>,
+    /// Where what changes is to be saved.
+    unsaved: Option<Unsaved>,
 }
 
 impl Judge {
@@ -113,6 +118,7 @@ impl Judge {
             evicted: 0,
             evicted_told: Hourly::default(),
             tidy_at: None,
+            unsaved: None,
             host,
             policy,
         };
@@ -133,6 +139,7 @@ impl Judge {
                 self.host = host;
                 self.protect(&mut effects);
             }
+            Input::Restore(saved) => self.restore(saved, now, &mut effects),
             Input::Adopt(found) => self.adopt(found, now, &mut effects),
             // Not followed by use_room: the room that is made is taken.
             Input::Full(entry) => {
@@ -152,6 +159,9 @@ impl Judge {
     }
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.now = now.boot;
+        }
         for _ in 0..BATCH {
             let Some(key) = self.ledger.expired(now.boot) else { break };
             self.lift(key, Ended::Expired, effects);
@@ -184,19 +194,23 @@ impl Judge {
         let sources: Vec<String> = self.policy.sources().into_iter().map(str::to_owned).collect();
         let mut former = std::mem::take(&mut self.jails);
         for (jail, id) in self.policy.jails.iter().zip(ids) {
-            let state = JailState::new(jail.clone(), id, &sources);
+            let state = JailState::new(jail.clone(), id, &sources, self.unsaved.is_some());
             self.jails.push(match former.iter().position(|old| old.jail.name == jail.name) {
                 Some(index) => state.continuing(former.swap_remove(index)),
                 None => state,
             });
+        }
+        // The tallies of jails that are gone are saved no more.
+        if !former.is_empty() {
+            self.nothing_is_saved();
         }
     }
 
     /// Lifts what is protected now, for all or from one jail, and writes anew what a protected prefix lies inside.
     fn protect(&mut self, effects: &mut Vec<Effect>) {
         let protections = Protections::for_all(&self.policy.ignoreip, self.policy.ignoreself, &self.host);
-        for (key, _, protection) in self.ledger.protect(protections, effects) {
-            self.ended(key, Ended::Protected(protection), effects);
+        for (key, record, protection) in self.ledger.protect(protections, effects) {
+            self.ended(key, &record, Ended::Protected(protection), effects);
         }
         for (key, protection) in self.banned_against_their_jails_ignoreip() {
             self.lift(key, Ended::Protected(protection), effects);
@@ -216,20 +230,22 @@ impl Judge {
             .collect()
     }
 
-    fn put(&mut self, key: Key, record: Record, effects: &mut Vec<Effect>) {
+    fn put(&mut self, key: Key, record: Record, because: Option<&Because>, effects: &mut Vec<Effect>) {
         if self.ledger.get(key).is_none() {
             self.origins.banned(key.origin);
         }
         self.ledger.put(key, record, effects);
+        self.note_began(key, because);
     }
 
     fn lift(&mut self, key: Key, why: Ended, effects: &mut Vec<Effect>) {
-        if self.ledger.lift(key, effects).is_some() {
-            self.ended(key, why, effects);
+        if let Some(record) = self.ledger.lift(key, effects) {
+            self.ended(key, &record, why, effects);
         }
     }
 
-    fn ended(&mut self, key: Key, why: Ended, effects: &mut Vec<Effect>) {
+    fn ended(&mut self, key: Key, record: &Record, why: Ended, effects: &mut Vec<Effect>) {
+        self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);
         effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));

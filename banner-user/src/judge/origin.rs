@@ -106,6 +106,23 @@ impl Origins {
         self.free();
     }
 
+    /// The number of an origin that made bans in an earlier run; a jail may have left the configuration since.
+    pub(super) fn of_earlier_run(&mut self, origin: Origin) -> Option<OriginId> {
+        let is_known = self.known.iter().flatten().any(|known| known.origin == origin);
+        let id = self.register(origin)?;
+        if !is_known {
+            self.known_mut(id)?.configured = false;
+        }
+        Some(id)
+    }
+
+    /// A ban of an earlier run goes on.
+    pub(super) fn goes_on(&mut self, id: OriginId) {
+        if let Some(known) = self.known_mut(id) {
+            known.banned = known.banned.saturating_add(1);
+        }
+    }
+
     fn register(&mut self, origin: Origin) -> Option<OriginId> {
         let same = self.known.iter().position(|known| known.as_ref().is_some_and(|known| known.origin == origin));
         let index = match same.or_else(|| self.known.iter().position(Option::is_none)) {

@@ -1,4 +1,4 @@
-//! Something about each of the sources seen most recently, and which one was seen longest ago.
+//! Something about each of the sources seen most recently, which one was seen longest ago, and which have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +20,17 @@ pub(super) trait Aged {
 pub(super) struct Recent<V> {
     values: BTreeMap<IpNet, V>,
     by_age: BTreeSet<(Option<LogTime>, IpNet)>,
+    changed: Changed,
 }
 
 impl<V: Aged + Default> Recent<V> {
     pub(super) fn new() -> Self {
-        Self { values: BTreeMap::new(), by_age: BTreeSet::new() }
+        Self { values: BTreeMap::new(), by_age: BTreeSet::new(), changed: Changed::NotAsked }
+    }
+
+    /// One that remembers which of its sources have changed, for [`Self::take_changed`].
+    pub(super) fn watched() -> Self {
+        Self { changed: Changed::Sources(BTreeSet::new()), ..Self::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,13 +51,15 @@ impl<V: Aged + Default> Recent<V> {
             self.by_age.remove(&(former, source));
         }
         self.by_age.insert((newest, source));
+        self.changed.note(source);
         result
     }
 
     /// Whether there was one.
     pub(super) fn remove(&mut self, source: IpNet) -> bool {
-        let removed = self.values.remove(&source);
-        removed.is_some_and(|value| self.by_age.remove(&(value.newest(), source)))
+        let Some(value) = self.values.remove(&source) else { return false };
+        self.changed.note(source);
+        self.by_age.remove(&(value.newest(), source))
     }
 
     /// Forgets every source inside a prefix. How many there were.
@@ -68,6 +76,48 @@ impl<V: Aged + Default> Recent<V> {
     pub(super) fn forget_oldest(&mut self) {
         if let Some((_, source)) = self.by_age.pop_first() {
             self.values.remove(&source);
+            self.changed.note(source);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &V)> {
+        self.values.iter().map(|(source, value)| (*source, value))
+    }
+
+    /// The sources that have changed, or are gone, since this was last asked; none where that is not known any more, because
+    /// they were too many.
+    pub(super) fn take_changed(&mut self) -> Option<BTreeSet<IpNet>> {
+        match std::mem::replace(&mut self.changed, Changed::Sources(BTreeSet::new())) {
+            Changed::Sources(sources) => Some(sources),
+            Changed::TooMany | Changed::NotAsked => None,
+        }
+    }
+
+    /// These are to be told again.
+    pub(super) fn note_changed(&mut self, source: IpNet) {
+        self.changed.note(source);
+    }
+}
+
+/// The most sources whose change is remembered; beyond, it is only known that everything may have changed.
+const CHANGED_MAX: usize = 2_000_000;
+
+/// Which sources have changed.
+#[derive(Debug)]
+enum Changed {
+    /// Nobody wants to know.
+    NotAsked,
+    Sources(BTreeSet<IpNet>),
+    TooMany,
+}
+
+impl Changed {
+    fn note(&mut self, source: IpNet) {
+        if let Self::Sources(sources) = self {
+            sources.insert(source);
+            if sources.len() > CHANGED_MAX {
+                *self = Self::TooMany;
+            }
         }
     }
 }

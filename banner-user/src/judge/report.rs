@@ -80,7 +80,16 @@ pub enum Report {
         /// Entries that could not be written and wait for room.
         waiting: usize,
     },
-    /// The bans that were found in the kernel at start.
+    /// What an earlier run had saved.
+    Restored {
+        /// Bans that go on.
+        bans: usize,
+        /// Bans whose time had come meanwhile.
+        ended: usize,
+        /// Sources whose failures are remembered.
+        tallies: usize,
+    },
+    /// The bans that were found in the kernel at start, and nothing had told of.
     Adopted {
         /// How many go on.
         bans: usize,
@@ -113,6 +122,8 @@ pub enum Ended {
     CannotProtect(Map),
     /// It was nearest its end when this map was full, or found no place even to wait.
     Yielded(Map),
+    /// It was found in the kernel, and the lines that its jail had banned for were read again: it is that jail's now.
+    Recognised,
 }
 
 impl fmt::Display for Report {
@@ -154,6 +165,10 @@ impl fmt::Display for Report {
                 "the map {map} is full: {yielded} bans have yielded to newer ones, {waiting} entries wait \
                  for room. Raise its size under [limits], or shorten bantime"
             ),
+            Self::Restored { bans, ended, tallies } => write!(
+                f,
+                "of the run before, {bans} bans go on, {ended} have ended, and the failures of {tallies} sources are remembered"
+            ),
             Self::Adopted { bans } => write!(f, "{bans} bans found in the kernel go on"),
             Self::OutageBegan(state) => write!(
                 f,
@@ -184,6 +199,7 @@ impl fmt::Display for Ended {
             Self::Protected(protection) => write!(f, "{protection}"),
             Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
             Self::Yielded(map) => write!(f, "the map {map} is full"),
+            Self::Recognised => f.write_str("its lines were read again, and the ban is their jail's"),
         }
     }
 }

@@ -108,7 +108,7 @@ mod tests {
 
     fn now(seconds: u64) -> Now {
         let wall = WallTime((EPOCH + i64::try_from(seconds).unwrap()) * SECOND);
-        Now { boot: BootTime(seconds * 1_000_000_000), wall }
+        Now { boot: BootTime::default() + Duration::from_secs(seconds), wall }
     }
 
     #[test]

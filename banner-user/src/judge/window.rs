@@ -36,6 +36,20 @@ impl Window {
         self.sum()
     }
 
+    /// One that was saved. In whatever order, and however many, its failures come: that of another limit is trimmed when the
+    /// next failure comes.
+    pub(super) fn restored(mut failures: Vec<(LogTime, Weight)>) -> Self {
+        failures.retain(|(_, weight)| *weight > Weight::ZERO);
+        failures.sort_unstable_by_key(|(time, _)| *time);
+        failures.shrink_to_fit();
+        Self { failures }
+    }
+
+    /// Oldest first.
+    pub(super) fn failures(&self) -> &[(LogTime, Weight)] {
+        &self.failures
+    }
+
     /// Forgets the oldest failures that the sum can spare and still reach `limit`.
     pub(super) fn trim(&mut self, limit: Quarters) {
         let mut spare = self.sum().saturating_sub(limit);

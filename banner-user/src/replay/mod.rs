@@ -216,6 +216,7 @@ impl Replay {
                 | Report::LateFailure { .. }
                 | Report::SourcesEvicted { .. }
                 | Report::MapFull { .. }
+                | Report::Restored { .. }
                 | Report::Adopted { .. }
                 | Report::OutageBegan(_)
                 | Report::OutageEnded(_) => {}

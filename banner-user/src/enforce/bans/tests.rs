@@ -11,7 +11,7 @@ use crate::{
 
 #[test]
 fn an_entry_survives_the_way_into_the_kernel_and_back() {
-    let at = |ticks: u64, millis: u64| (Ticks(ticks), BootTime(millis * 1_000_000));
+    let at = |ticks: u64, millis: i64| (Ticks(ticks), BootTime(millis * 1_000_000));
     let ticks = TickClock::new(at(0, 0), at(100, 100), Duration::ZERO).unwrap();
     let slot = Slot::V4([192, 0, 2, 1]);
     let services = ServiceMask(0b101);

@@ -64,7 +64,7 @@ pub(super) struct Record {
 }
 
 /// Stands for [`Until::Permanent`] in a [`Record`].
-const NEVER: BootTime = BootTime(u64::MAX);
+const NEVER: BootTime = BootTime(i64::MAX);
 
 impl Record {
     pub(super) fn new(since: BootTime, until: Until, services: ServiceMask, observe: bool) -> Self {
@@ -77,6 +77,11 @@ impl Record {
 
     pub(super) fn until(&self) -> Until {
         if self.deadline == NEVER { Until::Permanent } else { Until::Boot(self.deadline) }
+    }
+
+    /// When it ends by itself; the end of time where it never does.
+    pub(super) fn deadline(&self) -> BootTime {
+        self.deadline
     }
 
     pub(super) fn in_force(&self, now: BootTime) -> bool {

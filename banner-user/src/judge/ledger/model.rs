@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -138,7 +139,7 @@ proptest! {
                 Step::Put { prefix, origin: number, length, services, observe, force } => {
                     // Bans come with the judge's checks made.
                     if protected.forbids(prefix, force).is_some() { continue }
-                    let until = length.map_or(Until::Permanent, |length| Until::Boot(BootTime(now.0 + length)));
+                    let until = length.map_or(Until::Permanent, |length| Until::Boot(now + Duration::from_nanos(length)));
                     let record = Record::new(now, until, ServiceMask(services), observe);
                     let key = Key { prefix, origin: origin(number) };
                     ledger.put(key, record, &mut effects);
@@ -178,7 +179,7 @@ proptest! {
                     mentioned.extend(ignoreip.iter().chain(&own));
                 }
                 Step::Wait(ticks) => {
-                    now = BootTime(now.0 + ticks);
+                    now = now + Duration::from_nanos(ticks);
                     while let Some(key) = ledger.expired(now) {
                         ledger.lift(key, &mut effects);
                     }

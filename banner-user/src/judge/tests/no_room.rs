@@ -56,7 +56,7 @@ fn address(last: u8, v6: bool) -> std::net::IpAddr {
 
 fn at(seconds: u64) -> Now {
     let wall = WallTime(1_700_000_000_000_000_i64.saturating_add_unsigned(seconds * 1_000_000));
-    Now { boot: BootTime(seconds * 1_000_000_000), wall }
+    Now { boot: BootTime::default() + Duration::from_secs(seconds), wall }
 }
 
 proptest! {
@@ -87,7 +87,7 @@ proptest! {
                     judge.handle(Input::Protect(HostAddresses { own: own.clone(), ..HostAddresses::default() }), now)
                 }
                 Step::Wait(wait) => {
-                    now = at(now.boot.0 / 1_000_000_000 + wait);
+                    now = at((now.boot - BootTime::default()).as_secs() + wait);
                     judge.handle(Input::Tick, now)
                 }
             };

@@ -50,7 +50,7 @@ impl World {
 
     pub(super) fn now(&self, seconds: u64) -> Now {
         let wall = EPOCH + i64::try_from(seconds).unwrap() + self.clock_set;
-        Now { boot: BootTime(seconds * 1_000_000_000), wall: WallTime(wall * SECOND) }
+        Now { boot: BootTime::default() + Duration::from_secs(seconds), wall: WallTime(wall * SECOND) }
     }
 
     fn run(&mut self, seconds: u64, input: &str) -> Vec<String> {
@@ -190,7 +190,7 @@ fn entry(text: &str) -> Entry {
     let words: Vec<&str> = text.split_whitespace().collect();
     let flag = |name: &str| words.contains(&name);
     let until = match words.iter().position(|word| *word == "until") {
-        Some(index) => Until::Boot(BootTime(words[index + 1].parse::<u64>().unwrap() * 1_000_000_000)),
+        Some(index) => Until::Boot(BootTime(words[index + 1].parse::<i64>().unwrap() * 1_000_000_000)),
         None => Until::Permanent,
     };
     Entry {
@@ -257,6 +257,7 @@ fn report_shown(report: &Report) -> String {
         }
         Report::SourcesEvicted { total, .. } => format!("evicted {total}"),
         Report::MapFull { map, yielded, waiting } => format!("full {map} yielded {yielded} waiting {waiting}"),
+        Report::Restored { bans, ended, tallies } => format!("restored {bans}, ended {ended}, tallies {tallies}"),
         Report::Adopted { bans } => format!("adopted {bans}"),
         Report::OutageBegan(state) => format!("outage {} began", state.filter),
         Report::OutageEnded(state) => format!("outage {} ended, {} lines", state.filter, state.lines),

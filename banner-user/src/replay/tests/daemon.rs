@@ -26,10 +26,8 @@ impl Kernel for Roomy {
 fn daemon(policy: &Policy, events: &[Event]) -> Vec<(IpNet, WallTime, Option<WallTime>)> {
     let mut judge = Judge::new(policy.clone());
     let mut bans = Vec::new();
-    let now = |second: i64| Now {
-        boot: BootTime(second.unsigned_abs() * 1_000_000_000),
-        wall: WallTime((EPOCH + second) * SECOND),
-    };
+    let now =
+        |second: i64| Now { boot: BootTime(second.abs() * 1_000_000_000), wall: WallTime((EPOCH + second) * SECOND) };
     let mut handle = |input: Input<'_>, now: Now, judge: &mut Judge| {
         let effects = judge.handle(input, now);
         for report in judge.carry_out(effects, now, &mut Roomy) {

@@ -1,0 +1,158 @@
+//! What has changed since the state was last saved.
+
+use super::{
+    Judge,
+    ledger::{Key, Record},
+    recent::Recent,
+    report::{Because, Ended},
+    saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
+};
+use crate::{clock::BootTime, judge::jail::Tracked};
+
+/// The most beginnings and ends of bans that wait to be saved: a state that cannot be written for hours. Beyond, it is only
+/// known which bans there are.
+const BANS_MAX: usize = 200_000;
+
+/// Beginnings and ends of bans that are not saved yet.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    bans: Vec<BanChange>,
+    /// What is to be saved is everything.
+    is_everything: bool,
+    /// When what happens now happens.
+    pub(super) now: BootTime,
+}
+
+impl Unsaved {
+    pub(super) fn note(&mut self, change: BanChange) {
+        if self.is_everything {
+            return;
+        }
+        self.bans.push(change);
+        if self.bans.len() > BANS_MAX {
+            self.everything();
+        }
+    }
+
+    pub(super) fn everything(&mut self) {
+        self.bans = Vec::new();
+        self.is_everything = true;
+    }
+}
+
+impl Judge {
+    /// Remembers from now on what changes, for [`Self::changes`]. To be called before anything is judged.
+    #[must_use]
+    pub fn saved(mut self) -> Self {
+        self.unsaved = Some(Unsaved::default());
+        for jail in &mut self.jails {
+            jail.tracked = Recent::watched();
+        }
+        self
+    }
+
+    /// What has changed since this was last asked for.
+    #[must_use]
+    pub fn changes(&mut self) -> Changes {
+        let Some(unsaved) = &mut self.unsaved else { return Changes::default() };
+        let mut changes = Changes { bans: std::mem::take(&mut unsaved.bans), ..Changes::default() };
+        let mut is_everything = std::mem::take(&mut unsaved.is_everything);
+        for jail in &mut self.jails {
+            match jail.tracked.take_changed() {
+                None => is_everything = true,
+                Some(sources) => changes.tallies.extend(sources.into_iter().map(|source| {
+                    let name = || jail.jail.name.clone();
+                    match jail.tracked.get(source) {
+                        Some(tracked) => TallyChange::Counted(tally(name(), source, tracked)),
+                        None => TallyChange::Gone { jail: name(), source },
+                    }
+                })),
+            }
+        }
+        if is_everything {
+            return self.everything();
+        }
+        for change in &mut changes.bans {
+            if let BanChange::Began { ban, cause: Some(cause) } = change {
+                cause.line = self.archive.get(ban.prefix).map(|evidence| evidence.line.clone()).unwrap_or_default();
+            }
+        }
+        changes
+    }
+
+    /// These could not be saved: they are among the next [`Self::changes`] again.
+    pub fn not_saved(&mut self, changes: Changes) {
+        let Some(unsaved) = &mut self.unsaved else { return };
+        if changes.complete {
+            return unsaved.everything();
+        }
+        let later = std::mem::take(&mut unsaved.bans);
+        if !unsaved.is_everything {
+            unsaved.bans = changes.bans;
+            later.into_iter().for_each(|change| unsaved.note(change));
+        }
+        for tally in &changes.tallies {
+            let (TallyChange::Counted(SavedTally { jail: name, source, .. })
+            | TallyChange::Gone { jail: name, source }) = tally;
+            if let Some(jail) = self.jails.iter_mut().find(|jail| jail.jail.name == *name) {
+                jail.tracked.note_changed(*source);
+            }
+        }
+    }
+
+    /// Nothing of what was saved is there any more: everything is among the next [`Self::changes`].
+    pub fn nothing_is_saved(&mut self) {
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.everything();
+        }
+    }
+
+    fn everything(&self) -> Changes {
+        let bans = self.ledger.after(None);
+        let bans = bans.map(|(key, record)| BanChange::Began { ban: self.saved_ban(key, record), cause: None });
+        let tallies = self.jails.iter().flat_map(|jail| {
+            let tallies = jail.tracked.iter();
+            tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
+        });
+        Changes { bans: bans.collect(), tallies: tallies.collect(), complete: true }
+    }
+
+    pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {
+        if self.unsaved.is_none() {
+            return;
+        }
+        let Some(ban) = self.ledger.get(key).map(|record| self.saved_ban(key, record)) else { return };
+        // The line is looked for when the change is asked for: this one is not kept yet.
+        let cause = because.map(|because| Cause {
+            failures: because.failures,
+            filter: because.filter.clone(),
+            line: Box::default(),
+        });
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.note(BanChange::Began { ban, cause });
+        }
+    }
+
+    pub(super) fn note_ended(&mut self, key: Key, at: BootTime, why: Ended) {
+        let origin = self.origins.origin(key.origin);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.note(BanChange::Ended { prefix: key.prefix, origin, at: at.min(unsaved.now), why });
+        }
+    }
+
+    fn saved_ban(&self, key: Key, record: &Record) -> SavedBan {
+        SavedBan {
+            prefix: key.prefix,
+            origin: self.origins.origin(key.origin),
+            since: record.since,
+            until: record.until(),
+            services: record.services,
+            observe: record.observe,
+            forced: self.ledger.protections().covering(key.prefix).next().is_some(),
+        }
+    }
+}
+
+fn tally(jail: std::sync::Arc<str>, source: ipnet::IpNet, tracked: &Tracked) -> SavedTally {
+    SavedTally { jail, source, failures: tracked.window.failures().to_vec(), told: tracked.told }
+}

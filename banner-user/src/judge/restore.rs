@@ -1,0 +1,65 @@
+//! What an earlier run has saved goes on.
+
+use super::{
+    Judge,
+    effect::{Effect, Until},
+    jail::Tracked,
+    ledger::{Key, Record},
+    report::{Ended, Report},
+    saved::{BanChange, Saved, SavedBan, SavedTally},
+    window::Window,
+};
+use crate::clock::Now;
+
+impl Judge {
+    /// Takes bans and tallies over, but for those that are over or protected by now. Writes nothing: see
+    /// [`Input::Restore`](super::Input::Restore).
+    pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
+        let (mut bans, mut ended) = (0_usize, 0_usize);
+        for ban in saved.bans {
+            if ban.until <= Until::Boot(now.boot) {
+                self.note_over(ban, Ended::Expired);
+                ended = ended.saturating_add(1);
+            } else if self.restore_ban(ban, effects) {
+                bans = bans.saturating_add(1);
+            }
+        }
+        let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
+        self.bound_sources(now, effects);
+        effects.push(Effect::Report(Report::Restored { bans, ended, tallies }));
+    }
+
+    fn restore_ban(&mut self, ban: SavedBan, effects: &mut Vec<Effect>) -> bool {
+        if let Some(protection) = self.ledger.protections().forbids(ban.prefix, ban.forced) {
+            let why = Ended::Protected(protection);
+            effects.push(Effect::Report(Report::Unbanned { origin: ban.origin.clone(), prefix: ban.prefix, why }));
+            self.note_over(ban, why);
+            return false;
+        }
+        let Some(origin) = self.origins.of_earlier_run(ban.origin) else { return false };
+        let record = Record::new(ban.since, ban.until, ban.services, ban.observe);
+        self.ledger.adopt(Key { prefix: ban.prefix, origin }, record);
+        self.origins.goes_on(origin);
+        true
+    }
+
+    fn restore_tally(&mut self, SavedTally { jail, source, failures, told }: SavedTally) -> Option<()> {
+        let jail = self.jails.iter_mut().find(|state| state.jail.name == jail)?;
+        let window = Window::restored(failures);
+        // What is over is forgotten with the first thing that happens, and so is gone from the state.
+        window.newest()?;
+        jail.tracked.update(source, |tracked| *tracked = Tracked { window, told });
+        Some(())
+    }
+
+    fn note_over(&mut self, ban: SavedBan, why: Ended) {
+        let SavedBan { prefix, origin, until, .. } = ban;
+        if let Some(unsaved) = &mut self.unsaved {
+            let at = match until {
+                Until::Boot(at) => at.min(unsaved.now),
+                Until::Permanent => unsaved.now,
+            };
+            unsaved.note(BanChange::Ended { prefix, origin, at, why });
+        }
+    }
+}
