@@ -26,6 +26,7 @@ mod nearest;
 pub mod replay;
 pub mod service;
 pub mod source;
+pub mod state;
 
 pub mod cli;
 pub mod daemon;
