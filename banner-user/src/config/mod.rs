@@ -63,6 +63,8 @@ pub struct Config {
     pub time_zone: Option<TimeZone>,
     /// How many entries the kernel's maps hold.
     pub map_sizes: MapSizes,
+    /// How long bans that have ended are remembered.
+    pub history: crate::state::Limits,
     /// Names and ports of services.
     pub services: Services,
     /// What the judge goes by. Jails stand in the order in which they are first named; only enabled ones are there.
@@ -96,6 +98,7 @@ impl Default for Config {
             bpffs: PathBuf::from("/sys/fs/bpf/banner"),
             time_zone: None,
             map_sizes: MapSizes { bans_v4: 262_144, bans_v6: 131_072, prefixes: 65_536 },
+            history: crate::state::Limits::default(),
             policy: Policy {
                 jails: vec![jail::default(jail::DEFAULT, &services)],
                 ignoreip: Vec::new(),

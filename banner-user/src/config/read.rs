@@ -13,7 +13,8 @@ use super::{
 use crate::nearest::nearest;
 
 /// What fail2ban calls a key, and what it is called here.
-const SYNONYMS: [(&str, &str); 3] = [("logpath", "source"), ("port", "services"), ("dbfile", "state_dir")];
+const SYNONYMS: [(&str, &str); 4] =
+    [("logpath", "source"), ("port", "services"), ("dbfile", "state_dir"), ("dbpurgeage", "history_age")];
 
 /// The keys that a table can have, and where the table is.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) const ROOT: Keys = Keys {
 
 /// The keys of `[limits]`.
 pub(super) const LIMITS: Keys =
-    Keys { home: "in `[limits]`", names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence"] };
+    Keys { home: "in `[limits]`", names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"] };
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {

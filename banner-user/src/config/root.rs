@@ -15,7 +15,11 @@ use super::{
 use crate::{
     judge::policy::{Jail, Limits, Policy},
     service::{SERVICES_MAX, Services},
+    state as history,
 };
+
+/// The most bans that have ended that can be kept: some 300 bytes each.
+const HISTORY_MAX: u64 = 100_000_000;
 
 /// The longest name of an interface: IFNAMSIZ (`include/uapi/linux/if.h`) without its final NUL.
 const INTERFACE_NAME_MAX: usize = 15;
@@ -36,7 +40,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let ignoreip = root.take("ignoreip").map(|item| jail::prefixes(item, findings));
     let ignoreself = root.take("ignoreself").and_then(|item| item.flag(findings));
     let ipv6_prefix = root.take("ipv6_prefix").and_then(|item| item.number(48, 128, findings));
-    let (map_sizes, limits) = limits(table(root.take("limits"), findings), findings);
+    let (map_sizes, limits, history) = limits(table(root.take("limits"), findings), findings);
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
     let jails = jails(table(root.take("jail"), findings), &known, findings);
@@ -49,6 +53,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
         bpffs: bpffs.unwrap_or(default.bpffs),
         time_zone,
         map_sizes,
+        history,
         policy: Policy {
             jails,
             ignoreip: ignoreip.unwrap_or(default.policy.ignoreip),
@@ -128,7 +133,7 @@ fn time_zone(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<TimeZone> {
     zone.ok()
 }
 
-fn limits(table: Table<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits) {
+fn limits(table: Table<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits, history::Limits) {
     let mut table = Section::new(table, LIMITS);
     let MapSizes { bans_v4, bans_v6, prefixes } = Config::default().map_sizes;
     let mut entries =
@@ -142,8 +147,12 @@ fn limits(table: Table<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits) {
     let mut tracked =
         |key, default| table.take(key).and_then(|item| item.number(1, TRACKED_MAX, findings)).unwrap_or(default);
     let limits = Limits { sources: tracked("sources", sources), evidence: tracked("evidence", evidence) };
+    let rows = table.take("history").and_then(|item| item.number(0, HISTORY_MAX, findings));
+    let age = table.take("history_age").and_then(|item| item.duration("", findings));
+    let default = history::Limits::default();
+    let history = history::Limits { age: age.unwrap_or(default.age), rows: rows.unwrap_or(default.rows) };
     table.finish(findings);
-    (map_sizes, limits)
+    (map_sizes, limits, history)
 }
 
 fn services(table: Table<'_>, findings: &mut Findings<'_>) -> Services {

@@ -1,16 +1,18 @@
 //! What the control socket asks, answered from the state of the judge and of the kernel.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
+use ipnet::IpNet;
+use tokio::time::timeout;
 use tracing::info;
 
-use super::{Daemon, Next, view};
+use super::{Daemon, Next, keeper::Answer, view};
 use crate::{
     clock::Now,
     control::{
-        Request,
+        Reply, Request,
         protocol::{
-            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, PAGE_MAX, Packets,
+            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, HISTORY_MAX, PAGE_MAX, Packets,
             Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
@@ -23,15 +25,24 @@ use crate::{
     },
 };
 
+/// How long an answer waits for what the disk knows; then it says that it does not know.
+const HISTORY_WITHIN: Duration = Duration::from_secs(2);
+
 impl Daemon {
     /// Answers one request. Whoever asked may have gone meanwhile: an answer that nobody takes is no error.
     pub(super) async fn answer(&mut self, request: Request) -> Next {
         match request {
             Request::Status(reply) => drop(reply.send(self.status())),
             Request::Bans(query, reply) => drop(reply.send(self.bans(&query))),
-            Request::Why(address, reply) => drop(reply.send(self.why(address))),
-            Request::Ban(request, reply) => drop(reply.send(self.ban(&request))),
-            Request::Unban(request, reply) => drop(reply.send(self.unban(&request))),
+            Request::Why(address, reply) => self.tell_why(address, reply),
+            Request::Ban(request, reply) => match self.ban(&request) {
+                Ok(banned) => self.answer_when_saved(Answer::Banned(reply, banned)),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Request::Unban(request, reply) => {
+                let unbanned = self.unban(&request);
+                self.answer_when_saved(Answer::Unbanned(reply, unbanned));
+            }
             Request::Reload(reply) => drop(reply.send(self.reload().await)),
             Request::Detach(reply) => {
                 let detached = self.detach();
@@ -43,6 +54,32 @@ impl Daemon {
             }
         }
         Next::Continue
+    }
+
+    /// An operator who reads that it is done may pull the plug.
+    fn answer_when_saved(&mut self, answer: Answer) {
+        self.keeper.answer(answer, Now::read());
+        self.save();
+    }
+
+    /// What is in force is known here, what has ended only on disk: that is waited for beside the loop.
+    fn tell_why(&self, address: IpAddr, reply: Reply<Why>) {
+        let why = match self.why(address) {
+            Ok(why) => why,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let around = IpNet::from(why.address);
+        let around = (0..=around.prefix_len()).filter_map(|length| IpNet::new(why.address, length).ok());
+        let history = self.keeper.store().history(around.map(|net| net.trunc()).collect(), HISTORY_MAX);
+        tokio::spawn(async move {
+            let mut why = why;
+            match timeout(HISTORY_WITHIN, history).await {
+                Ok(Ok(Ok(past))) => why.history = past.into_iter().map(view::past).collect(),
+                Ok(Ok(Err(error))) => why.history_unknown = Some(Text::from(error.to_string())),
+                Ok(Err(_)) | Err(_) => why.history_unknown = Some("the disk has not answered".into()),
+            }
+            let _ = reply.send(Ok(why));
+        });
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {
@@ -114,6 +151,7 @@ impl Daemon {
             .chain(outages)
             .chain(others)
             .chain(unmatched)
+            .chain(self.keeper.trouble())
             .chain(view::gave_up(self.detector.gave_up()));
         all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
     }
@@ -170,6 +208,8 @@ impl Daemon {
             failures: failures.map(|failure| view::failure(failure, file(failure.position.file))).collect(),
             newest_line: why.evidence.map(|evidence| Text::escape(&evidence.line)),
             failures_while_banned: why.bans.iter().map(|ban| u64::from(ban.late)).sum(),
+            history: Vec::new(),
+            history_unknown: None,
         })
     }
 
@@ -205,6 +245,7 @@ impl Daemon {
             services: view::services(banned.ban.services, &self.config.services),
             except: banned.protected_inside.iter().map(|protection| protection.prefix.into()).collect(),
             overridden: banned.overridden.iter().map(|protection| Text::from(protection.to_string())).collect(),
+            not_saved: None,
         })
     }
 
@@ -231,6 +272,7 @@ impl Daemon {
             prefix,
             lifted: unbanned.lifted.len() as u64,
             still_banned_by: unbanned.still.iter().map(|ban| ban.prefix.into()).collect(),
+            not_saved: None,
         })
     }
 

@@ -14,6 +14,7 @@
 mod answer;
 mod comparison;
 mod enforcer;
+mod keeper;
 mod log;
 mod platform;
 mod refusals;
@@ -32,7 +33,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::enforcer::Enforcer;
+use self::{enforcer::Enforcer, keeper::Keeper};
 pub use self::platform::System;
 use crate::{
     catalogue::{Catalogue, CatalogueError},
@@ -53,6 +54,7 @@ use crate::{
     },
     judge::{HostAddresses, Input, Judge, Line},
     source::{Follower, PatternError, Progress, Wakeup},
+    state::Outcome,
 };
 
 /// How much of the logs is read before the loop looks at everything else again: some milliseconds of work.
@@ -105,6 +107,7 @@ struct Daemon {
     host: Host,
     /// When the host's network was last looked at.
     host_read_at: BootTime,
+    keeper: Keeper,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
 }
@@ -140,6 +143,7 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             warn!("cannot tell the service manager that banner is ready: {error}");
         }
         let result = daemon.serve(&mut queue, &mut watch, signals).await;
+        daemon.close().await;
         drop(queue);
         drop(stop);
         let _ = server.await;
@@ -167,7 +171,7 @@ impl Daemon {
     async fn start(config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
         let started = Now::read();
         let detector = Catalogue::beside(config_path).detector(&config)?;
-        let follower = Follower::new(patterns(&config))?;
+        let mut follower = Follower::new(patterns(&config))?;
         let host = Host::default();
         let network = host.read().await?;
         let (mut kernel, migration) = Kernel::load(&Pins::new(&config.bpffs), config.map_sizes)?;
@@ -178,10 +182,13 @@ impl Daemon {
             }
         }
         kernel.guard(&config.services)?;
-        let mut judge = Judge::new(config.policy.clone());
+        let (keeper, loaded) = Keeper::open(&config, started);
+        follower.resume(loaded.positions);
+        let mut judge = Judge::new(config.policy.clone()).saved();
         let mut enforcer = Enforcer::new(kernel);
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
         enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
+        enforcer.carry_out(&mut judge, Input::Restore(loaded.saved), started);
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
         let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
@@ -202,6 +209,7 @@ impl Daemon {
             guard,
             host,
             host_read_at: started.boot,
+            keeper,
             warnings,
             config,
         })
@@ -243,6 +251,11 @@ impl Daemon {
                 }
                 _ = second.tick() => {
                     self.keep_house().await;
+                    self.save();
+                    Next::Continue
+                }
+                outcome = self.keeper.outcome() => {
+                    self.take_in(outcome);
                     Next::Continue
                 }
                 _ = signals.hangup.recv() => {
@@ -289,6 +302,34 @@ impl Daemon {
         }
     }
 
+    /// Hands what has changed to the state on disk.
+    fn save(&mut self) {
+        let Self { keeper, judge, follower, guard, .. } = self;
+        let interfaces = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
+        keeper.save(judge, follower, interfaces, Now::read());
+    }
+
+    fn take_in(&mut self, outcome: Outcome) {
+        if let Some(loaded) = self.keeper.take_in(outcome, &mut self.judge) {
+            // What an earlier run had banned is better known now than by what the kernel has.
+            let now = Now::read();
+            self.enforcer.carry_out(&mut self.judge, Input::Restore(loaded.saved), now);
+            match self.enforcer.entries() {
+                Ok(found) => self.enforcer.carry_out(&mut self.judge, Input::Adopt(found), now),
+                Err(error) => warn!("the maps could not be compared with the state: {error}"),
+            }
+        }
+        if self.keeper.is_waited_for() {
+            self.save();
+        }
+    }
+
+    async fn close(self) {
+        let Self { keeper, mut judge, follower, guard, .. } = self;
+        let interfaces: Vec<String> = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
+        keeper.close(&mut judge, &follower, &interfaces, Now::read()).await;
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let deadline = self.judge.next_deadline()?;
         Some(Instant::now() + (deadline - Now::read().boot))
@@ -297,6 +338,7 @@ impl Daemon {
     async fn keep_house(&mut self) {
         let now = Now::read();
         self.enforcer.kernel().pass_log_on();
+        self.keeper.end_waits(now);
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
             error!("the deadlines of the bans could not be set right after a suspend: {error}");
         }

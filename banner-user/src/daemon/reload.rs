@@ -68,10 +68,13 @@ fn keep_what_needs_a_restart(running: &Config, config: &mut Config) -> Vec<Strin
     };
     keep("socket", config.socket != running.socket);
     keep("bpffs", config.bpffs != running.bpffs);
-    keep("limits", config.map_sizes != running.map_sizes);
+    keep("state_dir", config.state_dir != running.state_dir);
+    keep("limits", config.map_sizes != running.map_sizes || config.history != running.history);
     keep("services", config.services != running.services);
     config.socket.clone_from(&running.socket);
     config.bpffs.clone_from(&running.bpffs);
+    config.state_dir.clone_from(&running.state_dir);
+    config.history = running.history;
     config.map_sizes = running.map_sizes;
     if config.services != running.services {
         // The bits of a mask mean other services then, in every jail, and in every ban that is in force.
@@ -102,6 +105,7 @@ mod tests {
             ("ignoreip = [\"192.0.2.1\"]\ninterface = \"eth0\"\n[jail.mail]\nmaxretry = 5", vec![], true),
             ("socket = \"/run/other/banner.sock\"", vec!["`socket`"], false),
             ("bpffs = \"/sys/fs/bpf/other\"", vec!["`bpffs`"], false),
+            ("state_dir = \"/var/lib/other\"", vec!["`state_dir`"], false),
             ("[limits]\nbans_v4 = 5\nsources = 7", vec!["`limits`"], true),
             ("[services]\nsmtp = [25, 2525]", vec!["`services`"], false),
             ("[services]\nadmin = 9000\n[jail.mail]\nmaxretry = 5", vec!["`services`", "`jail`"], false),

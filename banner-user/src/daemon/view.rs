@@ -16,6 +16,7 @@ use crate::{
     },
     service::{ServiceMask, Services},
     source::{FileState, FileStatus, LINE_MAX},
+    state::PastBan,
 };
 
 /// The names of the services in a mask.
@@ -45,11 +46,7 @@ fn remaining(until: Until, now: Now) -> Option<u64> {
 /// A ban that the daemon knows, with what the kernel's entry has counted.
 pub(super) fn ban(ban: &Ban, kernel: &Kernel, table: &Services, now: Now) -> Result<protocol::Ban, BanMapError> {
     let counters = kernel.bans.counters(ban.slot, &kernel.ticks)?.unwrap_or_default();
-    let (origin, jail) = match &ban.origin {
-        Origin::Hand => (protocol::Origin::Hand, None),
-        Origin::Adopted => (protocol::Origin::Adopted, None),
-        Origin::Jail(name) => (protocol::Origin::Jail, Some(Text::from(&**name))),
-    };
+    let (origin, jail) = origin(&ban.origin);
     Ok(protocol::Ban {
         prefix: ban.prefix.into(),
         origin,
@@ -86,6 +83,34 @@ pub(super) fn entry(entry: &Entry, counters: Counters, table: &Services, now: No
 
 fn last_seen(counters: Counters, now: Now) -> Option<Time> {
     counters.last_seen.map(|at| now.wall_at(at).into())
+}
+
+/// A ban that has ended, as the state has it.
+pub(super) fn past(past: PastBan) -> protocol::PastBan {
+    let (origin, jail) = origin(&past.origin);
+    let cause = past.cause.as_ref();
+    protocol::PastBan {
+        prefix: past.prefix.into(),
+        origin,
+        jail,
+        services: past.services.iter().map(|name| Text::from(name.as_str())).collect(),
+        since: past.since.into(),
+        ended: past.ended.into(),
+        end: Text::from(past.why),
+        observe: past.observe,
+        failures: cause.map(|cause| protocol::Failures::of_quarters(cause.failures.into())),
+        filter: cause.map(|cause| Text::from(cause.filter.as_str())),
+        line: cause.filter(|cause| !cause.line.is_empty()).map(|cause| Text::escape(&cause.line)),
+    }
+}
+
+/// Who made a ban, and for which jail it counts.
+fn origin(origin: &Origin) -> (protocol::Origin, Option<Text>) {
+    match origin {
+        Origin::Hand => (protocol::Origin::Hand, None),
+        Origin::Adopted => (protocol::Origin::Adopted, None),
+        Origin::Jail(name) => (protocol::Origin::Jail, Some(Text::from(&**name))),
+    }
 }
 
 /// One failure of a source.

@@ -84,10 +84,10 @@ fn reply(request: Request) {
                 .because("it is this host's default gateway"))
         } else {
             let BanRequest { prefix, services, .. } = request;
-            Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false })
+            Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false, not_saved: None })
         })),
         Request::Unban(UnbanRequest { prefix: asked }, reply) => drop(reply.send(if asked == prefix("192.0.2.1") {
-            Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new() })
+            Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new(), not_saved: None })
         } else {
             Err(ErrorBody::new(ErrorKind::NotBanned, format!("{asked} is not banned")))
         })),

@@ -19,7 +19,7 @@ pub(in crate::cli) fn banned(banned: &Banned, style: &Style) -> String {
         "the kernel's map is full of bans that do not yield: no packet is dropped until one ends; raise its size under [limits]"
             .to_owned()
     });
-    text + &warnings(overridden.chain(waits), style)
+    text + &warnings(overridden.chain(waits).chain(banned.not_saved.as_ref().map(Text::to_string)), style)
 }
 
 /// `banner unban`.
@@ -27,7 +27,7 @@ pub(in crate::cli) fn unbanned(unbanned: &Unbanned, style: &Style) -> String {
     let lifted = format!("{}: {} lifted, its failures are forgotten\n", unbanned.prefix, count(unbanned.lifted, "ban"));
     let still = (!unbanned.still_banned_by.is_empty())
         .then(|| format!("it stays banned by {}", prefixes(&unbanned.still_banned_by)));
-    lifted + &warnings(still.into_iter(), style)
+    lifted + &warnings(still.into_iter().chain(unbanned.not_saved.as_ref().map(Text::to_string)), style)
 }
 
 /// `banner reload`.
@@ -77,6 +77,7 @@ mod tests {
             except: Vec::new(),
             overridden: Vec::new(),
             waits: false,
+            not_saved: None,
         };
         let shown = |outcome: &Banned| banned(outcome, &Style::plain());
         assert_eq!(shown(&outcome), "192.0.2.0/24 is banned until 2026-11-22 12:10:00+00:00 from smtp, imap\n");
@@ -90,11 +91,13 @@ mod tests {
         );
         outcome.waits = true;
         assert!(shown(&outcome).contains("warning: the kernel's map is full"), "{}", shown(&outcome));
+        outcome.not_saved = Some("the disk is full".into());
+        assert!(shown(&outcome).ends_with("warning: the disk is full\n"), "{}", shown(&outcome));
     }
 
     #[test]
     fn an_unban_says_what_still_holds() {
-        let mut outcome = Unbanned { prefix: "192.0.2.1".parse().unwrap(), lifted: 2, still_banned_by: Vec::new() };
+        let mut outcome = Unbanned { prefix: "192.0.2.1".parse().unwrap(), lifted: 2, still_banned_by: Vec::new(), not_saved: None };
         let lifted = "192.0.2.1: 2 bans lifted, its failures are forgotten\n";
         assert_eq!(unbanned(&outcome, &Style::plain()), lifted);
         outcome.still_banned_by = vec!["192.0.2.0/24".parse().unwrap()];

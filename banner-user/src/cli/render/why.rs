@@ -4,7 +4,7 @@ use super::{
     bans::by,
     style::{Style, count, list, seconds, table},
 };
-use crate::control::protocol::{Ban, Failure, Tally, Why};
+use crate::control::protocol::{Ban, Failure, Origin, PastBan, Tally, Why};
 
 /// Everything that is known of an address, the verdict first.
 pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
@@ -33,6 +33,12 @@ pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
     }
     if !why.failures.is_empty() {
         text += &format!("\n{}\n{}", style.heading("failures"), failures(&why.failures, style));
+    }
+    if !why.history.is_empty() {
+        text += &format!("\n{}\n{}", style.heading("earlier bans"), history(&why.history, style));
+    }
+    if let Some(reason) = &why.history_unknown {
+        text += &format!("\n{} earlier bans are not known: {reason}\n", style.warning("warning:"));
     }
     if let Some(line) = &why.newest_line {
         text += &format!("\n{}\n  {line}\n", style.heading("newest line"));
@@ -94,6 +100,26 @@ fn failures(failures: &[Failure], style: &Style) -> String {
     table(&failures.iter().map(row).collect::<Vec<_>>())
 }
 
+fn history(bans: &[PastBan], style: &Style) -> String {
+    let row = |ban: &PastBan| {
+        let by = match (&ban.jail, ban.origin) {
+            (Some(jail), _) => format!("jail {jail}"),
+            (None, Origin::Hand) => "by hand".to_owned(),
+            (None, Origin::Adopted | Origin::Jail) => "an earlier run".to_owned(),
+        };
+        let failures = ban.failures.map(|failures| format!("{failures} failures")).unwrap_or_default();
+        let only = if ban.observe { "observed only, " } else { "" };
+        [
+            ban.prefix.to_string(),
+            format!("{} to {}", style.time(ban.since), style.time(ban.ended)),
+            by,
+            failures,
+            format!("{only}{}", ban.end),
+        ]
+    };
+    table(&bans.iter().map(row).collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::bans::tests::example, *};
@@ -124,6 +150,8 @@ mod tests {
             failures: Vec::new(),
             newest_line: None,
             failures_while_banned: 0,
+            history: Vec::new(),
+            history_unknown: None,
         }
     }
 

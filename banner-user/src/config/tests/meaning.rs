@@ -96,7 +96,8 @@ fn every_key_does_something() {
         ignoreself = false
         ipv6_prefix = 56
         time_zone = \"UTC\"
-        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5 }
+        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, history = 6,
+                   history_age = "7d" }
         services = { smtp = [25, 2525], jmap = 8080 }
         [jail.mail]
         filter = \"cyrus\"
@@ -122,6 +123,7 @@ fn every_key_does_something() {
     assert!(!policy.ignoreself);
     assert_eq!(policy.ipv6_prefix, 56);
     assert_eq!((policy.limits.sources, policy.limits.evidence), (4, 5));
+    assert_eq!((config.history.rows, config.history.age), (6, Duration::from_secs(7 * 86_400)));
     let [jail] = policy.jails.as_slice() else { panic!("{:?}", policy.jails) };
     assert_eq!(jail.filters, ["cyrus".into()]);
     assert_eq!(jail.source, ["/var/log/imap*.log"]);

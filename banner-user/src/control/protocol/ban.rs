@@ -104,6 +104,9 @@ pub struct Banned {
     pub overridden: Vec<Text>,
     /// It drops nothing yet: the kernel's map is full of bans that do not yield, and it waits for room.
     pub waits: bool,
+    /// Why it would be forgotten at a restart; `null` where it is on disk.
+    #[serde(default)]
+    pub not_saved: Option<Text>,
 }
 
 /// The body of `POST /v1/unban`.
@@ -123,6 +126,9 @@ pub struct Unbanned {
     pub lifted: u64,
     /// Wider bans that still hold it.
     pub still_banned_by: Vec<Prefix>,
+    /// Why it would be forgotten at a restart; `null` where it is on disk.
+    #[serde(default)]
+    pub not_saved: Option<Text>,
 }
 
 /// The answer to `POST /v1/reload`.

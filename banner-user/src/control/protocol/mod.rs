@@ -34,7 +34,7 @@ pub use prefix::{AddressError, Prefix, parse_address};
 pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Limits, Mode, Packets, Status};
 pub use text::Text;
 pub use time::{BanTime, Time};
-pub use why::{Failure, Tally, Why};
+pub use why::{Failure, HISTORY_MAX, PastBan, Tally, Why};
 
 #[cfg(test)]
 mod tests;

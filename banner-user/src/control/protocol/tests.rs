@@ -136,6 +136,8 @@ fn why() {
         }],
         newest_line: Some("line".into()),
         failures_while_banned: 1,
+        history: Vec::new(),
+        history_unknown: None,
     };
     let failure = json!({
         "at": "2026-11-22T12:00:00.5Z", "filter": "cyrus", "user": null, "weight": 0.25,
@@ -180,11 +182,12 @@ fn outcomes() {
             except: vec![except],
             overridden: vec!["a".into()],
             waits: true,
+            not_saved: None,
         },
-        &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"], "waits": true}),
+        &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"], "waits": true, "not_saved": null}),
     );
     is(
-        &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix] },
+        &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix], not_saved: None },
         &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"]}),
     );
     is(&Reloaded { lifted: 1, warnings: Vec::new() }, &json!({"lifted": 1, "warnings": []}));

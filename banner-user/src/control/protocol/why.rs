@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ban, Failures, Prefix, Text, Time};
+use super::{Ban, Failures, Origin, Prefix, Text, Time};
 
 /// The answer to `GET /v1/why/{address}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,42 @@ pub struct Why {
     pub newest_line: Option<Text>,
     /// Failures that were logged although it was banned: it reaches the server past this host's interfaces.
     pub failures_while_banned: u64,
+    /// The bans that covered it and have ended, the latest first, at most [`HISTORY_MAX`].
+    #[serde(default)]
+    pub history: Vec<PastBan>,
+    /// Why that cannot be told; `null` where it can.
+    #[serde(default)]
+    pub history_unknown: Option<Text>,
+}
+
+/// The most bans that have ended in one answer.
+pub const HISTORY_MAX: usize = 20;
+
+/// A ban that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastBan {
+    /// Whose packets were dropped.
+    pub prefix: Prefix,
+    /// Who made it.
+    pub origin: Origin,
+    /// The jail that it counted for; `null` where there is none or it is not known.
+    pub jail: Option<Text>,
+    /// What the source could not reach.
+    pub services: Vec<Text>,
+    /// When it began.
+    pub since: Time,
+    /// When it ended.
+    pub ended: Time,
+    /// Why it ended.
+    pub end: Text,
+    /// It dropped nothing, and only counted what it would have dropped.
+    pub observe: bool,
+    /// The weight of the failures that it was for; `null` where it was for none.
+    pub failures: Option<Failures>,
+    /// The filter of the last of them.
+    pub filter: Option<Text>,
+    /// The line of the last of them.
+    pub line: Option<Text>,
 }
 
 /// How far a source is from a ban in one jail.

@@ -79,19 +79,21 @@ fn answer(request: Request) {
                 failures: Vec::new(),
                 newest_line: None,
                 failures_while_banned: 0,
+                history: Vec::new(),
+                history_unknown: None,
             };
             reply.send(Ok(why)).unwrap();
         }
         Request::Ban(request, reply) => {
             let BanRequest { prefix, services, .. } = request;
             let banned =
-                Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false };
+                Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false, not_saved: None };
             reply.send(Ok(banned)).unwrap();
         }
         Request::Unban(UnbanRequest { prefix }, reply) => {
             let not_banned = || ErrorBody::new(ErrorKind::NotBanned, format!("{prefix} is not banned"));
             let banned = prefix == "192.0.2.1".parse().unwrap();
-            let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new() };
+            let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new(), not_saved: None };
             reply.send(if banned { Ok(unbanned) } else { Err(not_banned()) }).unwrap();
         }
         Request::Reload(reply) => reply.send(Ok(Reloaded::default())).unwrap(),

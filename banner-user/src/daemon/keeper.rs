@@ -1,0 +1,232 @@
+//! Sees to it that what must not be lost is on disk: hands the state what has changed, and answers those who wait for that.
+//!
+//! A batch is made between two turns of the loop. So what the judge knows in it is just what it knows from the lines up to the
+//! positions in it: after a crash those behind them are read again, and each takes effect once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tracing::{info, warn};
+
+use crate::{
+    clock::{BootTime, Now},
+    config::Config,
+    control::{
+        Reply,
+        protocol::{Banned, ErrorBody, Text, Unbanned},
+    },
+    judge::Judge,
+    source::{Bookmark, Follower},
+    state::{Batch, Loaded, Outcome, PositionChange, PositionChanges, Store, Wants},
+};
+
+/// How long an answer waits for the disk; then it says that it did not.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the daemon's end waits for the disk.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The state on disk, and what it does not have yet.
+pub(super) struct Keeper {
+    store: Store,
+    /// How far the logs were read, as far as the state has it: by the keys of the bookmarks.
+    kept: BTreeMap<u64, Bookmark>,
+    /// How far they were read in the batch in flight.
+    sent: BTreeMap<u64, Bookmark>,
+    interfaces: Vec<String>,
+    /// Answers that wait for the batch in flight, and those that wait for the next.
+    in_flight: Vec<Waiting>,
+    waiting: Vec<Waiting>,
+}
+
+/// An answer that is given when what it tells of is on disk.
+pub(super) enum Answer {
+    Banned(Reply<Banned>, Banned),
+    Unbanned(Reply<Unbanned>, Result<Unbanned, ErrorBody>),
+}
+
+struct Waiting {
+    since: BootTime,
+    answer: Answer,
+}
+
+impl Answer {
+    /// Whoever asked may have gone meanwhile.
+    fn give(self, not_saved: Option<&str>) {
+        let not_saved = not_saved.map(|why| Text::from(format!("it would be forgotten at a restart: {why}")));
+        match self {
+            Self::Banned(reply, banned) => drop(reply.send(Ok(Banned { not_saved, ..banned }))),
+            Self::Unbanned(reply, unbanned) => {
+                drop(reply.send(unbanned.map(|unbanned| Unbanned { not_saved, ..unbanned })));
+            }
+        }
+    }
+}
+
+impl Keeper {
+    /// Opens the state, and tells what is odd about it.
+    pub(super) fn open(config: &Config, now: Now) -> (Self, Loaded) {
+        let (store, loaded) = Store::open(&config.state_dir, &config.services, config.history, now);
+        for notice in &loaded.notices {
+            warn!("{notice}");
+        }
+        if let Some(trouble) = store.trouble() {
+            warn!("{trouble}; bans and failures are remembered by this process alone until then");
+        }
+        let kept: BTreeMap<u64, Bookmark> =
+            loaded.positions.iter().map(|bookmark| (bookmark.key, bookmark.clone())).collect();
+        let keeper = Self {
+            store,
+            sent: kept.clone(),
+            kept,
+            interfaces: loaded.interfaces.clone(),
+            in_flight: Vec::new(),
+            waiting: Vec::new(),
+        };
+        (keeper, loaded)
+    }
+
+    /// Hands over what has changed, if the state takes it now and there is anything.
+    pub(super) fn save(&mut self, judge: &mut Judge, follower: &Follower, interfaces: Vec<String>, now: Now) {
+        let is_complete = match self.store.wants() {
+            Wants::Nothing => return,
+            Wants::Changes => false,
+            Wants::Everything => true,
+        };
+        if is_complete {
+            judge.nothing_is_saved();
+            self.kept.clear();
+            self.interfaces.clear();
+        }
+        let batch = self.batch(judge, follower, &interfaces, is_complete, now);
+        if is_empty(&batch) {
+            self.waiting.drain(..).for_each(|waiting| waiting.answer.give(None));
+            return;
+        }
+        match self.store.commit(batch) {
+            Ok(()) => {
+                self.interfaces = interfaces;
+                self.in_flight = std::mem::take(&mut self.waiting);
+            }
+            Err(batch) => judge.not_saved(batch.changes),
+        }
+    }
+
+    fn batch(
+        &mut self,
+        judge: &mut Judge,
+        follower: &Follower,
+        interfaces: &[String],
+        is_complete: bool,
+        now: Now,
+    ) -> Batch {
+        self.sent = follower.positions().map(|bookmark| (bookmark.key, bookmark)).collect();
+        let moved = self.sent.iter().filter(|(key, bookmark)| self.kept.get(key) != Some(*bookmark));
+        let gone = self.kept.keys().filter(|key| !self.sent.contains_key(key));
+        let changes = moved
+            .map(|(_, bookmark)| PositionChange::Is(bookmark.clone()))
+            .chain(gone.map(|key| PositionChange::Gone(*key)))
+            .collect();
+        Batch {
+            changes: judge.changes(),
+            positions: PositionChanges { changes, complete: is_complete },
+            interfaces: (self.interfaces != interfaces).then(|| interfaces.to_vec()),
+            ..Batch::new(now)
+        }
+    }
+
+    /// What becomes of the batch in flight, for [`Self::take_in`]. Nothing is lost when the future is dropped.
+    pub(super) async fn outcome(&mut self) -> Outcome {
+        self.store.outcome().await
+    }
+
+    /// Takes in what the state says. What a state that could not be opened at the start has, where it now can.
+    pub(super) fn take_in(&mut self, outcome: Outcome, judge: &mut Judge) -> Option<Loaded> {
+        let mut loaded = None;
+        match outcome {
+            Outcome::Committed => {
+                self.kept.clone_from(&self.sent);
+                self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(None));
+            }
+            Outcome::Failed { batch, trouble } => {
+                warn!("{trouble}; until then bans and failures are remembered by this process alone");
+                self.not_saved(batch, judge);
+            }
+            Outcome::Recovered => info!("the state is written again"),
+            Outcome::Lost { batch, notice } => {
+                warn!("{notice}");
+                if let Some(batch) = batch {
+                    self.not_saved(batch, judge);
+                }
+            }
+            Outcome::Opened(opened) => {
+                info!("the state could be opened");
+                loaded = Some(*opened);
+            }
+        }
+        loaded
+    }
+
+    fn not_saved(&mut self, batch: Batch, judge: &mut Judge) {
+        judge.not_saved(batch.changes);
+        if batch.interfaces.is_some() {
+            self.interfaces.clear();
+        }
+        let trouble = self.trouble();
+        let why = trouble.as_deref().unwrap_or("the state was lost, and is written anew");
+        self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(Some(why)));
+    }
+
+    /// Gives an answer once what it tells of is on disk.
+    pub(super) fn answer(&mut self, answer: Answer, now: Now) {
+        match self.trouble() {
+            Some(trouble) => answer.give(Some(&trouble)),
+            None => self.waiting.push(Waiting { since: now.boot, answer }),
+        }
+    }
+
+    /// Whether somebody waits for a batch to be handed over.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Answers those who have waited for too long.
+    pub(super) fn end_waits(&mut self, now: Now) {
+        let is_over = |waiting: &mut Waiting| now.boot - waiting.since >= PATIENCE;
+        let late = self.in_flight.extract_if(.., is_over).chain(self.waiting.extract_if(.., is_over));
+        let trouble = self.store.trouble().map(ToString::to_string);
+        let why = trouble.as_deref().unwrap_or("the disk has not answered yet");
+        late.for_each(|waiting| waiting.answer.give(Some(why)));
+    }
+
+    /// Why nothing is kept at present.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.store.trouble().map(ToString::to_string)
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes what has changed since, at the end.
+    pub(super) async fn close(mut self, judge: &mut Judge, follower: &Follower, interfaces: &[String], now: Now) {
+        let is_complete = self.store.wants() == Wants::Everything;
+        let last = self.batch(judge, follower, interfaces, is_complete, now);
+        if let Err(trouble) = self.store.close(last, LAST_WORDS).await {
+            warn!("{trouble}");
+        }
+        for waiting in self.in_flight.into_iter().chain(self.waiting) {
+            waiting.answer.give(None);
+        }
+    }
+}
+
+fn is_empty(batch: &Batch) -> bool {
+    let changes = &batch.changes;
+    changes.bans.is_empty()
+        && changes.tallies.is_empty()
+        && !changes.complete
+        && batch.positions.changes.is_empty()
+        && !batch.positions.complete
+        && batch.journal.is_none()
+        && batch.interfaces.is_none()
+}
