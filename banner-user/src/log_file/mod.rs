@@ -31,6 +31,14 @@ pub use self::{
 };
 use crate::{clock::WallTime, source::LINE_MAX};
 
+/// How a file is compressed, and the text in it.
+///
+/// # Errors
+/// Its first bytes cannot be read, or there is no memory for a decoder.
+pub(crate) fn text(input: impl Read + 'static) -> io::Result<(Compression, Box<dyn Read>)> {
+    compression::open(input)
+}
+
 /// How much text is read at once.
 const CHUNK: usize = 256 * 1024;
 

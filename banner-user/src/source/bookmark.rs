@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     fs::{File, Metadata},
     os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::PathBuf,
 };
 
 /// How many of a file's first bytes are kept to know it by: one or two log lines, and so a time, a process and a client.
@@ -35,25 +36,70 @@ impl From<&Metadata> for Inode {
 /// Where reading stopped in a file, with enough of its bytes to know it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bookmark {
-    /// Which file.
+    /// Stays the same while one reading of one file goes on, through rotations and restarts, and is no other's: what a store
+    /// of bookmarks keeps them by.
+    pub key: u64,
+    /// The path under which the file was followed.
+    pub path: PathBuf,
+    /// Which file. After a reboot its device may have another number.
     pub inode: Inode,
-    /// Where the first line begins that was not read, in bytes.
+    /// Where the first line begins that was not read, in bytes; of a compressed file, in bytes of its text.
     pub offset: u64,
-    /// The first bytes of the file, at most [`BEGINNING_MAX`].
+    /// The first bytes of the file (of a compressed one, of its text), at most [`BEGINNING_MAX`].
     pub beginning: Box<[u8]>,
     /// The bytes before `offset`, at most [`BEFORE_MAX`].
     pub before: Box<[u8]>,
+    /// Whether reading goes on.
+    pub state: BookmarkState,
+}
+
+/// Whether reading goes on where a bookmark is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BookmarkState {
+    /// The file is read: followed, drained, or caught up with. After a restart it is looked for.
+    Open,
+    /// It was read to its end and closed. It is known if it comes back.
+    Closed,
     /// The inode was emptied and written anew. What was read may live on under another inode, where `copytruncate` put it.
-    pub truncated: bool,
+    Emptied,
+}
+
+/// Where reading is in a file: what a [`Bookmark`] says but for its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) inode: Inode,
+    pub(super) offset: u64,
+    pub(super) beginning: Box<[u8]>,
+    pub(super) before: Box<[u8]>,
+}
+
+impl Place {
+    pub(super) fn marked(self, key: u64, path: PathBuf, state: BookmarkState) -> Bookmark {
+        let Self { inode, offset, beginning, before } = self;
+        Bookmark { key, path, inode, offset, beginning, before, state }
+    }
+}
+
+impl From<Bookmark> for Place {
+    fn from(bookmark: Bookmark) -> Self {
+        let Bookmark { inode, offset, beginning, before, .. } = bookmark;
+        Self { inode, offset, beginning, before }
+    }
 }
 
 impl Bookmark {
     /// Whether `file` holds what this bookmark says was read, so that its offset holds there too.
     fn fits(&self, inode: Inode, file: &File) -> bool {
-        // Emptied: the bytes are elsewhere. Otherwise they are in this very inode, unless its number was given away.
-        let candidate = if self.truncated { inode != self.inode } else { inode == self.inode };
+        // Emptied: the bytes are elsewhere. Otherwise they are in this very inode, unless its number was given away. Devices
+        // may be numbered anew at a reboot.
+        let is_same = inode.number == self.inode.number;
+        is_same != (self.state == BookmarkState::Emptied) && self.holds_in(file)
+    }
+
+    /// Whether what was read stands in `file`, whichever that is.
+    pub(super) fn holds_in(&self, file: &File) -> bool {
         let before_at = self.offset.saturating_sub(self.before.len() as u64);
-        candidate && holds(file, &self.beginning, 0) && holds(file, &self.before, before_at)
+        holds(file, &self.beginning, 0) && holds(file, &self.before, before_at)
     }
 
     /// Whether a file that begins with `bytes` begins as this one did, as far as both go.
@@ -84,6 +130,8 @@ impl Shelf {
         if bookmark.offset == 0 {
             return; // It says no more than "from the beginning".
         }
+        let state = if bookmark.state == BookmarkState::Open { BookmarkState::Closed } else { bookmark.state };
+        let bookmark = Bookmark { state, ..bookmark };
         if self.0.len() == SHELF_MAX {
             self.0.pop_front();
         }

@@ -6,14 +6,14 @@
 use std::{
     fs::{File, Metadata, OpenOptions},
     io,
-    os::{
-        fd::AsRawFd as _,
-        unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
-    },
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
-use super::bookmark::{BEFORE_MAX, BEGINNING_MAX, Bookmark, Inode};
+use super::{
+    bookmark::{BEFORE_MAX, BEGINNING_MAX, Inode, Place},
+    text::Text,
+};
 
 /// The longest line that is handed on, in bytes, without its newline. A longer one is dropped whole, and counted. (rsyslog
 /// and syslog-ng cut at 8 KiB and 64 KiB by default; no line of a mail server about a login comes near.)
@@ -57,7 +57,7 @@ pub(super) enum Start {
     /// It was there before us: what is appended from now on, with the line that is being written.
     End,
     /// It is known.
-    At(Bookmark),
+    At(Place),
 }
 
 /// What a read found.
@@ -73,14 +73,16 @@ pub(super) enum Step {
     End(usize),
     /// The budget is used up, after so many new bytes.
     More(usize),
-    /// The file was emptied. It is read from its beginning next; the bookmark is of what it was.
-    Truncated(Bookmark),
+    /// The file was emptied, where it had been read up to this place. It is read from its beginning next.
+    Truncated(Place),
+    /// It is compressed, and its text is not the one that was read before.
+    Other,
 }
 
 /// An open file and how far it was read.
 #[derive(Debug)]
 pub(super) struct Reader {
-    file: File,
+    text: Text,
     inode: Inode,
     /// Where the next line begins. Everything before was handed on or dropped.
     offset: u64,
@@ -105,7 +107,7 @@ struct Overlong {
 }
 
 impl Reader {
-    pub(super) fn new(file: File, metadata: &Metadata, start: Start) -> io::Result<Self> {
+    pub(super) fn new(text: Text, metadata: &Metadata, start: Start) -> io::Result<Self> {
         let mut reader = Self {
             inode: Inode::from(metadata),
             offset: 0,
@@ -114,13 +116,13 @@ impl Reader {
             beginning: Vec::new(),
             discarding: None,
             hole: true,
-            history: metadata.len(),
-            file,
+            history: if text.is_compressed() { u64::MAX } else { metadata.len() },
+            text,
         };
         match start {
             Start::Beginning => {}
             Start::End => reader.skip_to_last_line()?,
-            Start::At(bookmark) => reader.resume(&bookmark),
+            Start::At(place) => reader.resume(&place),
         }
         reader.learn_beginning()?;
         Ok(reader)
@@ -136,7 +138,7 @@ impl Reader {
 
     /// The number of the open file, for a watch that no rename can lead astray.
     pub(super) fn descriptor(&self) -> i32 {
-        self.file.as_raw_fd()
+        self.text.descriptor()
     }
 
     pub(super) fn beginning(&self) -> &[u8] {
@@ -150,22 +152,46 @@ impl Reader {
 
     /// How much stands in the file that was never read.
     pub(super) fn unread(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len().saturating_sub(self.end))
+        self.text.behind(self.end)
+    }
+
+    /// How much stands behind the last whole line that was read.
+    pub(super) fn behind(&self) -> u64 {
+        self.text.behind(self.offset)
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.text.is_compressed()
     }
 
     /// No name leads to it any more: once it is closed, it is gone, and its number is given to another.
     pub(super) fn is_unlinked(&self) -> bool {
-        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+        self.text.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    pub(super) fn bookmark(&self) -> Bookmark {
-        Bookmark {
+    pub(super) fn place(&self) -> Place {
+        Place {
             inode: self.inode,
             offset: self.offset,
             beginning: self.beginning.as_slice().into(),
             before: self.before.bytes().into(),
-            truncated: false,
         }
+    }
+
+    /// The bytes at any place of a file that is not compressed, without reading on.
+    pub(super) fn look_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.text.read_at(buffer, offset)
+    }
+
+    /// Goes back to where an earlier line begins.
+    pub(super) fn rewind(&mut self, offset: u64) -> io::Result<()> {
+        let mut before = [0; BEFORE_MAX];
+        let from = offset.saturating_sub(BEFORE_MAX as u64);
+        let length = usize::try_from(offset - from).unwrap_or(BEFORE_MAX);
+        let read = self.look_at(before.get_mut(..length).unwrap_or_default(), from)?;
+        self.discarding = None;
+        self.resume(&Place { offset, before: before.get(..read).unwrap_or_default().into(), ..self.place() });
+        Ok(())
     }
 
     /// Lines that end before `offset` are not live: the file is a copy of one that was read so far.
@@ -186,7 +212,11 @@ impl Reader {
         let wanted = buffer.len().min(known + pending + budget.max(1));
         let from = self.offset - known as u64;
 
-        let read = self.file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), from)?;
+        let (skipped, is_there) = self.text.skip(from, budget)?;
+        if !is_there {
+            return Ok(Step::More(skipped));
+        }
+        let read = self.text.read_at(buffer.get_mut(..wanted).unwrap_or_default(), from)?;
         let window = buffer.get(..read).unwrap_or_default();
         let fresh = window.strip_prefix(self.before.bytes()).filter(|fresh| {
             // Nothing before the offset: a line that is still being written is all that there is to compare.
@@ -194,7 +224,7 @@ impl Reader {
             self.offset > 0 || fresh.get(..length) == self.beginning.get(..length)
         });
         let Some(fresh) = fresh else {
-            return self.restart().map(Step::Truncated);
+            return if self.text.is_compressed() { Ok(Step::Other) } else { self.restart().map(Step::Truncated) };
         };
         let consumed = self.split(fresh, found);
         self.before = Before::ending(window.get(..known + consumed).unwrap_or_default());
@@ -210,11 +240,14 @@ impl Reader {
     }
 
     /// Notices that the file was emptied, without reading on.
-    pub(super) fn check(&mut self) -> io::Result<Option<Bookmark>> {
+    pub(super) fn check(&mut self) -> io::Result<Option<Place>> {
+        if self.text.is_compressed() {
+            return Ok(None); // Nobody writes to it, and it cannot be read back.
+        }
         let before = self.before.bytes();
         let mut there = [0; BEFORE_MAX];
         let read =
-            self.file.read_at(there.get_mut(..before.len()).unwrap_or_default(), self.offset - before.len() as u64)?;
+            self.text.read_at(there.get_mut(..before.len()).unwrap_or_default(), self.offset - before.len() as u64)?;
         if there.get(..read) == Some(before) { Ok(None) } else { self.restart().map(Some) }
     }
 
@@ -251,9 +284,9 @@ impl Reader {
 
     /// Starts over at the beginning of a file that was emptied. What stands in it by now may be old text that is being put
     /// back: it is not live.
-    fn restart(&mut self) -> io::Result<Bookmark> {
-        let bookmark = Bookmark { truncated: true, ..self.bookmark() };
-        self.history = self.file.metadata()?.len();
+    fn restart(&mut self) -> io::Result<Place> {
+        let place = self.place();
+        self.history = self.text.metadata()?.len();
         self.offset = 0;
         self.before = Before::default();
         self.end = 0;
@@ -261,18 +294,19 @@ impl Reader {
         self.discarding = None;
         self.hole = true;
         self.learn_beginning()?;
-        Ok(bookmark)
+        Ok(place)
     }
 
-    fn resume(&mut self, bookmark: &Bookmark) {
-        self.offset = bookmark.offset;
-        self.end = bookmark.offset;
-        self.before = Before::ending(&bookmark.before);
-        self.hole = bookmark.offset == 0;
+    fn resume(&mut self, place: &Place) {
+        self.beginning = place.beginning.to_vec();
+        self.offset = place.offset;
+        self.end = place.offset;
+        self.before = Before::ending(&place.before);
+        self.hole = place.offset == 0;
         // Inside an overlong line: what is left of it is no line. At least so much of it stands before.
         if self.before.bytes().last().is_some_and(|byte| *byte != b'\n') {
             let bytes = LINE_MAX as u64 + 1;
-            self.discarding = Some(Overlong { offset: bookmark.offset.saturating_sub(bytes), bytes });
+            self.discarding = Some(Overlong { offset: place.offset.saturating_sub(bytes), bytes });
         }
     }
 
@@ -281,7 +315,7 @@ impl Reader {
         let size = self.history;
         let mut tail = vec![0; BEFORE_MAX + LINE_MAX + 1];
         let from = size.saturating_sub(tail.len() as u64);
-        let read = self.file.read_at(&mut tail, from)?;
+        let read = self.text.read_at(&mut tail, from)?;
         tail.truncate(read);
         let partial = match memchr::memrchr(b'\n', &tail) {
             Some(newline) => tail.len() - newline - 1,
@@ -289,15 +323,16 @@ impl Reader {
             None => 0, // Longer than a line may be.
         };
         tail.truncate(tail.len() - partial);
-        self.resume(&Bookmark { offset: from + tail.len() as u64, before: tail.into(), ..self.bookmark() });
+        self.resume(&Place { offset: from + tail.len() as u64, before: tail.into(), ..self.place() });
         Ok(())
     }
 
-    /// Learns the first bytes, while there are less than are kept.
+    /// Learns the first bytes, while there are less than are kept. Those of a compressed file are known from the start, and it
+    /// does not grow.
     pub(super) fn learn_beginning(&mut self) -> io::Result<()> {
-        if self.beginning.len() < BEGINNING_MAX {
+        if self.beginning.len() < BEGINNING_MAX && !self.text.is_compressed() {
             self.beginning.resize(BEGINNING_MAX, 0);
-            let read = self.file.read_at(&mut self.beginning, 0);
+            let read = self.text.read_at(&mut self.beginning, 0);
             self.beginning.truncate(read.as_ref().map_or(0, |read| *read));
             read?;
         }

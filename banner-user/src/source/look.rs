@@ -1,12 +1,15 @@
 //! From paths to open files, on every poll: what is new is opened, what lost its name is drained and closed.
 
-use std::{cmp::Reverse, path::PathBuf, time::Duration};
+use std::{cmp::Reverse, mem, path::PathBuf, time::Duration};
 
 use super::{
     DRAIN, DRAINING_MAX, FILES_MAX, Follower, Notice, Open,
+    bookmark::BookmarkState,
     file::{self, Reader, Start},
+    memory::READ_BACK_MAX,
     paths::{Match, Pattern, PatternError, last_written},
     slot::{Slot, SlotState, There},
+    text::Text,
 };
 use crate::{clock::BootTime, event::FileId};
 
@@ -68,13 +71,15 @@ impl Follower {
             self.matched_at = Some(now);
             self.match_patterns(now, notice);
         }
+        self.catch_up(now, notice);
         for index in 0..self.slots.len() {
             self.is_changed |= self.look_at(index, now, notice);
         }
         for pattern in &mut self.patterns {
             pattern.looked = true;
         }
-        if std::mem::take(&mut self.is_changed) {
+        self.sought.forget_paths();
+        if mem::take(&mut self.is_changed) {
             self.assign(now);
             self.generation += 1;
         }
@@ -87,7 +92,11 @@ impl Follower {
         for (index, file) in self.open.iter().enumerate() {
             let Some(orphaned) = file.orphaned else { continue };
             let quiet_since = file.grown.max(orphaned);
-            if file.is_at_end && now - quiet_since >= DRAIN {
+            if file.is_done {
+                closed.push(index);
+            } else if file.catches_up.is_some() {
+                // Of these there is a bound of their own.
+            } else if file.is_at_end && now - quiet_since >= DRAIN {
                 closed.push(index);
             } else {
                 draining.push((quiet_since, index));
@@ -112,16 +121,15 @@ impl Follower {
 
     fn close(&mut self, file: &Open, now: BootTime, notice: &mut dyn FnMut(Notice)) {
         let path = self.path(file.id).map(PathBuf::from).unwrap_or_default();
-        if now - file.grown.max(file.orphaned.unwrap_or(now)) < DRAIN {
+        if !file.is_done && now - file.grown.max(file.orphaned.unwrap_or(now)) < DRAIN {
             notice(Notice::DrainCutShort { path: path.clone(), unread: file.reader.unread() });
         }
         if file.reader.partial() > 0 {
-            notice(Notice::PartialLineDropped { path, bytes: file.reader.partial() });
+            notice(Notice::PartialLineDropped { path: path.clone(), bytes: file.reader.partial() });
         }
-        // Without a name it is gone for good, and its number will be another file's.
-        if !file.reader.is_unlinked() {
-            self.shelf.put(file.reader.bookmark());
-        }
+        // Without a name its number will be another file's; its bytes may live on, compressed.
+        let state = if file.reader.is_unlinked() { BookmarkState::Emptied } else { BookmarkState::Closed };
+        self.shelf.put(file.reader.place().marked(file.key, path, state));
     }
 
     /// A path that only matched a pattern is forgotten when it is gone and its last file was closed.
@@ -160,7 +168,7 @@ impl Follower {
             let is_first_look = self.patterns.get(index).is_some_and(|pattern| !pattern.looked);
             let slot = self.slot(path, is_first_look);
             slot.add_pattern(index);
-            self.is_changed |= !std::mem::replace(&mut slot.is_wanted, true);
+            self.is_changed |= !mem::replace(&mut slot.is_wanted, true);
         }
     }
 
@@ -180,7 +188,7 @@ impl Follower {
         paths.dedup_by(|(_, one), (_, other)| one == other);
 
         let matched = named + paths.len();
-        let was_crowded = std::mem::replace(&mut self.is_crowded, matched > FILES_MAX);
+        let was_crowded = mem::replace(&mut self.is_crowded, matched > FILES_MAX);
         if !self.is_crowded {
             return found;
         }
@@ -212,7 +220,7 @@ impl Follower {
             }
             seen = Some(inode);
             self.check_open(now, notice);
-            there = self.open(index, now);
+            there = self.open(index, now, notice);
         }
         let Some(slot) = self.slots.get_mut(index) else { return false };
         let changed = slot.settle(&there, now, notice);
@@ -226,38 +234,58 @@ impl Follower {
     fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
         for file in &mut self.open {
             // If it cannot be read, reading it will say so.
-            let Ok(Some(bookmark)) = file.reader.check() else { continue };
+            let Ok(Some(place)) = file.reader.check() else { continue };
             file.grown = now;
+            let mut path = PathBuf::new();
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
-                slot.count_truncation(bookmark.offset, notice);
+                slot.count_truncation(place.offset, notice);
+                path.clone_from(&slot.path);
             }
-            self.shelf.put(bookmark);
+            let key = mem::replace(&mut file.key, self.next_key);
+            self.next_key += 1;
+            self.shelf.put(place.marked(key, path, BookmarkState::Emptied));
         }
     }
 
     /// Opens what stands at the path, unless it is open already.
-    fn open(&mut self, index: usize, now: BootTime) -> There {
+    fn open(&mut self, index: usize, now: BootTime, notice: &mut dyn FnMut(Notice)) -> There {
         let Some(slot) = self.slots.get(index) else { return There::Nothing };
+        if self.sought.is_waited_for(&slot.path) {
+            return There::Nothing; // What it was before comes first, and is looked for again.
+        }
+        let was_there_before_us = slot.is_first_look && !self.sought.was_followed(&slot.path);
         let opened = file::open(&slot.path).and_then(|(file, metadata)| {
             let inode = super::Inode::from(&metadata);
             // Another path leads there too, or this one did before.
             if self.open.iter().any(|open| open.reader.inode() == inode) {
                 return Ok(inode);
             }
-            let start = match self.shelf.take(inode, &file) {
-                Some(bookmark) => Start::At(bookmark),
-                None if slot.is_first_look => Start::End,
-                None => Start::Beginning,
+            let (key, start) = match self.shelf.take(inode, &file) {
+                Some(bookmark) => (Some(bookmark.key), Start::At(bookmark.into())),
+                None if was_there_before_us => (None, Start::End),
+                None => (None, Start::Beginning),
             };
+            let remembers = start == Start::End;
+            let mut reader = Reader::new(Text::Plain(file), &metadata, start)?;
+            if remembers && let Some(memory) = &mut self.memory {
+                let found = memory.search(&mut reader)?;
+                if found.is_cut {
+                    notice(Notice::MemoryCut { path: slot.path.clone(), bytes: READ_BACK_MAX });
+                }
+            }
             self.open.push(Open {
-                reader: Reader::new(file, &metadata, start)?,
+                reader,
+                key: key.unwrap_or(self.next_key),
                 id: slot.id,
                 patterns: slot.patterns.clone(),
                 orphaned: None,
+                catches_up: None,
                 grown: now,
                 is_at_end: false,
+                is_done: false,
                 failure: None,
             });
+            self.next_key += 1;
             Ok(inode)
         });
         opened.map_or_else(There::from, There::File)
@@ -284,8 +312,14 @@ impl Follower {
         }
     }
 
+    pub(super) fn new_key(&mut self) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        key
+    }
+
     /// The slot of a path, a new one if there is none.
-    fn slot(&mut self, path: PathBuf, is_first_look: bool) -> &mut Slot {
+    pub(super) fn slot(&mut self, path: PathBuf, is_first_look: bool) -> &mut Slot {
         let index = match self.slots.iter().position(|slot| slot.path == path) {
             Some(index) => index,
             None => {

@@ -35,13 +35,17 @@
 //!   stamp. The same goes for a copy that a pattern matches, unless it was finished and its original emptied.
 
 mod bookmark;
+mod catch_up;
 mod file;
 mod look;
+mod memory;
 mod notice;
 mod paths;
 mod read;
+mod siblings;
 mod slot;
 mod status;
+mod text;
 mod wake;
 
 use std::{
@@ -53,13 +57,17 @@ use nix::errno::Errno;
 
 use self::{
     bookmark::Shelf,
+    catch_up::Sought,
     file::{BUFFER, Reader},
+    memory::Memory,
     paths::Pattern,
     slot::{Slot, SlotState},
 };
 pub use self::{
-    bookmark::{BEFORE_MAX, BEGINNING_MAX, Bookmark, Inode},
+    bookmark::{BEFORE_MAX, BEGINNING_MAX, Bookmark, BookmarkState, Inode},
+    catch_up::{CATCH_UP_MAX, CATCH_UP_SLACK},
     file::LINE_MAX,
+    memory::{READ_BACK_MAX, TimeOfLine},
     notice::Notice,
     paths::PatternError,
     status::{Counters, FileState, FileStatus},
@@ -110,10 +118,16 @@ pub struct Follower {
     slots: Vec<Slot>,
     open: Vec<Open>,
     shelf: Shelf,
+    /// What an earlier run read and was not looked for yet.
+    sought: Sought,
+    /// How much of a file that was there before us is read.
+    memory: Option<Memory>,
     buffer: Box<[u8]>,
     /// The open file whose turn it is.
     turn: usize,
     next_id: u32,
+    /// The next bookmark's.
+    next_key: u64,
     /// When the patterns were last matched.
     matched_at: Option<BootTime>,
     /// More files match than are followed, and that was told.
@@ -128,15 +142,21 @@ pub struct Follower {
 #[derive(Debug)]
 struct Open {
     reader: Reader,
+    /// Its bookmark's.
+    key: u64,
     /// The path that its lines are marked with: the first that led to it, and when that leads elsewhere, one that does.
     id: FileId,
     /// All patterns that have led to it.
     patterns: Vec<usize>,
     /// No path leads to it, since then.
     orphaned: Option<BootTime>,
+    /// What stood in it while nobody read is being read; the newer files of this path wait for that.
+    catches_up: Option<FileId>,
     grown: BootTime,
     /// The last read reached its end.
     is_at_end: bool,
+    /// There is no more to come: it is compressed and was read to its end, or cannot be read on.
+    is_done: bool,
     failure: Option<Errno>,
 }
 
@@ -152,9 +172,12 @@ impl Follower {
             slots: Vec::new(),
             open: Vec::new(),
             shelf: Shelf::default(),
+            sought: Sought::default(),
+            memory: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             turn: 0,
             next_id: 0,
+            next_key: 0,
             matched_at: None,
             is_crowded: false,
             is_changed: false,
@@ -162,13 +185,6 @@ impl Follower {
         };
         follower.configure(patterns)?;
         Ok(follower)
-    }
-
-    /// Takes positions of an earlier run: a file that still holds what was read then is read on from there.
-    pub fn resume(&mut self, bookmarks: impl IntoIterator<Item = Bookmark>) {
-        for bookmark in bookmarks {
-            self.shelf.put(bookmark);
-        }
     }
 
     /// Looks at all paths, reads what is new, at most `budget` bytes (and at least one), and hands on the lines. Lines of one
@@ -207,6 +223,7 @@ impl Follower {
                 patterns: &slot.patterns,
                 state,
                 offset: file.map(|file| file.reader.offset()),
+                behind: self.open.iter().filter(|file| file.id == slot.id).map(|file| file.reader.behind()).sum(),
                 draining: self.open.iter().filter(|file| file.id == slot.id && file.orphaned.is_some()).count(),
                 counters: slot.counters,
             }
@@ -230,9 +247,14 @@ impl Follower {
         self.slots.iter().find(|slot| slot.id == id).map(|slot| slot.path.as_path())
     }
 
-    /// How far every file was read, for [`resume`](Self::resume).
+    /// How far every file was read, for [`resume`](Self::resume): the open ones, oldest first, then the closed ones. At most
+    /// a few hundred, of half a kilobyte; by their keys it is seen which have changed.
     pub fn positions(&self) -> impl Iterator<Item = Bookmark> {
-        self.open.iter().map(|file| file.reader.bookmark()).chain(self.shelf.iter().cloned())
+        let open = self.open.iter().map(|file| {
+            let path = self.path(file.id).map(PathBuf::from).unwrap_or_default();
+            file.reader.place().marked(file.key, path, BookmarkState::Open)
+        });
+        self.sought.iter().cloned().chain(open).chain(self.shelf.iter().cloned())
     }
 
     /// Changes whenever [`watched`](Self::watched) does.

@@ -24,6 +24,36 @@ pub enum Notice {
     NotRegular(PathBuf),
     /// A path names another file than before.
     Rotated(PathBuf),
+    /// Files were rotated while nobody read them.
+    RotatedMeanwhile {
+        /// The path that they had, or were to have had.
+        path: PathBuf,
+        /// How many.
+        files: usize,
+    },
+    /// What an earlier run was reading is nowhere to be found.
+    NotFound {
+        /// The path that it had.
+        path: PathBuf,
+        /// How far it had been read, in bytes.
+        offset: u64,
+    },
+    /// A rotated file cannot be decompressed.
+    Damaged {
+        /// Which, or the path that it had.
+        path: PathBuf,
+        /// Up to which byte of its text it was read.
+        offset: u64,
+        /// What the decoder says.
+        why: String,
+    },
+    /// More stands in a file since the time that is to be remembered than is read back.
+    MemoryCut {
+        /// Which.
+        path: PathBuf,
+        /// How much is read of it, in bytes.
+        bytes: u64,
+    },
     /// A file was emptied, after it had been read up to here.
     Truncated {
         /// Which.
@@ -97,6 +127,31 @@ impl fmt::Display for Notice {
                  for {} s",
                 Shown(path),
                 DRAIN.as_secs()
+            ),
+            Self::RotatedMeanwhile { path, files } => write!(
+                f,
+                "{files} file(s) of {} were rotated while banner did not run: what is unread of them is read first",
+                Shown(path)
+            ),
+            Self::NotFound { path, offset } => write!(
+                f,
+                "what was written to {} behind byte {offset} before it was rotated or emptied cannot be found, and its \
+                 failures are not counted: it was deleted, edited, or moved to another directory (logrotate's olddir) while \
+                 banner did not run",
+                Shown(path)
+            ),
+            Self::Damaged { path, offset, why } => write!(
+                f,
+                "the rotated file of {} cannot be decompressed behind byte {offset} of its text: {}. Failures there are not \
+                 counted",
+                Shown(path),
+                Escaped(why.as_bytes())
+            ),
+            Self::MemoryCut { path, bytes } => write!(
+                f,
+                "{} has more lines of the last findtime than are read back: its last {} MiB are",
+                Shown(path),
+                bytes >> 20
             ),
             Self::Truncated { path, offset } => write!(
                 f,

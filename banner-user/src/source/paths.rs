@@ -89,6 +89,11 @@ impl Pattern {
         (!self.is_glob).then(|| Path::new(&self.text))
     }
 
+    /// Whether it would match a file at this path.
+    pub(super) fn matches(&self, path: &Path) -> bool {
+        self.is_glob && glob::Pattern::new(&self.text).is_ok_and(|pattern| pattern.matches_path_with(path, OPTIONS))
+    }
+
     /// The regular files that match, in the order of their names, and the directory that could not be read, if there is one.
     pub(super) fn expand(&self) -> (Vec<Match>, Option<(PathBuf, Errno)>) {
         let mut matches = Vec::new();

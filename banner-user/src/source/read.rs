@@ -1,7 +1,10 @@
 //! The open files are read by turns, so that a flooded one does not hold up the others.
 
+use std::mem;
+
 use super::{
-    Follower, Line, Notice, Open, Progress, bookmark,
+    Follower, Line, Notice, Open, Progress,
+    bookmark::{self, BookmarkState},
     file::{CHUNK, Found, Reader, Step},
     paths::errno,
 };
@@ -43,14 +46,18 @@ impl Follower {
         sink: &mut dyn FnMut(Line<'_>),
         notice: &mut dyn FnMut(Notice),
     ) -> usize {
+        if self.waits(index) {
+            return 0;
+        }
         let copied = self.copied(index);
-        let Some(Open { reader, id, patterns, grown, is_at_end, failure, .. }) =
+        let Some(Open { reader, key, id, patterns, catches_up, grown, is_at_end, is_done, failure, .. }) =
             self.open.get_mut(index).filter(|file| !file.is_at_end)
         else {
             return 0;
         };
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == *id) else {
             *is_at_end = true; // Never so: a slot stays while a file is marked with it.
+            *catches_up = None;
             return 0;
         };
         reader.extend_history(copied);
@@ -66,16 +73,34 @@ impl Follower {
             Ok(Step::More(bytes)) => bytes,
             Ok(Step::End(bytes)) => {
                 *is_at_end = true;
+                *is_done = reader.is_compressed();
+                if catches_up.take().is_some() {
+                    *grown = now;
+                }
                 bytes
             }
-            Ok(Step::Truncated(bookmark)) => {
+            Ok(Step::Truncated(place)) => {
                 *grown = now;
-                slot.count_truncation(bookmark.offset, notice);
-                self.shelf.put(bookmark);
+                slot.count_truncation(place.offset, notice);
+                let key = mem::replace(key, self.next_key);
+                self.next_key += 1;
+                self.shelf.put(place.marked(key, slot.path.clone(), BookmarkState::Emptied));
+                return 0;
+            }
+            Ok(Step::Other) => {
+                (*is_at_end, *is_done, *catches_up) = (true, true, None);
+                notice(Notice::NotFound { path: slot.path.clone(), offset: reader.offset() });
+                return 0;
+            }
+            Err(error) if reader.is_compressed() => {
+                (*is_at_end, *is_done, *catches_up) = (true, true, None);
+                let (path, offset, why) = (slot.path.clone(), reader.offset(), error.to_string());
+                notice(Notice::Damaged { path, offset, why });
                 return 0;
             }
             Err(error) => {
                 *is_at_end = true;
+                *catches_up = None;
                 let errno = errno(&error);
                 if failure.replace(errno) != Some(errno) {
                     notice(Notice::Unreadable(slot.path.clone(), errno));
@@ -91,6 +116,13 @@ impl Follower {
             *grown = now;
         }
         used
+    }
+
+    /// Whether an older file of the same path is still caught up with.
+    fn waits(&self, index: usize) -> bool {
+        let Some(file) = self.open.get(index) else { return false };
+        let mut older = self.open.iter().take(index).filter_map(|older| older.catches_up);
+        older.any(|path| path == file.id || Some(path) == file.catches_up)
     }
 
     /// How far a file that is at its beginning is a copy of one that we know: what an editor or a backup puts in place of a

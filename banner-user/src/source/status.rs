@@ -19,6 +19,9 @@ pub struct FileStatus<'a> {
     pub state: FileState,
     /// How far the file was read, in bytes, where one is open.
     pub offset: Option<u64>,
+    /// How much of its files, the draining ones too, stands behind the last whole line that was read, in bytes (of a compressed
+    /// one, compressed).
+    pub behind: u64,
     /// Older files that this path named, and that are still read because their writer may not have switched yet.
     pub draining: usize,
     /// What was counted since the daemon started, over all files that this path has named.

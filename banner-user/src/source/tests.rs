@@ -16,7 +16,10 @@ use std::{
 };
 
 use super::{DRAIN, FileState, FileStatus, Follower, Notice, Progress};
-use crate::clock::BootTime;
+use crate::clock::{BootTime, WallTime};
+
+/// Long before anything that a test writes: a rotated file that no bookmark knows counts as new.
+const SAVED: WallTime = WallTime(1_000_000_000_000_000);
 
 /// A directory, a follower, and what has come out of it.
 struct Bench {

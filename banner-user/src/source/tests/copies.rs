@@ -81,7 +81,7 @@ fn positions_of_an_earlier_run_are_taken_up_and_a_line_half_read_is_read_whole()
     let bookmarks: Vec<_> = bench.follower.positions().collect();
     bench.append("log", " and half\nwritten while down\n");
     bench.follow(&["log"]);
-    bench.follower.resume(bookmarks);
+    bench.follower.resume(bookmarks, SAVED);
     assert_eq!(bench.read(), ["half and half", "written while down"]);
 }
 
@@ -94,6 +94,6 @@ fn a_position_inside_an_overlong_line_skips_the_rest_of_it() {
     bench.lines.clear();
     bench.append("log", "still it\ntwo\n");
     bench.follow(&["log"]);
-    bench.follower.resume(bookmarks);
+    bench.follower.resume(bookmarks, SAVED);
     assert_eq!(bench.read(), ["two"]);
 }

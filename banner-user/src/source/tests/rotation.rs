@@ -221,7 +221,7 @@ fn a_new_file_with_the_number_of_an_old_one_is_read_from_its_beginning() {
     }
     assert_eq!(bookmarks.len(), 1);
     bench.follow(&["log"]);
-    bench.follower.resume(bookmarks);
+    bench.follower.resume(bookmarks, SAVED);
     bench.rename("log", "log.new");
     bench.poll();
     bench.rename("log.new", "log");
