@@ -21,7 +21,7 @@ use jiff::Timestamp;
 pub struct LogTime(pub i64);
 
 /// Microseconds since the Unix epoch, as this machine's clock says. Steps when the clock is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub i64);
 
 /// Nanoseconds since boot, suspend included. Never steps. Negative for what has outlived a reboot.

@@ -43,8 +43,10 @@ pub(super) const ROOT: Keys = Keys {
 };
 
 /// The keys of `[limits]`.
-pub(super) const LIMITS: Keys =
-    Keys { home: "in `[limits]`", names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"] };
+pub(super) const LIMITS: Keys = Keys {
+    home: "in `[limits]`",
+    names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"],
+};
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {

@@ -12,8 +12,8 @@ use crate::{
     control::{
         Reply, Request,
         protocol::{
-            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, HISTORY_MAX, PAGE_MAX, Packets,
-            Prefix, Status, Text, UnbanRequest, Unbanned, Why,
+            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, HISTORY_MAX, PAGE_MAX,
+            Packets, Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
     enforce::bans::BanMapError,
@@ -224,9 +224,7 @@ impl Daemon {
             target: target(request.prefix),
             bantime: request.bantime.map(|length| match length {
                 protocol::BanTime::Permanent => BanTime::Permanent,
-                protocol::BanTime::Seconds(seconds) => {
-                    BanTime::For(std::time::Duration::from_secs(seconds.get().into()))
-                }
+                protocol::BanTime::Seconds(seconds) => BanTime::For(Duration::from_secs(seconds.get().into())),
             }),
             services,
             jail: request.jail.as_ref().map(ToString::to_string),

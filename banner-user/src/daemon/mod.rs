@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot},
@@ -33,8 +34,8 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{enforcer::Enforcer, keeper::Keeper};
 pub use self::platform::System;
+use self::{enforcer::Enforcer, keeper::Keeper};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
@@ -53,7 +54,7 @@ use crate::{
         pins::Pins,
     },
     judge::{HostAddresses, Input, Judge, Line},
-    source::{Follower, PatternError, Progress, Wakeup},
+    source::{Follower, PatternError, Progress, TimeOfLine, Wakeup},
     state::Outcome,
 };
 
@@ -183,7 +184,8 @@ impl Daemon {
         }
         kernel.guard(&config.services)?;
         let (keeper, loaded) = Keeper::open(&config, started);
-        follower.resume(loaded.positions);
+        follower.set_memory(started.wall, findtime(&config), time_of_line(&config));
+        follower.resume(loaded.positions, loaded.saved_at);
         let mut judge = Judge::new(config.policy.clone()).saved();
         let mut enforcer = Enforcer::new(kernel);
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
@@ -361,6 +363,17 @@ impl Daemon {
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),
         }
     }
+}
+
+/// How far back a log that was never read is of interest to any jail.
+fn findtime(config: &Config) -> Duration {
+    config.policy.jails.iter().map(|jail| jail.findtime).max().unwrap_or_default()
+}
+
+/// Reads when a line was written.
+fn time_of_line(config: &Config) -> TimeOfLine {
+    let mut stamps = Detector::new(Vec::new(), config.time_zone.clone().unwrap_or_else(TimeZone::system));
+    Box::new(move |line, near| stamps.time(line, near))
 }
 
 fn patterns(config: &Config) -> Vec<String> {

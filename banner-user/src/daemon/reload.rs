@@ -4,7 +4,7 @@ use std::mem;
 
 use tracing::warn;
 
-use super::{Daemon, addresses, patterns};
+use super::{Daemon, addresses, findtime, patterns, time_of_line};
 use crate::{
     catalogue::Catalogue,
     clock::Now,
@@ -34,6 +34,7 @@ impl Daemon {
 
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
+        self.follower.set_memory(Now::read().wall, findtime(&config), time_of_line(&config));
         self.follower.configure(patterns(&config)).map_err(|error| invalid(&error))?;
         let former = mem::replace(&mut self.detector, detector);
         self.detector.continue_from(former);

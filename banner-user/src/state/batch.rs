@@ -1,10 +1,9 @@
 //! What is written: all that has changed since the last batch, in one transaction.
 
-use std::path::PathBuf;
-
 use crate::{
     clock::{Now, WallTime},
     judge::saved::Changes,
+    source::Bookmark,
 };
 
 /// All that has changed since the last batch.
@@ -50,50 +49,9 @@ pub struct PositionChanges {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PositionChange {
     /// This far.
-    Is(Position),
-    /// It need not be known any more.
-    Gone(PositionKey),
-}
-
-/// How far a file was read, and how to know it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Where it was found, under the name that it had first.
-    pub path: PathBuf,
-    /// `st_dev`.
-    pub device: u64,
-    /// `st_ino`.
-    pub inode: u64,
-    /// Where the first line begins that was not read, in bytes.
-    pub offset: u64,
-    /// The file's first bytes, at most [`BEGINNING_MAX`](crate::source::BEGINNING_MAX).
-    pub beginning: Box<[u8]>,
-    /// The bytes before `offset`, at most [`BEFORE_MAX`](crate::source::BEFORE_MAX).
-    pub before: Box<[u8]>,
-    /// The inode was emptied and written anew since: what was read may live on in a copy.
-    pub truncated: bool,
-}
-
-/// What tells one position from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PositionKey {
-    /// See [`Position::path`].
-    pub path: PathBuf,
-    /// See [`Position::device`].
-    pub device: u64,
-    /// See [`Position::inode`].
-    pub inode: u64,
-    /// See [`Position::truncated`].
-    pub truncated: bool,
-}
-
-impl Position {
-    /// What tells it from other positions.
-    #[must_use]
-    pub fn key(&self) -> PositionKey {
-        let Self { path, device, inode, truncated, .. } = self;
-        PositionKey { path: path.clone(), device: *device, inode: *inode, truncated: *truncated }
-    }
+    Is(Bookmark),
+    /// The bookmark of this key need not be known any more.
+    Gone(u64),
 }
 
 /// How far the journal was read.

@@ -2,8 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::batch::{JournalPosition, Position};
-use crate::{clock::WallTime, event::Escaped, judge::saved::Saved};
+use super::batch::JournalPosition;
+use crate::{clock::WallTime, event::Escaped, judge::saved::Saved, source::Bookmark};
 use std::os::unix::ffi::OsStrExt as _;
 
 /// What was kept.
@@ -11,8 +11,10 @@ use std::os::unix::ffi::OsStrExt as _;
 pub struct Loaded {
     /// Bans and tallies.
     pub saved: Saved,
+    /// When the last batch was written; the epoch where none was.
+    pub saved_at: WallTime,
     /// How far files were read.
-    pub positions: Vec<Position>,
+    pub positions: Vec<Bookmark>,
     /// How far the journal was read.
     pub journal: Option<JournalPosition>,
     /// The interfaces that were guarded.

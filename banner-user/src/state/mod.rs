@@ -21,7 +21,7 @@ mod store;
 mod trouble;
 
 pub use self::{
-    batch::{Batch, JournalPosition, Position, PositionChange, PositionChanges, PositionKey},
+    batch::{Batch, JournalPosition, PositionChange, PositionChanges},
     history::{HistoryError, Limits, PastBan, PastCause},
     loaded::{Loaded, Notice},
     store::{Outcome, Store, Wants},

@@ -77,6 +77,8 @@ fn reply(request: Request) {
                 failures: Vec::new(),
                 newest_line: None,
                 failures_while_banned: 0,
+                history: Vec::new(),
+                history_unknown: None,
             })));
         }
         Request::Ban(request, reply) => drop(reply.send(if request.prefix == prefix("198.51.100.1") {
@@ -84,7 +86,15 @@ fn reply(request: Request) {
                 .because("it is this host's default gateway"))
         } else {
             let BanRequest { prefix, services, .. } = request;
-            Ok(Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false, not_saved: None })
+            Ok(Banned {
+                prefix,
+                until: None,
+                services,
+                except: Vec::new(),
+                overridden: Vec::new(),
+                waits: false,
+                not_saved: None,
+            })
         })),
         Request::Unban(UnbanRequest { prefix: asked }, reply) => drop(reply.send(if asked == prefix("192.0.2.1") {
             Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new(), not_saved: None })

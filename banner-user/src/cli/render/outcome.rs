@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn an_unban_says_what_still_holds() {
-        let mut outcome = Unbanned { prefix: "192.0.2.1".parse().unwrap(), lifted: 2, still_banned_by: Vec::new(), not_saved: None };
+        let mut outcome =
+            Unbanned { prefix: "192.0.2.1".parse().unwrap(), lifted: 2, still_banned_by: Vec::new(), not_saved: None };
         let lifted = "192.0.2.1: 2 bans lifted, its failures are forgotten\n";
         assert_eq!(unbanned(&outcome, &Style::plain()), lifted);
         outcome.still_banned_by = vec!["192.0.2.0/24".parse().unwrap()];

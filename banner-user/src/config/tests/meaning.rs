@@ -96,8 +96,7 @@ fn every_key_does_something() {
         ignoreself = false
         ipv6_prefix = 56
         time_zone = \"UTC\"
-        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, history = 6,
-                   history_age = "7d" }
+        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, history = 6, history_age = \"7d\" }
         services = { smtp = [25, 2525], jmap = 8080 }
         [jail.mail]
         filter = \"cyrus\"

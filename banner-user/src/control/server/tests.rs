@@ -86,8 +86,15 @@ fn answer(request: Request) {
         }
         Request::Ban(request, reply) => {
             let BanRequest { prefix, services, .. } = request;
-            let banned =
-                Banned { prefix, until: None, services, except: Vec::new(), overridden: Vec::new(), waits: false, not_saved: None };
+            let banned = Banned {
+                prefix,
+                until: None,
+                services,
+                except: Vec::new(),
+                overridden: Vec::new(),
+                waits: false,
+                not_saved: None,
+            };
             reply.send(Ok(banned)).unwrap();
         }
         Request::Unban(UnbanRequest { prefix }, reply) => {
