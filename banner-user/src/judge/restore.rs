@@ -41,8 +41,12 @@ impl Judge {
             return false;
         }
         let Some(origin) = self.origins.of_earlier_run(ban.origin) else { return false };
+        let key = Key { prefix: ban.prefix, origin };
+        if self.ledger.get(key).is_some() {
+            return false; // Made since the start: the state could not be opened then.
+        }
         let record = Record::new(ban.since, ban.until, ban.services, ban.observe);
-        self.ledger.adopt(Key { prefix: ban.prefix, origin }, record);
+        self.ledger.adopt(key, record);
         self.origins.goes_on(origin);
         true
     }

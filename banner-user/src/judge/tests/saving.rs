@@ -9,7 +9,7 @@ use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
-        Input, Judge, Line, Origin,
+        Effect, Input, Judge, Line, Origin, Report,
         effect::Until,
         manual::Target,
         saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
@@ -158,4 +158,72 @@ proptest! {
             prop_assert_eq!(standing(&dying), standing(&living));
         }
     }
+}
+
+fn saved_ban(prefix: &str, origin: Origin, until: u64, forced: bool) -> SavedBan {
+    let until = Until::Boot(BootTime::default() + Duration::from_secs(until));
+    let since = BootTime(-5_000_000_000);
+    SavedBan { prefix: prefix.parse().unwrap(), origin, since, until, services: MAIL, observe: false, forced }
+}
+
+#[test]
+fn what_is_over_or_protected_by_now_does_not_go_on() {
+    let mut judge = Judge::new(Policy { ignoreip: nets(&["198.51.100.0/24"]), ..policy([mail()]) }).saved();
+    let mail = || Origin::Jail("mail".into());
+    let saved = Saved {
+        bans: vec![
+            saved_ban("192.0.2.1/32", mail(), 100, false),
+            saved_ban("192.0.2.2/32", mail(), 50, false),
+            saved_ban("192.0.2.3/32", Origin::Jail("gone".into()), 100, false),
+            saved_ban("198.51.100.1/32", mail(), 100, false),
+            saved_ban("198.51.100.2/32", Origin::Hand, 100, true),
+        ],
+        tallies: Vec::new(),
+    };
+    let restored = judge.handle(Input::Restore(saved), at(50));
+    assert!(restored.iter().all(|effect| !matches!(effect, Effect::Write(_) | Effect::Remove(_))), "{restored:?}");
+    assert_eq!(restored.last(), Some(&Effect::Report(Report::Restored { bans: 3, ended: 1, tallies: 0 })));
+    let effects = judge.handle(Input::Adopt(Vec::new()), at(50));
+    let written = effects.iter().filter_map(|effect| match effect {
+        Effect::Write(entry) => Some(entry.slot.prefix()),
+        Effect::Remove(_) | Effect::Report(_) => None,
+    });
+    assert_eq!(written.collect::<Vec<_>>(), nets(&["192.0.2.1/32", "192.0.2.3/32", "198.51.100.2/32"]));
+    let ended = judge.changes().bans.into_iter().map(|change| match change {
+        BanChange::Ended { prefix, .. } => prefix,
+        BanChange::Began { ban, .. } => panic!("{ban:?} is known to the state"),
+    });
+    assert_eq!(ended.collect::<Vec<_>>(), nets(&["192.0.2.2/32", "198.51.100.1/32"]));
+    assert_eq!(judge.status().jails[0].total_banned, 0, "it did not ban them");
+}
+
+#[test]
+fn a_ban_that_was_written_and_not_saved_is_its_jails_again_when_its_lines_are_read_again() {
+    let world = check(
+        "100 adopt hash 192.0.2.1/32 mail until 700 -> adopted 1
+         101 fail 192.0.2.1 at=98 backlog
+         101 fail 192.0.2.1 at=99 backlog
+         101 fail 192.0.2.1 at=99 backlog -> banned 192.0.2.1/32 by jail mail until 700 for 3; \
+             unbanned 192.0.2.1/32 by an earlier run: its lines were read again, and the ban is their jail's",
+    );
+    assert_eq!(world.judge.bans_in_force(), 1);
+}
+
+#[test]
+fn a_cause_is_saved_with_its_line_and_what_cannot_be_saved_comes_again() {
+    let mut judge = judge();
+    let mut kernel = FakeKernel::with_room_for(10);
+    line(&mut judge, &mut kernel, (1, 1), true, at(1));
+    line(&mut judge, &mut kernel, (2, 1), true, at(2));
+    let first = judge.changes();
+    let [BanChange::Began { cause: Some(cause), .. }] = first.bans.as_slice() else { panic!("{first:?}") };
+    assert_eq!((cause.failures, &*cause.filter, &*cause.line), (8, "cyrus", b"the line".as_slice()));
+    judge.not_saved(first.clone());
+    let _ = judge.unban(Target::Address([192, 0, 2, 1].into()), at(3));
+    let second = judge.changes();
+    assert_eq!(second.bans.len(), 2, "{second:?}");
+    assert_eq!(second.bans.first(), first.bans.first());
+    assert_eq!(judge.changes(), Changes::default(), "once");
+    judge.nothing_is_saved();
+    assert!(judge.changes().complete);
 }
