@@ -149,7 +149,9 @@ impl Keeper {
             }
             Outcome::Failed { batch, trouble } => {
                 warn!("{trouble}; until then bans and failures are remembered by this process alone");
-                self.not_saved(batch, judge);
+                if let Some(batch) = batch {
+                    self.not_saved(batch, judge);
+                }
             }
             Outcome::Recovered => info!("the state is written again"),
             Outcome::Lost { batch, notice } => {
