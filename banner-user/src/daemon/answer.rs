@@ -44,14 +44,14 @@ impl Daemon {
                 self.answer_when_saved(Answer::Unbanned(reply, unbanned));
             }
             Request::Reload(reply) => drop(reply.send(self.reload().await)),
-            Request::Detach(reply) => {
-                let detached = self.detach();
-                let done = detached.is_ok();
-                drop(reply.send(detached));
-                if done {
+            Request::Detach(reply) => match self.detach() {
+                Ok(detached) => {
+                    // Answered at the end, with the last batch on disk.
+                    self.keeper.answer(Answer::Detached(reply, detached), Now::read());
                     return Next::Stop;
                 }
-            }
+                Err(error) => drop(reply.send(Err(error))),
+            },
         }
         Next::Continue
     }
@@ -282,6 +282,7 @@ impl Daemon {
             .kernel_ref()
             .remove_pins()
             .map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
+        self.judge.detach(Now::read());
         info!("detached by hand: nothing is enforced any more");
         Ok(Detached { interfaces, entries })
     }

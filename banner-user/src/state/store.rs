@@ -99,6 +99,12 @@ impl Store {
         Self::open_in(BootId::read(), directory, services, limits, now)
     }
 
+    /// Whether anything was ever kept below `directory`.
+    #[must_use]
+    pub fn exists(directory: &Path) -> bool {
+        files::path(directory).exists()
+    }
+
     pub(super) fn open_in(
         boot: BootId,
         directory: &Path,

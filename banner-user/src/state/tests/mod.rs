@@ -6,9 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
-use super::{
-    Batch, Limits, Loaded, Outcome, PositionChange, Store, Wants, database::BootId,
-};
+use super::{Batch, Limits, Loaded, Outcome, PositionChange, Store, Wants, database::BootId};
 use crate::{
     clock::{BootTime, LogTime, Now, WallTime},
     event::Weight,
