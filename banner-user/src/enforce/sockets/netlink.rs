@@ -191,7 +191,7 @@ fn request(family: Family, states: StateFlags) -> InetRequest {
 }
 
 /// Reads messages of a dump. True where it is over.
-fn read(
+pub(super) fn read(
     mut bytes: &[u8],
     dumped: &mut Dumped,
     found: &mut impl FnMut(InetResponseHeader) -> Result<(), SocketsError>,
