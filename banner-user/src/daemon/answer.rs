@@ -153,7 +153,8 @@ impl Daemon {
             .chain(unmatched)
             .chain(self.keeper.trouble())
             .chain(view::gave_up(self.detector.gave_up()));
-        all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
+        let all = all.chain(self.enforcer.refusals().shown()).map(Text::from);
+        all.chain(self.enforcer.connections().notice()).collect()
     }
 
     fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {

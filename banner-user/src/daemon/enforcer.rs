@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::{comparison::Comparison, refusals::Refusals};
+use super::{comparison::Comparison, connections::Connections, refusals::Refusals};
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -21,6 +21,7 @@ use crate::{
 /// The kernel, and what could not be written to it yet.
 pub(super) struct Enforcer {
     kernel: Kernel,
+    connections: Connections,
     refusals: Refusals,
     comparison: Comparison,
     /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
@@ -31,8 +32,9 @@ pub(super) struct Enforcer {
 const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
-    pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default(), stale: Vec::new() }
+    pub(super) fn new(kernel: Kernel, connections: Connections) -> Self {
+        let (refusals, comparison) = (Refusals::default(), Comparison::default());
+        Self { kernel, connections, refusals, comparison, stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -46,6 +48,11 @@ impl Enforcer {
     /// What the kernel does not do at present, if anything.
     pub(super) fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// What becomes of the open connections of banned sources.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Every entry in the kernel's maps.
@@ -156,6 +163,9 @@ impl judge::Kernel for Enforcer {
             // From here on the judge sees to it.
             self.refusals.settle(entry.slot);
             return Err(NoRoom);
+        }
+        if written.is_ok() {
+            self.connections.written(entry);
         }
         self.note(entry.slot, written);
         Ok(())

@@ -13,6 +13,7 @@
 
 mod answer;
 mod comparison;
+mod connections;
 mod enforcer;
 mod keeper;
 mod log;
@@ -35,7 +36,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::platform::System;
-use self::{enforcer::Enforcer, keeper::Keeper};
+use self::{connections::Connections, enforcer::Enforcer, keeper::Keeper};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
@@ -175,7 +176,8 @@ impl Daemon {
         let mut follower = Follower::new(patterns(&config))?;
         let host = Host::default();
         let network = host.read().await?;
-        let (mut kernel, migration) = Kernel::load(&Pins::new(&config.bpffs), config.map_sizes)?;
+        let pins = Pins::new(&config.bpffs);
+        let (mut kernel, migration) = Kernel::load(&pins, config.map_sizes)?;
         if let Some(migration) = migration {
             info!("the maps have another size now: {} bans were taken along", migration.kept);
             if migration.dropped > 0 {
@@ -187,12 +189,13 @@ impl Daemon {
         follower.set_memory(started.wall, findtime(&config), time_of_line(&config));
         follower.resume(loaded.positions, loaded.saved_at);
         let mut judge = Judge::new(config.policy.clone()).saved();
-        let mut enforcer = Enforcer::new(kernel);
+        let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
         enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
         enforcer.carry_out(&mut judge, Input::Restore(loaded.saved), started);
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
+        enforcer.connections().look_at_all();
         let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
         for guarded in guard.interfaces() {
             info!("interface {guarded} is guarded");

@@ -1,5 +1,7 @@
 //! The four maps that hold bans, read and written entry by entry. They are the truth about what is dropped and how much.
 
+mod verdicts;
+
 use std::{
     collections::HashSet,
     error::Error,
@@ -15,6 +17,7 @@ use banner_common::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use self::verdicts::Verdicts;
 use super::pins::Pins;
 use crate::{
     clock::{BootTime, TickClock, Ticks},

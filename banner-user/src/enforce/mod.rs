@@ -24,4 +24,5 @@ pub mod pins;
 mod ports;
 #[cfg(test)]
 mod scratch;
+pub mod sockets;
 pub mod ticks;

@@ -71,6 +71,7 @@ pub use self::{
     window::Quarters,
 };
 pub(crate) use failure::ON_THE_WAY;
+pub(crate) use scope::{NAT64, canonical};
 
 use crate::clock::{BootTime, Now};
 
