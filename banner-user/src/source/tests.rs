@@ -4,7 +4,9 @@ mod bounds;
 mod copies;
 mod lines;
 mod model;
+mod memory;
 mod paths;
+mod restart;
 mod rotation;
 mod wakeup;
 
