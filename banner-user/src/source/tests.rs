@@ -3,8 +3,8 @@
 mod bounds;
 mod copies;
 mod lines;
-mod model;
 mod memory;
+mod model;
 mod paths;
 mod restart;
 mod rotation;

@@ -3,10 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
-use crate::{
-    clock::LogTime,
-    source::READ_BACK_MAX,
-};
+use crate::{clock::LogTime, source::READ_BACK_MAX};
 
 const NOW: WallTime = WallTime(1_700_000_000_000_000);
 const WINDOW: Duration = Duration::from_secs(600);
@@ -36,7 +33,11 @@ impl Bench {
         bench.poll();
         assert!(bench.lines.iter().all(|line| !line.live));
         assert_eq!(bench.notices, []);
-        bench.lines.iter().map(|line| time_of(&line.bytes, NOW).map_or(-1, |time| (NOW.0 - time.0) / 1_000_000)).collect()
+        bench
+            .lines
+            .iter()
+            .map(|line| time_of(&line.bytes, NOW).map_or(-1, |time| (NOW.0 - time.0) / 1_000_000))
+            .collect()
     }
 }
 

@@ -55,8 +55,7 @@ impl Bench {
         let (extension, bytes) = match packed {
             Packed::Gz => ("gz", gz(&bytes)),
             Packed::Xz => {
-                let mut encoder =
-                    lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(6)).unwrap();
+                let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(6)).unwrap();
                 encoder.write_all(&bytes).unwrap();
                 ("xz", encoder.finish().unwrap())
             }
@@ -66,10 +65,6 @@ impl Bench {
         self.append(&name_packed, bytes);
         self.open(&name_packed).set_modified(modified).unwrap();
         fs::remove_file(self.path(name)).unwrap();
-    }
-
-    fn age(&self, name: &str, seconds: u64) {
-        self.open(name).set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
     }
 
     fn assert_nothing_live(&self) {
@@ -88,12 +83,6 @@ type Meanwhile = (&'static str, fn(&Bench), &'static [&'static str]);
 
 #[test]
 fn what_was_written_while_nobody_read_is_read_once_and_in_order() {
-    let rotate = |bench: &Bench| {
-        bench.append("log", "a1\na2\n");
-        bench.rename("log", "log.1");
-        bench.append("log", "b1\n");
-    };
-    let _ = rotate;
     let table: [Meanwhile; 14] = [
         ("nothing", |_| {}, &[]),
         ("it has grown", |bench| bench.append("log", "a1\na2\n"), &["a1", "a2"]),
@@ -247,6 +236,8 @@ fn what_was_written_while_nobody_read_is_read_once_and_in_order() {
             // Once, also after another restart, and what comes then is live.
             bench.stop_and_go();
             assert_eq!(bench.read(), NONE, "{case}, {count} lines, the second time: {:?}", bench.notices);
+            bench.append("log", "");
+            bench.poll();
             bench.append("log", "new\n");
             bench.poll();
             assert_eq!(bench.lines.iter().map(|line| line.live).collect::<Vec<_>>(), [true], "{case}");
@@ -269,8 +260,15 @@ fn a_restart_in_the_middle_of_catching_up_goes_on_there() {
             bench.pack("log.1", packed);
         }
         bench.restart(&["log"], saved);
-        let mut restarts = 0;
+        let (mut restarts, mut polls) = (0, 0);
+        let mut read_before = 0;
         while bench.poll_once(30_000) == Progress::More {
+            polls += 1;
+            assert!(polls < 10_000, "{packed:?}: {:?}", bench.notices);
+            // What was decompressed before is first skipped.
+            if bench.lines.len() == std::mem::replace(&mut read_before, bench.lines.len()) {
+                continue;
+            }
             // What was saved a moment ago; and each second time a bookmark has to be found under another name.
             let saved = bench.saved();
             bench.restart(&["log"], saved);
@@ -313,7 +311,8 @@ fn a_reboot_that_numbers_devices_anew_and_a_number_that_was_given_away_deceive_n
 
     // The number of the log that was read is another file's now, and the log has another.
     bench.append("log.1", text(&many("unseen", 40)));
-    saved[0].inode.number = fs::metadata(bench.path("log.1")).map(|metadata| crate::source::Inode::from(&metadata)).unwrap().number;
+    saved[0].inode.number =
+        fs::metadata(bench.path("log.1")).map(|metadata| crate::source::Inode::from(&metadata)).unwrap().number;
     bench.rename("log", "log.2");
     bench.append("log", "c1\n");
     bench.restart(&["log"], saved);
@@ -346,7 +345,8 @@ fn what_cannot_be_found_is_told_and_what_stands_there_is_read() {
             |bench| {
                 bench.append("log", "a1\n");
                 let file = OpenOptions::new().write(true).open(bench.path("log")).unwrap();
-                file.write_all_at(b"#", 40 * 44 - 20).unwrap();
+                let read = file.metadata().unwrap().len() - 3;
+                file.write_all_at(b"#", read - 20).unwrap();
                 bench.rename("log", "log.1");
                 bench.pack("log.1", Packed::Gz);
                 bench.append("log", "new\n");
