@@ -8,16 +8,14 @@
 
 use std::{
     collections::HashMap,
-    future::pending,
     io,
     os::fd::AsFd as _,
     path::{self, PathBuf},
-    pin::pin,
     time::Duration,
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::{
-    io::{Interest, unix::AsyncFd},
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
@@ -124,8 +122,7 @@ impl Following {
         output: &mut Output,
     ) -> Result<Exit, Failure> {
         let mut wakeup = Wakeup::new();
-        let mut unread = pin!(output_closed());
-        loop {
+        while !is_unread() {
             let progress = self.read(output)?;
             self.save(Now::read(), progress == Progress::More, output)?;
             if let Some(notice) = wakeup.watch(&self.follower).await {
@@ -137,7 +134,6 @@ impl Following {
                 },
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
-                () = &mut unread => break,
             }
         }
         if let Some(store) = &mut self.store {
@@ -207,14 +203,13 @@ impl Following {
     }
 }
 
-/// Waits until nobody can read stdout any more: a pipe without a reader, a terminal that hung up. A file has always a reader.
-async fn output_closed() {
-    let watched = io::stdout().as_fd().try_clone_to_owned();
-    let watched = watched.and_then(|stdout| AsyncFd::with_interest(stdout, Interest::ERROR));
-    match &watched {
-        Ok(stdout) if stdout.ready(Interest::ERROR).await.is_ok() => {}
-        Ok(_) | Err(_) => pending().await,
-    }
+/// Whether nobody can read stdout any more: a pipe without a reader, a terminal that hung up. A file has always a reader.
+fn is_unread() -> bool {
+    let stdout = io::stdout();
+    // Errors are told unasked (poll(2)).
+    let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let told = poll(&mut watched, PollTimeout::ZERO);
+    told.is_ok() && watched.iter().any(|watched| watched.any() == Some(true))
 }
 
 fn warn(notice: &Notice, output: &mut Output) {
