@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     protocol::{
-        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, Reloaded, Status, Text, UnbanRequest, Unbanned,
-        Why,
+        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Reloaded, Status, Text, UnbanRequest,
+        Unbanned, Why,
     },
     queue::{ANSWERED_WITHIN, RELOADED_WITHIN, UNRESPONSIVE, UNRESPONSIVE_REMEDY},
 };
@@ -136,7 +136,8 @@ impl Client {
         // A stopped process looks like one that reads a long configuration: the kernel takes the request for it. So it is asked
         // for something first that it can say at once.
         match self.status().await {
-            Ok(_) | Err(ClientError::Answered(_)) => {}
+            // That its counters cannot be read is an answer.
+            Err(ClientError::Answered(ErrorBody { kind: ErrorKind::Kernel, .. })) | Ok(_) => {}
             Err(error) => return Err(error),
         }
         self.call(Method::POST, "/v1/reload", Bytes::new(), RELOADED_WITHIN + LEEWAY).await
