@@ -347,7 +347,15 @@ impl Daemon {
     /// # Errors
     /// It does not.
     pub fn await_end(&mut self) -> anyhow::Result<ExitStatus> {
-        until("the daemon ends", || Ok(self.child.0.try_wait()?))
+        until("the daemon ends", || self.has_ended())
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn has_ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.0.try_wait()?)
     }
 
     /// What this daemon, and those before it, said.

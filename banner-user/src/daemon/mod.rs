@@ -8,8 +8,8 @@
 //!   signal, 1 s tick ─┘
 //! ```
 //!
-//! Everything runs on one thread, and nothing in the loop waits for anything but the kernel: logs are read in slices of
-//! a megabyte at most, listings are answered page by page.
+//! The loop has one thread, and nothing in it waits for anything but the kernel: logs are read in slices of a megabyte at most,
+//! listings are answered page by page. The control socket's server has another, and answers also while the loop cannot.
 
 mod answer;
 mod comparison;
@@ -30,7 +30,6 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info, warn};
@@ -41,12 +40,7 @@ use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
     config::Config,
-    control::{
-        Request,
-        protocol::Text,
-        server,
-        socket::{BindError, Socket},
-    },
+    control::{Requests, protocol::Text, server::Server, socket::BindError},
     detect::Detector,
     enforce::{
         guard::{Guard, GuardError},
@@ -64,9 +58,6 @@ const READ_BUDGET: usize = 1 << 20;
 
 /// How often resolv.conf is read again; the kernel tells of everything else that makes up the host's network.
 const HOST_EVERY: Duration = Duration::from_secs(60);
-
-/// How many requests may wait for the loop. Connections are fewer.
-const REQUESTS_MAX: usize = 32;
 
 /// Why the daemon does not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -126,29 +117,28 @@ enum Next {
 /// # Errors
 /// Where it cannot start: with what is wrong and what to do.
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
+    // First of all: a second daemon of the same configuration gets no further than this. One of another configuration that
+    // would share the maps gets as far as the lock on them, in `Kernel::load`.
+    let (server, mut requests) = Server::start(&config.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // First of all: a second daemon of the same configuration gets no further than this. One of another configuration
-        // that would share the maps gets as far as the lock on them, in `Kernel::load`.
-        let socket = Socket::bind(&config.socket)?;
         // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.
-        let signals = Signals::new()?;
+        let mut signals = Signals::new()?;
         let mut watch = Watch::open()?;
-        let mut daemon = Daemon::start(config, config_path).await?;
-        let (requests, mut queue) = mpsc::channel(REQUESTS_MAX);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(server::serve(socket, requests, async {
-            // An error means that the loop is gone: that is a stop too.
-            let _ = stopped.await;
-        }));
+        let mut daemon = tokio::select! {
+            // Looked for wherever the start waits. What the kernel has is enforced without it.
+            biased;
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
+            daemon = Daemon::start(config, config_path) => daemon?,
+        };
+        server.running();
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
             warn!("cannot tell the service manager that banner is ready: {error}");
         }
-        let result = daemon.serve(&mut queue, &mut watch, signals).await;
+        let result = daemon.serve(&mut requests, &mut watch, signals).await;
+        server.stopping();
         daemon.close().await;
-        drop(queue);
-        drop(stop);
-        let _ = server.await;
         result
     })
 }
@@ -222,7 +212,7 @@ impl Daemon {
 
     async fn serve(
         &mut self,
-        requests: &mut mpsc::Receiver<Request>,
+        requests: &mut Requests,
         watch: &mut Watch,
         mut signals: Signals,
     ) -> Result<(), DaemonError> {
