@@ -14,7 +14,7 @@ use crate::{
             Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
-    enforce::bans::BanMapError,
+    enforce::{bans::BanMapError, guard::State},
     event::FileId,
     judge::{
         self,
@@ -237,7 +237,8 @@ impl Daemon {
     fn detach(&mut self) -> Result<Detached, ErrorBody> {
         let bans = &self.enforcer.kernel_ref().bans;
         let entries = judge::effect::Map::ALL.into_iter().map(|map| bans.used(map)).sum();
-        let interfaces = self.guard.interfaces().iter().map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
+        let attached = self.guard.interfaces().iter().filter(|guarded| matches!(guarded.state, State::Attached(_)));
+        let interfaces = attached.map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
         self.enforcer
             .kernel_ref()
             .remove_pins()

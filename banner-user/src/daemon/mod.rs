@@ -46,7 +46,7 @@ use crate::{
     },
     detect::Detector,
     enforce::{
-        guard::{Guard, GuardError},
+        guard::{Guard, GuardError, State},
         host::{self, Host, HostError, Role, Snapshot, Watch},
         kernel::{Kernel, KernelError},
         pins::Pins,
@@ -184,9 +184,11 @@ impl Daemon {
         enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
-        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
+        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network, &[])?;
         for guarded in guard.interfaces() {
-            info!("interface {guarded} is guarded");
+            if let State::Attached(_) = guarded.state {
+                info!("interface {guarded} is guarded");
+            }
             guarded.notes.iter().for_each(|note| warn!("interface {guarded}: {note}"));
         }
         guard.remarks().iter().for_each(|remark| warn!("{remark}"));

@@ -42,7 +42,8 @@ impl Daemon {
         self.enforcer.carry_out(&mut self.judge, Input::Configure(config.policy.clone()), now);
         self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
         let lifted = before.saturating_sub(self.judge.bans_in_force());
-        match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network) {
+        let last_known = self.guard.names();
+        match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network, &last_known) {
             Ok(guard) => self.guard = guard,
             Err(error) => {
                 warn!("the interfaces stay as they were: {error}");
