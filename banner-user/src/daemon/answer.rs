@@ -84,6 +84,7 @@ impl Daemon {
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
             limits,
+            foreign_entries: Some(self.enforcer.foreign().number() as u64),
             warnings: self.current_warnings(&judged),
         })
     }
@@ -115,7 +116,7 @@ impl Daemon {
             .chain(others)
             .chain(unmatched)
             .chain(view::gave_up(self.detector.gave_up()));
-        all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
+        all.chain(self.enforcer.foreign().shown()).chain(self.enforcer.refusals().shown()).map(Text::from).collect()
     }
 
     fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {

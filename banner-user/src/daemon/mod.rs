@@ -14,6 +14,7 @@
 mod answer;
 mod comparison;
 mod enforcer;
+mod foreign;
 mod log;
 mod platform;
 mod refusals;
@@ -316,6 +317,9 @@ impl Daemon {
                 self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
                 for news in self.guard.refresh(self.enforcer.kernel(), &network) {
                     warn!("{news}");
+                }
+                if self.guard.take_returned() {
+                    self.enforcer.compare_with_haste();
                 }
             }
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),

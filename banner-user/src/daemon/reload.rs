@@ -50,9 +50,7 @@ impl Daemon {
                 warnings.push(format!("the interfaces stay as they were: {error}"));
             }
         }
-        if let Err(error) = self.enforcer.remove_strangers(&mut self.judge, now) {
-            warnings.push(format!("the maps could not be compared with what should be in them: {error}"));
-        }
+        self.enforcer.compare_with_haste();
         self.config = config;
         self.warnings.clone_from(&warnings);
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })

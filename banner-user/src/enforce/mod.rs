@@ -23,5 +23,5 @@ mod namespace;
 pub mod pins;
 mod ports;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 pub mod ticks;

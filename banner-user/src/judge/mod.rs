@@ -25,6 +25,7 @@ mod capacity;
 mod carry_out;
 mod evidence;
 mod failure;
+mod foreign;
 mod jail;
 mod ledger;
 mod origin;
@@ -58,6 +59,7 @@ pub use self::{
     carry_out::{Kernel, NoRoom},
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
+    foreign::Objection,
     input::{Input, Line},
     origin::Origin,
     outage::OutageState,
