@@ -160,7 +160,7 @@ impl Enforcer {
             }
         }
         self.carry_out_all(judge, removed, now);
-        for slot in self.foreign.take_gone() {
+        for slot in self.foreign.end_slice(&self.kernel.bans, now.boot) {
             let counted = self.kernel.bans.discount_foreign(slot);
             self.note(slot, counted);
         }

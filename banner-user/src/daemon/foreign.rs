@@ -36,8 +36,6 @@ pub(super) struct Foreign {
     known: BTreeSet<Slot>,
     /// What of this was found in this round.
     seen: BTreeSet<Slot>,
-    /// What the last round found no longer, to be forgotten.
-    gone: Vec<Slot>,
 }
 
 impl Foreign {
@@ -87,7 +85,6 @@ impl Foreign {
                 }
             }
         }
-        self.end_round(bans, now);
         slice
     }
 
@@ -106,9 +103,22 @@ impl Foreign {
         self.seen.remove(&slot);
     }
 
-    /// What others have taken out again, or what has been over.
-    pub(super) fn take_gone(&mut self) -> Vec<Slot> {
-        std::mem::take(&mut self.gone)
+    /// After each slice, once what was found in it has been handed in. At the end of a round, returns what is known and was not
+    /// found in it: others have taken it out again.
+    pub(super) fn end_slice(&mut self, bans: &BanMaps, now: BootTime) -> Vec<Slot> {
+        if self.map < Map::ALL.len() {
+            return Vec::new();
+        }
+        let seen = std::mem::take(&mut self.seen);
+        let is_complete = !std::mem::take(&mut self.is_incomplete);
+        let buckets: u64 = [Map::BansV4, Map::BansV6].map(|map| bans.capacity(map)).iter().sum();
+        (self.map, self.is_quick, self.due) = (0, false, now + Duration::from_secs(buckets / BUCKETS));
+        if !is_complete {
+            return Vec::new();
+        }
+        self.failure = None;
+        let known = std::mem::replace(&mut self.known, seen);
+        known.difference(&self.known).copied().collect()
     }
 
     /// How many are known.
@@ -129,18 +139,6 @@ impl Foreign {
     fn next_map(&mut self) {
         (self.map, self.cursor, self.passed) = (self.map.saturating_add(1), None, 0);
     }
-
-    fn end_round(&mut self, bans: &BanMaps, now: BootTime) {
-        let seen = std::mem::take(&mut self.seen);
-        if !self.is_incomplete {
-            self.failure = None;
-            let known = std::mem::replace(&mut self.known, seen);
-            self.gone.extend(known.difference(&self.known));
-        }
-        let buckets: u64 = [Map::BansV4, Map::BansV6].map(|map| bans.capacity(map)).iter().sum();
-        (self.map, self.is_quick, self.is_incomplete) = (0, false, false);
-        self.due = now + Duration::from_secs(buckets / BUCKETS);
-    }
 }
 
 #[cfg(test)]
@@ -157,6 +155,8 @@ mod tests {
 
     const SIZES: MapSizes = MapSizes { bans_v4: 4_096, bans_v6: 16, prefixes: 4_096 };
 
+    const NOW: BootTime = BootTime(1);
+
     fn write(kernel: &mut Kernel, slot: Slot) {
         let (services, until) = (ServiceMask(1), Until::Permanent);
         let entry = Entry { slot, services, until, observe: false, manual: false, protected: false };
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn slice(foreign: &mut Foreign, kernel: &Kernel) -> Vec<Slot> {
-        let found = foreign.slice(&kernel.bans, &kernel.ticks, BootTime(1), |error| panic!("{error}"));
+        let found = foreign.slice(&kernel.bans, &kernel.ticks, NOW, |error| panic!("{error}"));
         found.into_iter().map(|entry| entry.slot).collect()
     }
 
@@ -203,6 +203,7 @@ mod tests {
             }
             slices += 1;
             assert!(slices < 4, "the round does not end");
+            foreign.end_slice(&kernel.bans, NOW);
             if foreign.map == 0 && foreign.cursor.is_none() {
                 break;
             }
@@ -219,23 +220,23 @@ mod tests {
         assert_eq!(foreign.shown(), None);
         write(&mut kernel, address(1));
         write(&mut kernel, prefix(9));
-        for round in 0..3 {
+        for round in 0..4 {
             for slot in slice(&mut foreign, &kernel) {
                 assert_eq!(foreign.found(slot), round == 0, "{slot:?} in round {round}");
             }
+            assert_eq!(foreign.end_slice(&kernel.bans, NOW), []);
             assert_eq!(foreign.number(), 2);
+            if round == 1 {
+                foreign.make_haste();
+            }
         }
-        assert_eq!(foreign.take_gone(), []);
         let shown = foreign.shown().unwrap();
         assert!(shown.starts_with("2 entries in the kernel follow from no ban, 198.18.0.1/32 the first"), "{shown}");
         // Its ban is made by us now.
         foreign.settle(prefix(9));
         kernel.bans.remove(address(1)).unwrap();
-        // One round may have begun before.
-        for _ in 0..2 {
-            assert_eq!(slice(&mut foreign, &kernel), [prefix(9)]);
-        }
-        assert_eq!((foreign.number(), foreign.take_gone()), (0, vec![address(1)]));
+        assert_eq!(slice(&mut foreign, &kernel), [prefix(9)]);
+        assert_eq!((foreign.end_slice(&kernel.bans, NOW), foreign.number()), (vec![address(1)], 0));
     }
 
     #[test]
