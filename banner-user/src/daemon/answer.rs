@@ -16,7 +16,7 @@ use crate::{
             Packets, Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
-    enforce::bans::BanMapError,
+    enforce::{bans::BanMapError, guard::State},
     event::FileId,
     judge::{
         self,
@@ -121,6 +121,7 @@ impl Daemon {
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
             limits,
+            foreign_entries: Some(self.enforcer.foreign().number() as u64),
             warnings: self.current_warnings(&judged),
         })
     }
@@ -153,7 +154,7 @@ impl Daemon {
             .chain(unmatched)
             .chain(self.keeper.trouble())
             .chain(view::gave_up(self.detector.gave_up()));
-        let all = all.chain(self.enforcer.refusals().shown()).map(Text::from);
+        let all = all.chain(self.enforcer.foreign().shown()).chain(self.enforcer.refusals().shown()).map(Text::from);
         all.chain(self.enforcer.connections().notice()).collect()
     }
 
@@ -278,7 +279,8 @@ impl Daemon {
     fn detach(&mut self) -> Result<Detached, ErrorBody> {
         let bans = &self.enforcer.kernel_ref().bans;
         let entries = judge::effect::Map::ALL.into_iter().map(|map| bans.used(map)).sum();
-        let interfaces = self.guard.interfaces().iter().map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
+        let attached = self.guard.interfaces().iter().filter(|guarded| matches!(guarded.state, State::Attached(_)));
+        let interfaces = attached.map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
         self.enforcer
             .kernel_ref()
             .remove_pins()

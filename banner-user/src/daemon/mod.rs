@@ -15,6 +15,7 @@ mod answer;
 mod comparison;
 mod connections;
 mod enforcer;
+mod foreign;
 mod keeper;
 mod log;
 mod platform;
@@ -43,7 +44,7 @@ use crate::{
     control::{Requests, protocol::Text, server::Server, socket::BindError},
     detect::Detector,
     enforce::{
-        guard::{Guard, GuardError},
+        guard::{Guard, GuardError, State},
         host::{self, Host, HostError, Role, Snapshot, Watch},
         kernel::{Kernel, KernelError},
         pins::Pins,
@@ -186,9 +187,12 @@ impl Daemon {
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
         enforcer.connections().look_at_all();
-        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
+        let last_known = loaded.interfaces.as_slice();
+        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network, last_known)?;
         for guarded in guard.interfaces() {
-            info!("interface {guarded} is guarded");
+            if let State::Attached(_) = guarded.state {
+                info!("interface {guarded} is guarded");
+            }
             guarded.notes.iter().for_each(|note| warn!("interface {guarded}: {note}"));
         }
         guard.remarks().iter().for_each(|remark| warn!("{remark}"));
@@ -300,8 +304,7 @@ impl Daemon {
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
         let Self { keeper, judge, follower, guard, .. } = self;
-        let interfaces = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
-        keeper.save(judge, follower, interfaces, Now::read());
+        keeper.save(judge, follower, guard.names(), Now::read());
     }
 
     fn take_in(&mut self, outcome: Outcome) {
@@ -321,8 +324,7 @@ impl Daemon {
 
     async fn close(self) {
         let Self { keeper, mut judge, follower, guard, .. } = self;
-        let interfaces: Vec<String> = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
-        keeper.close(&mut judge, &follower, &interfaces, Now::read()).await;
+        keeper.close(&mut judge, &follower, &guard.names(), Now::read()).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -351,6 +353,9 @@ impl Daemon {
                 self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
                 for news in self.guard.refresh(self.enforcer.kernel(), &network) {
                     warn!("{news}");
+                }
+                if self.guard.take_returned() {
+                    self.enforcer.compare_with_haste();
                 }
             }
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),

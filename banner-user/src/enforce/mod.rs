@@ -24,5 +24,6 @@ pub mod pins;
 mod ports;
 #[cfg(test)]
 mod scratch;
+pub(crate) mod scratch;
 pub mod sockets;
 pub mod ticks;

@@ -180,6 +180,7 @@ mod tests {
                 sources: Some(Fill { used: 5, limit: 1_000_000, overflowed: 0 }),
                 ..Limits::default()
             },
+            foreign_entries: Some(0),
             warnings: vec!["wan1 is not guarded".into()],
         }
     }

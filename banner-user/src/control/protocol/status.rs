@@ -19,6 +19,10 @@ pub struct Status {
     pub packets: Packets,
     /// How full the bounded tables are.
     pub limits: Limits,
+    /// Entries in the kernel's maps that follow from no ban: others have written them. `null` without a daemon, and from one that
+    /// does not look for them.
+    #[serde(default)]
+    pub foreign_entries: Option<u64>,
     /// What an operator should look at, a sentence each.
     pub warnings: Vec<Text>,
 }

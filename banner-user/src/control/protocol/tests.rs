@@ -80,6 +80,7 @@ fn status() {
             sources: Some(Fill::default()),
             ..Limits::default()
         },
+        foreign_entries: Some(1),
         warnings: vec!["odd".into()],
     };
     let empty = json!({"used": 0, "limit": 0, "overflowed": 0});
@@ -100,6 +101,7 @@ fn status() {
             "bans_v4": {"used": 1, "limit": 2, "overflowed": 3}, "bans_v6": empty,
             "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
         },
+        "foreign_entries": 1,
         "warnings": ["odd"],
     });
     is(&status, &expected);
