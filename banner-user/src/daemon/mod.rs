@@ -14,10 +14,12 @@
 mod answer;
 mod comparison;
 mod enforcer;
+mod lag;
 mod log;
 mod platform;
 mod refusals;
 mod reload;
+mod service_manager;
 mod view;
 
 use std::{
@@ -32,7 +34,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::enforcer::Enforcer;
+use self::{enforcer::Enforcer, service_manager::ServiceManager};
 pub use self::platform::System;
 use crate::{
     catalogue::{Catalogue, CatalogueError},
@@ -50,6 +52,7 @@ use crate::{
         host::{self, Host, HostError, Role, Snapshot, Watch},
         kernel::{Kernel, KernelError},
         pins::Pins,
+        privileges::{self, Stage},
     },
     judge::{HostAddresses, Input, Judge, Line},
     source::{Follower, PatternError, Progress, Wakeup},
@@ -107,6 +110,7 @@ struct Daemon {
     host_read_at: BootTime,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
+    service_manager: ServiceManager,
 }
 
 /// What the loop does next.
@@ -121,6 +125,7 @@ enum Next {
 /// # Errors
 /// Where it cannot start: with what is wrong and what to do.
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
+    keep_privileges(Stage::Starting);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // First of all: a second daemon of the same configuration gets no further than this. One of another configuration
@@ -136,15 +141,23 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             // An error means that the loop is gone: that is a stop too.
             let _ = stopped.await;
         }));
-        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-            warn!("cannot tell the service manager that banner is ready: {error}");
-        }
+        keep_privileges(Stage::Running);
+        daemon.service_manager.ready();
         let result = daemon.serve(&mut queue, &mut watch, signals).await;
+        daemon.service_manager.stopping();
         drop(queue);
         drop(stop);
         let _ = server.await;
+        log::finish();
         result
     })
+}
+
+/// A daemon that may do too much still does its work.
+fn keep_privileges(stage: Stage) {
+    if let Err(error) = privileges::keep_for(stage) {
+        warn!("{error}");
+    }
 }
 
 struct Signals {
@@ -203,6 +216,7 @@ impl Daemon {
             host,
             host_read_at: started.boot,
             warnings,
+            service_manager: ServiceManager::from_environment(),
             config,
         })
     }
@@ -296,6 +310,8 @@ impl Daemon {
 
     async fn keep_house(&mut self) {
         let now = Now::read();
+        self.service_manager.tick();
+        log::tick();
         self.enforcer.kernel().pass_log_on();
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
             error!("the deadlines of the bans could not be set right after a suspend: {error}");

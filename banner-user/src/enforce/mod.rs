@@ -22,6 +22,7 @@ pub mod migration;
 mod namespace;
 pub mod pins;
 mod ports;
+pub mod privileges;
 #[cfg(test)]
 mod scratch;
 pub mod ticks;
