@@ -83,6 +83,7 @@ impl Daemon {
             jails: jails.collect(),
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
+            lag: Some(self.lag.shown(Now::read().boot)),
             limits,
             warnings: self.current_warnings(&judged),
         })

@@ -14,7 +14,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::clock::BootTime;
+use crate::{clock::BootTime, control::protocol};
 
 /// Over how long the worst is kept.
 const WORST_OF: Duration = Duration::from_secs(60);
@@ -64,6 +64,12 @@ impl Lag {
         if self.is_behind { worst.max(self.current(now)) } else { worst }
     }
 
+    /// For `status`: in milliseconds, rounded up.
+    pub(super) fn shown(&self, now: BootTime) -> protocol::Lag {
+        let milliseconds = |lag: Duration| u64::try_from(lag.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        protocol::Lag { current_ms: milliseconds(self.current(now)), worst_ms: milliseconds(self.worst(now)) }
+    }
+
     fn remember(&mut self, now: BootTime) {
         let slice = WORST_OF / SLICES as u32;
         while self.worst.front().is_some_and(|(from, _)| now - *from >= WORST_OF) {
@@ -81,7 +87,7 @@ mod tests {
     use super::*;
 
     fn at(milliseconds: u64) -> BootTime {
-        BootTime(milliseconds * 1_000_000)
+        BootTime::default() + Duration::from_millis(milliseconds)
     }
 
     /// The time of a poll in ms, whether it had lines, whether it left some; then the current lag and the worst, in ms.

@@ -16,6 +16,7 @@ mod comparison;
 mod enforcer;
 mod lag;
 mod log;
+mod memory;
 mod platform;
 mod refusals;
 mod reload;
@@ -34,8 +35,8 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{enforcer::Enforcer, service_manager::ServiceManager};
 pub use self::platform::System;
+use self::{enforcer::Enforcer, lag::Lag, service_manager::ServiceManager};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
@@ -101,6 +102,7 @@ struct Daemon {
     started: Now,
     follower: Follower,
     progress: Progress,
+    lag: Lag,
     detector: Detector,
     judge: Judge,
     enforcer: Enforcer,
@@ -209,6 +211,7 @@ impl Daemon {
             started,
             follower,
             progress: Progress::More,
+            lag: Lag::new(started.boot),
             detector,
             judge,
             enforcer,
@@ -279,11 +282,13 @@ impl Daemon {
     fn read(&mut self) {
         let now = Now::read();
         let decided_all = self.detector.gave_up() == 0;
+        let mut has_lines = false;
         let Self { follower, detector, judge, enforcer, .. } = self;
         self.progress = follower.poll(
             now.boot,
             READ_BUDGET,
             &mut |line| {
+                has_lines = true;
                 let events = detector.handle(line.bytes, now.wall);
                 if !events.is_empty() {
                     let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
@@ -292,6 +297,7 @@ impl Daemon {
             },
             &mut |notice| warn!("{notice}"),
         );
+        self.lag.polled(now.boot, has_lines, self.progress == Progress::More);
         // Once; from then on `status` shows how many.
         if decided_all && let Some(warning) = view::gave_up(self.detector.gave_up()) {
             warn!("{warning}");

@@ -64,7 +64,10 @@ mod tests {
             // The loop ticks every second, and one tick is a second late.
             let told = (1..).map(Duration::from_secs).find(|since| is_due(*since, interval));
             let told = told.unwrap();
-            assert!(told <= (interval / 4).max(Duration::from_secs(1)) + Duration::from_secs(1), "{interval:?}: {told:?}");
+            assert!(
+                told <= (interval / 4).max(Duration::from_secs(1)) + Duration::from_secs(1),
+                "{interval:?}: {told:?}"
+            );
             assert!(interval < Duration::from_secs(4) || told >= Duration::from_secs(1));
         }
     }

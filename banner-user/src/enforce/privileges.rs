@@ -27,7 +27,9 @@ pub enum Stage {
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegesError {
     /// capset(2) or prctl(2) failed.
-    #[error("cannot give capabilities away that are not needed: {0}; does a system call filter forbid capset or prctl?")]
+    #[error(
+        "cannot give capabilities away that are not needed: {0}; does a system call filter forbid capset or prctl?"
+    )]
     Capabilities(#[from] CapsError),
     /// prctl(2) failed.
     #[error("cannot do without new privileges: {0}; does a system call filter forbid prctl?")]

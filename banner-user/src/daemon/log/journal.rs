@@ -5,8 +5,7 @@
 //! does not take are counted, and their number is told as soon as it takes any again.
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     os::unix::net::UnixDatagram,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -48,7 +47,8 @@ impl Journal {
     fn send(&self, entry: &Entry) {
         let lost = self.lost.load(Ordering::Relaxed);
         if lost > 0 {
-            let told = Entry::new(Level::WARN, &format!("{lost} messages are missing here: the journal did not take them"));
+            let told =
+                Entry::new(Level::WARN, &format!("{lost} messages are missing here: the journal did not take them"));
             if self.socket.send_to(&told.0, SOCKET).is_ok() {
                 self.lost.fetch_sub(lost, Ordering::Relaxed);
             }

@@ -38,11 +38,11 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+pub(super) use self::report::report;
 use self::{
     journal::Journal,
     limit::{Limit, Summary},
 };
-pub(super) use self::report::report;
 
 /// The environment variable that sets the level: `error`, `warn`, `info` (if it is not set), `debug`, `trace`.
 const LEVEL: &str = "BANNER_LOG";
