@@ -20,7 +20,7 @@ use crate::{clock::BootTime, control::protocol};
 const WORST_OF: Duration = Duration::from_secs(60);
 
 /// In how many slices: the worst is that of the last 55 to 60 s.
-const SLICES: usize = 12;
+const SLICES: u32 = 12;
 
 /// Measures it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Lag {
     }
 
     fn remember(&mut self, now: BootTime) {
-        let slice = WORST_OF / SLICES as u32;
+        let slice = WORST_OF / SLICES;
         while self.worst.front().is_some_and(|(from, _)| now - *from >= WORST_OF) {
             self.worst.pop_front();
         }
@@ -128,7 +128,7 @@ mod tests {
         let mut lag = Lag::new(at(0));
         for poll in 0..100_000 {
             lag.polled(at(poll * 3), true, poll % 3 == 0);
-            assert!(lag.worst.len() <= SLICES + 1);
+            assert!(lag.worst.len() <= SLICES as usize + 1);
         }
     }
 }

@@ -143,7 +143,6 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             // An error means that the loop is gone: that is a stop too.
             let _ = stopped.await;
         }));
-        keep_privileges(Stage::Running);
         daemon.service_manager.ready();
         let result = daemon.serve(&mut queue, &mut watch, signals).await;
         daemon.service_manager.stopping();
@@ -192,6 +191,7 @@ impl Daemon {
                 warn!("{} bans nearest their end had no room in the new maps", migration.dropped);
             }
         }
+        keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
         let mut judge = Judge::new(config.policy.clone());
         let mut enforcer = Enforcer::new(kernel);

@@ -21,7 +21,7 @@ impl ServiceManager {
 
     /// Packets of banned sources are dropped from now on, and the control socket answers.
     pub(super) fn ready(&self) {
-        tell(NotifyState::Ready);
+        tell(&NotifyState::Ready);
     }
 
     /// The loop goes round. To be called by it, every second, and by nobody else: a loop that hangs is ended and started again.
@@ -31,13 +31,13 @@ impl ServiceManager {
             && is_due(now.duration_since(*last), *interval)
         {
             *last = now;
-            tell(NotifyState::Watchdog);
+            tell(&NotifyState::Watchdog);
         }
     }
 
     /// The loop has ended; what is left is tidying up.
     pub(super) fn stopping(&self) {
-        tell(NotifyState::Stopping);
+        tell(&NotifyState::Stopping);
     }
 }
 
@@ -46,9 +46,9 @@ fn is_due(since: Duration, interval: Duration) -> bool {
     since >= interval / 4
 }
 
-fn tell(what: NotifyState<'_>) {
+fn tell(what: &NotifyState<'_>) {
     // Nothing happens where nobody listens.
-    if let Err(error) = sd_notify::notify(std::slice::from_ref(&what)) {
+    if let Err(error) = sd_notify::notify(std::slice::from_ref(what)) {
         warn!("cannot tell the service manager `{what}`: {error}");
     }
 }

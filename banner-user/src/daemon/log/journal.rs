@@ -10,6 +10,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -20,6 +21,10 @@ use super::{MESSAGE, Printable};
 
 /// Where journald listens, by its documentation.
 const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// How many bytes may be on their way, with what the kernel adds to each message: some thousands of them, while journald has
+/// other things to do. The kernel's own default is filled by 166.
+const ON_THEIR_WAY: usize = 8 << 20;
 
 /// The journal.
 pub(super) struct Journal {
@@ -41,6 +46,10 @@ impl Journal {
     pub(super) fn open() -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
+        // Beyond the administrator's limit where CAP_NET_ADMIN is there, else up to it; less is no reason not to log.
+        if setsockopt(&socket, sockopt::SndBufForce, &ON_THEIR_WAY).is_err() {
+            let _ = setsockopt(&socket, sockopt::SndBuf, &ON_THEIR_WAY);
+        }
         Ok(Self { socket, lost: AtomicU64::new(0) })
     }
 
