@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr},
     os::unix::{fs::MetadataExt as _, net::UnixDatagram},
     path::Path,
@@ -117,7 +118,9 @@ fn next(journal: &UnixDatagram) -> anyhow::Result<Option<String>> {
     let mut entry = [0; 65_536];
     match journal.recv(&mut entry) {
         Ok(length) => Ok(Some(String::from_utf8_lossy(entry.get(..length).unwrap_or_default()).into_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        // Of a socket with a timeout the kernel does not go on by itself (signal(7)).
+        Err(error) if error.kind() == ErrorKind::Interrupted => next(journal),
         Err(error) => Err(error.into()),
     }
 }
