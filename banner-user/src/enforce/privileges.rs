@@ -2,10 +2,12 @@
 //!
 //! | capability | for | while |
 //! | --- | --- | --- |
-//! | CAP_BPF | loading the program, making maps; on kernels before 5.19 every call of bpf(2) | always |
-//! | CAP_NET_ADMIN | loading an XDP program, attaching it, destroying connections | always |
+//! | CAP_BPF | loading the program, making maps; before Linux 5.19 every call of bpf(2) (`__sys_bpf`, kernel/bpf/syscall.c) | always |
+//! | CAP_NET_ADMIN | loading an XDP program; destroying connections (`inet_diag_handler_cmd`, net/ipv4/inet_diag.c) | always |
 //! | CAP_DAC_READ_SEARCH | reading the logs of others, those that a rotation makes too | always |
 //! | CAP_PERFMON | loading: the verifier's full abilities | starting |
+//!
+//! Attaching takes a program that is loaded, and no capability.
 //!
 //! All other files that banner touches belong to root, and root it stays. Linux keeps capabilities for each thread: what is
 //! given away here is missing in this thread and in those that it makes afterwards.
