@@ -120,6 +120,7 @@ impl Daemon {
             jails: jails.collect(),
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
+            lag: Some(self.lag.shown(Now::read().boot)),
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
             warnings: self.current_warnings(&judged),

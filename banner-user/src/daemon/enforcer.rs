@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use super::{comparison::Comparison, connections::Connections, foreign::Foreign, refusals::Refusals};
+use super::{comparison::Comparison, connections::Connections, foreign::Foreign, log, refusals::Refusals};
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -14,7 +14,7 @@ use crate::{
     judge::{
         self, Input, Judge, NoRoom, StaleStamps,
         effect::{Effect, Entry, Map, Slot, Until},
-        report::{Ended, Report},
+        report::Report,
     },
 };
 
@@ -85,7 +85,7 @@ impl Enforcer {
             if let Report::StaleStamps(stale) = report {
                 self.stale.push(stale);
             } else {
-                log(&report);
+                log::report(&report);
             }
         }
     }
@@ -216,27 +216,5 @@ impl judge::Kernel for Enforcer {
         let removed = self.kernel.bans.remove(slot);
         self.foreign.settle(slot);
         self.note(slot, removed.map(drop));
-    }
-}
-
-/// What an operator reads in the journal: bans and their ends as information, what wants attention as warnings.
-fn log(report: &Report) {
-    match report {
-        // One by one they would fill the journal: the report that the map is full counts them.
-        Report::Unbanned { why: Ended::Yielded(_) | Ended::Recognised, .. } => debug!("{report}"),
-        Report::Unbanned { why: Ended::CannotProtect(_), .. }
-        | Report::Ignored { .. }
-        | Report::StaleStamps(_)
-        | Report::LateFailure { .. }
-        | Report::SourcesEvicted { .. }
-        | Report::MapFull { .. }
-        | Report::OutageBegan(_) => warn!("{report}"),
-        Report::Banned { .. }
-        | Report::Unbanned { .. }
-        | Report::Restored { .. }
-        | Report::Adopted { .. }
-        | Report::OutageEnded(_) => {
-            info!("{report}");
-        }
     }
 }

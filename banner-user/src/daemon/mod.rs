@@ -17,10 +17,13 @@ mod connections;
 mod enforcer;
 mod foreign;
 mod keeper;
+mod lag;
 mod log;
+mod memory;
 mod platform;
 mod refusals;
 mod reload;
+mod service_manager;
 mod view;
 
 use std::{
@@ -36,7 +39,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::platform::System;
-use self::{connections::Connections, enforcer::Enforcer, keeper::Keeper};
+use self::{connections::Connections, enforcer::Enforcer, keeper::Keeper, lag::Lag, service_manager::ServiceManager};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
@@ -48,6 +51,7 @@ use crate::{
         host::{self, Host, HostError, Role, Snapshot, Watch},
         kernel::{Kernel, KernelError},
         pins::Pins,
+        privileges::{self, Stage},
     },
     judge::{HostAddresses, Input, Judge, Line},
     source::{Follower, PatternError, Progress, TimeOfLine, Wakeup},
@@ -94,6 +98,7 @@ struct Daemon {
     started: Now,
     follower: Follower,
     progress: Progress,
+    lag: Lag,
     detector: Detector,
     judge: Judge,
     enforcer: Enforcer,
@@ -104,6 +109,7 @@ struct Daemon {
     keeper: Keeper,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
+    service_manager: ServiceManager,
 }
 
 /// What the loop does next.
@@ -118,8 +124,9 @@ enum Next {
 /// # Errors
 /// Where it cannot start: with what is wrong and what to do.
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
-    // First of all: a second daemon of the same configuration gets no further than this. One of another configuration that
-    // would share the maps gets as far as the lock on them, in `Kernel::load`.
+    keep_privileges(Stage::Starting);
+    // A second daemon of the same configuration gets no further than this. One of another configuration that would share the
+    // maps gets as far as the lock on them, in `Kernel::load`.
     let (server, mut requests) = Server::start(&config.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -134,14 +141,21 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             daemon = Daemon::start(config, config_path) => daemon?,
         };
         server.running();
-        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-            warn!("cannot tell the service manager that banner is ready: {error}");
-        }
+        daemon.service_manager.ready();
         let result = daemon.serve(&mut requests, &mut watch, signals).await;
         server.stopping();
+        daemon.service_manager.stopping();
         daemon.close().await;
+        log::finish();
         result
     })
+}
+
+/// A daemon that may do too much still does its work.
+fn keep_privileges(stage: Stage) {
+    if let Err(error) = privileges::keep_for(stage) {
+        warn!("{error}");
+    }
 }
 
 struct Signals {
@@ -175,6 +189,7 @@ impl Daemon {
                 warn!("{} bans nearest their end had no room in the new maps", migration.dropped);
             }
         }
+        keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
         let (keeper, loaded) = Keeper::open(&config, started);
         follower.set_memory(started.wall, findtime(&config), time_of_line(&config));
@@ -202,6 +217,7 @@ impl Daemon {
             started,
             follower,
             progress: Progress::More,
+            lag: Lag::new(started.boot),
             detector,
             judge,
             enforcer,
@@ -210,6 +226,7 @@ impl Daemon {
             host_read_at: started.boot,
             keeper,
             warnings,
+            service_manager: ServiceManager::from_environment(),
             config,
         })
     }
@@ -277,11 +294,13 @@ impl Daemon {
     fn read(&mut self) {
         let now = Now::read();
         let decided_all = self.detector.gave_up() == 0;
+        let mut has_lines = false;
         let Self { follower, detector, judge, enforcer, .. } = self;
         self.progress = follower.poll(
             now.boot,
             READ_BUDGET,
             &mut |line| {
+                has_lines = true;
                 let events = detector.handle(line.bytes, now.wall);
                 if !events.is_empty() {
                     let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
@@ -290,6 +309,7 @@ impl Daemon {
             },
             &mut |notice| warn!("{notice}"),
         );
+        self.lag.polled(now.boot, has_lines, self.progress == Progress::More);
         // Once; from then on `status` shows how many.
         if decided_all && let Some(warning) = view::gave_up(self.detector.gave_up()) {
             warn!("{warning}");
@@ -334,6 +354,8 @@ impl Daemon {
 
     async fn keep_house(&mut self) {
         let now = Now::read();
+        self.service_manager.tick();
+        log::tick();
         self.enforcer.kernel().pass_log_on();
         self.keeper.end_waits(now);
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, fs::File, io, path::Path, time::Duration};
 
-use super::{DaemonError, log, view};
+use super::{DaemonError, log, memory::Memory, view};
 use crate::{
     cli::{Exit, Failure, Finding, Platform, Verdict},
     clock::Now,
@@ -65,6 +65,8 @@ impl Platform for System {
             Ok(ticks) => find("XDP", Verdict::Good, format!("programs load and run; {} ticks a second", ticks.hertz())),
             Err(error) => find("XDP", Verdict::Refused, in_full(&error)),
         }
+        let memory = Memory::needed(config);
+        find("memory", if memory.fits() { Verdict::Good } else { Verdict::Warning }, memory.note());
         match network() {
             Err(error) => find("network", Verdict::Refused, error),
             Ok(network) => match host::select(&network, &config.interface) {

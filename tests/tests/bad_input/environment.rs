@@ -101,7 +101,11 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> anyhow::Result<()> {
 
     // With a socket and maps of its own, it still finds the interface taken.
     let other = Installation::new(&network, &Configuration::default())?;
-    expect_error(&other.banner("run")?, 4, &[INTERFACE, "runs XDP program", "`banner`", "stop what put it there"])?;
+    expect_error(
+        &other.banner("run")?,
+        4,
+        &[INTERFACE, "runs XDP program", "bpftool prog show id", "stop what put it there"],
+    )?;
     ensure!(installation.json("status --json")?["interfaces"][0]["state"] == "attached", "the first one has lost it");
     Ok(())
 }

@@ -74,6 +74,7 @@ fn status() {
             lines: 9,
             note: None,
         }],
+        lag: Some(Lag { current_ms: 10, worst_ms: 11 }),
         packets: Packets::read(|reason| Ok::<_, ()>(reason as u64)).unwrap(),
         limits: Limits {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },
@@ -93,6 +94,7 @@ fn status() {
             "source": ["/var/log/mail.log"], "observe": true,
         }],
         "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "lines": 9, "note": null}],
+        "lag": {"current_ms": 10, "worst_ms": 11},
         "packets": {
             "dropped_ban": 0, "dropped_odd": 1, "dropped_unreadable": 2, "observed": 3,
             "passed_clean": 4, "passed_ban": 5, "passed_odd": 6, "passed_unguarded": 7,
