@@ -6,8 +6,12 @@ use super::{
     pattern::PatternError,
     rule::{Finding, RuleFault},
     rules::Rules,
+    writers::{Doubt, Writers},
 };
-use crate::{event::FilterName, nearest::nearest};
+use crate::{
+    event::{FilterName, Writer},
+    nearest::nearest,
+};
 
 /// The filters that exist without configuration, as data.
 const BUILT_IN: [(&str, &str); 14] = [
@@ -191,6 +195,23 @@ impl Filter {
     /// Whether it reads whole lines, and not messages of programs that it names.
     pub(super) fn reads_lines(&self) -> bool {
         matches!(self.form, Form::Imported(_))
+    }
+
+    /// Why it does not believe an entry of the journal; none where it does.
+    pub(super) fn doubt(&self, writer: &Writer<'_>) -> Option<Doubt> {
+        self.writers().doubt(writer)
+    }
+
+    /// Whether it can believe entries of this unit.
+    pub(super) fn reads_unit(&self, unit: &[u8]) -> bool {
+        self.writers().reads_unit(unit)
+    }
+
+    fn writers(&self) -> &Writers {
+        match &self.form {
+            Form::Rules(rules) => rules.writers(),
+            Form::Imported(imported) => imported.writers(),
+        }
     }
 
     /// Whether it reads lines of this program at all.

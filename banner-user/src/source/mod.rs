@@ -36,6 +36,7 @@
 
 mod bookmark;
 mod file;
+pub mod journal;
 mod look;
 mod notice;
 mod paths;
