@@ -100,9 +100,8 @@ async fn a_clock_that_was_ahead_before_a_boot_hides_nothing() {
     }
     // Of a boot that the journal knows nothing of, a year later.
     let later = 1_795_370_000_000_000_u64 + 365 * 86_400_000_000;
-    let position = format!(
-        "s=00000000000000000000000000000001;i=1;b=00000000000000000000000000000002;m=1;t={later:x};x=1"
-    );
+    let position =
+        format!("s=00000000000000000000000000000001;i=1;b=00000000000000000000000000000002;m=1;t={later:x};x=1");
     let now = Now { wall: WallTime(1_795_370_001_000_000), ..Now::read() };
     let journalctl = Journalctl::system().of_directory(directory.path());
     let mut journal = Journal::new(journalctl, position.parse().ok(), Duration::from_secs(60), now);

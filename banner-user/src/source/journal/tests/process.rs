@@ -75,13 +75,18 @@ async fn what_it_says_is_told() {
 #[tokio::test]
 async fn what_is_no_journal_ends_it() {
     let directory = tempfile::tempdir().unwrap();
-    for text in ["printf 'MESSAGE=x\\n\\n'", "printf '__CURSOR=x\\n\\n'", "head -c 1000000 /dev/zero | tr '\\0' '\\n'"] {
+    for text in ["printf 'MESSAGE=x\\n\\n'", "printf '__CURSOR=x\\n\\n'", "head -c 1000000 /dev/zero | tr '\\0' '\\n'"]
+    {
         let journalctl = script(directory.path(), &format!("{text}; sleep 60"));
         let mut journal = Journal::new(journalctl, None, Duration::from_secs(60), Now::read());
         let mut heard = Heard::default();
         heard.until(&mut journal, |heard| !heard.notices.is_empty()).await;
         let [Notice::Ended { how, .. }] = &*heard.notices else { panic!("{heard:?}") };
-        assert_eq!((how.as_str(), heard.lines.len()), ("what it writes is not the journal's export format", 0), "{text}");
+        assert_eq!(
+            (how.as_str(), heard.lines.len()),
+            ("what it writes is not the journal's export format", 0),
+            "{text}"
+        );
     }
 }
 
