@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn the_built_in_filters_say_whose_entries_they_believe() {
+        for name in Filter::built_in_names() {
+            let filter = Filter::built_in(name).unwrap();
+            let writer = |uid, account| Writer { uid: Some(uid), account, executable: None, unit: None };
+            assert_eq!(filter.doubt(&writer(0, Some("root"))), None, "{name}");
+            for account in [None, Some("backup"), Some("alice")] {
+                assert_eq!(filter.doubt(&writer(34, account)), Some(Doubt::Account), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
         let error = Filter::built_in("postfix-sals").unwrap_err();
         assert_eq!(error.to_string(), "there is no filter `postfix-sals`; did you mean `postfix-sasl`?");

@@ -25,6 +25,29 @@ async fn every_entry_is_a_line_with_its_writer_and_number() {
 }
 
 #[tokio::test]
+async fn what_journald_threw_away_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let suppressed = |number, transport: &str| {
+        entry(number, &format!("Suppressed {number} messages from postfix@-.service"))
+            .replace("_TRANSPORT=syslog", &format!("_TRANSPORT={transport}"))
+            .replace(
+                "SYSLOG_IDENTIFIER=postfix/smtpd",
+                "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\nSYSLOG_IDENTIFIER=x",
+            )
+    };
+    // The second is a client's own.
+    let entries =
+        [suppressed(7, "driver"), suppressed(8, "journal"), suppressed(9, "driver"), entry(10, "ten")].concat();
+    if !write_journal(directory.path(), "system.journal", &entries) {
+        return;
+    }
+    let (mut journal, mut heard) = (journal(directory.path(), None), Heard::default());
+    heard.until(&mut journal, |heard| heard.lines.len() == 2).await;
+    assert_eq!(heard.notices, [Notice::Suppressed { unit: b"postfix@-.service"[..].into(), messages: 7 }]);
+    assert_eq!(journal.counters().suppressed, 16);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_after_the_last_entry() {
     let directory = tempfile::tempdir().unwrap();
     let entries: String = (0..50).map(|number| entry(number, &number.to_string())).collect();

@@ -113,7 +113,7 @@ impl Drop for Journald {
 
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_through_rotations_and_restarts_of_everything() {
-    const MESSAGES: usize = 20_000;
+    const MESSAGES: usize = 5000;
     let Some(mut journald) = Journald::start() else { return };
     let mut journal = journald.journal(None);
     let (mut heard, mut socket) = (Heard::default(), UnixDatagram::unbound().unwrap());
@@ -121,28 +121,28 @@ async fn nothing_is_lost_or_doubled_through_rotations_and_restarts_of_everything
     let ours = |heard: &Heard| heard.lines.iter().filter(|line| line.contains(" test[")).count();
     for number in 0..MESSAGES {
         socket.send(format!("<22>test[1]: {number} {}", "x".repeat(number % 700)).as_bytes()).unwrap();
-        match number % 5000 {
+        match number % 2500 {
             // journalctl is killed, and started again.
-            1000 => {
+            500 => {
                 heard.until(&mut journal, |heard| !heard.lines.is_empty()).await;
                 let State::Running(run) = &mut journal.state else { panic!() };
                 run.process.stop();
             }
             // The daemon is started again.
-            2000 => journal = journald.journal(journal.position()),
+            1000 => journal = journald.journal(journal.position()),
             // journald rotates (systemd-journald.service(8)).
-            3000 => {
+            1500 => {
                 let kill = format!("kill -USR2 {}", journald.journald.id());
                 assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
             }
             // journald is killed, when it has taken in what was sent.
-            4000 => {
+            2000 => {
                 heard.until(&mut journal, |heard| ours(heard) == number + 1).await;
                 journald.restart();
                 socket = UnixDatagram::unbound().unwrap();
                 socket.connect(journald.socket()).unwrap();
             }
-            500 => while heard.poll(&mut journal) == Progress::More {},
+            250 => while heard.poll(&mut journal) == Progress::More {},
             _ => {}
         }
     }
