@@ -33,7 +33,7 @@ mod trouble;
 mod tests;
 
 pub use self::{
-    batch::{Batch, JournalPosition, PositionChange, PositionChanges},
+    batch::{Batch, PositionChange, PositionChanges},
     history::{HistoryError, Limits, PastBan, PastCause},
     loaded::{Loaded, Notice},
     store::{Outcome, Store, Wants},

@@ -80,8 +80,8 @@ CREATE TABLE positions (
     before BLOB NOT NULL
 ) STRICT;
 
--- How far the journal was read: one row.
-CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL, realtime INTEGER NOT NULL) STRICT;
+-- How far the journal was read, as a cursor of systemd's: one row.
+CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL) STRICT;
 
 -- The interfaces that were guarded last.
 CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
