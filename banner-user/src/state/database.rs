@@ -8,20 +8,22 @@ use std::{
 
 use ipnet::IpNet;
 use rusqlite::{
-    Connection, OptionalExtension as _, Transaction, TransactionBehavior, config::DbConfig, limits::Limit, params,
+    Connection, MAIN_DB, OptionalExtension as _, Transaction, TransactionBehavior, config::DbConfig, limits::Limit,
+    params,
 };
 
 use super::{
     bans::{self, Kept, Repairs},
     batch::Batch,
     failure::Failure,
-    files::Files,
+    files::{self, Files},
     history::{self, Limits, PastBan},
     loaded::Loaded,
     offset::{self, Offset},
     places,
     schema::{self, Was},
     tallies,
+    trouble::Reason,
 };
 use crate::{clock::Now, service::Services};
 
@@ -86,9 +88,13 @@ impl Database {
             return Err(Failure::Damaged("it is not a file".to_owned()));
         }
         let mut connection = Connection::open(path)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if connection.is_readonly(MAIN_DB)? {
+            let is_on_read_only = files::is_on_read_only(path);
+            return Err(Failure::Trouble(if is_on_read_only { Reason::ReadOnly } else { Reason::Permission }));
+        }
         connection.busy_timeout(PATIENCE)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_MAX)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // Exclusive before WAL is entered: the index of the log is in this process's memory, and no other process gets in
         // (https://sqlite.org/wal.html#noshm).
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
@@ -101,15 +107,20 @@ impl Database {
         connection.pragma_update(None, "journal_size_limit", LOG_MAX)?;
         connection.pragma_update(None, "cache_size", -8_192)?; // in KiB
         let was = schema::migrate(&mut connection)?;
+        Ok((Self::reading(connection, path, boot, now)?, was))
+    }
+
+    /// What is open and up to date.
+    pub(super) fn reading(connection: Connection, path: &Path, boot: &BootId, now: Now) -> Result<Self, Failure> {
         let clock = Clock::read(&connection, boot, now)?;
         let batches = connection.query_row("SELECT value FROM meta WHERE name = 'batches'", [], |row| row.get(0))?;
         let files = Files::see(path)?;
         let (path, boot) = (path.to_owned(), boot.clone());
-        Ok((Self { connection, path, files, boot, clock, batches, repairs: Repairs::default() }, was))
+        Ok(Self { connection, path, files, boot, clock, batches, repairs: Repairs::default() })
     }
 
     /// Reads what a daemon that starts goes on from.
-    pub(super) fn load(&mut self, services: &Services) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, services: &Services) -> Result<(Loaded, Repairs), Failure> {
         let mut loaded = Loaded::default();
         let Kept { bans, repairs, notices } =
             bans::read(&self.connection, services, self.clock.offset, self.clock.after_reboot)?;
@@ -117,8 +128,12 @@ impl Database {
         loaded.notices = notices;
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
+        Ok((loaded, repairs))
+    }
+
+    /// What the next batch is to put right.
+    pub(super) fn repair(&mut self, repairs: Repairs) {
         self.repairs = repairs;
-        Ok(loaded)
     }
 
     /// Writes a batch. It is on disk, or nothing of it is.
@@ -177,10 +192,16 @@ impl Database {
         self.batches
     }
 
-    /// Lets go of the files and leaves them as they are: closing in order would copy the log into the database, and then remove the
-    /// log of whatever has its name now.
-    pub(super) fn abandon(self) {
-        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    /// Removes what would spoil another database of this name.
+    pub(super) fn remove_orphaned_log(&self) -> Result<(), Failure> {
+        Ok(self.files.remove_orphaned_log(&self.path)?)
+    }
+
+    /// Closes it in order: what the log has is copied into the database, and the log removed. Dropped instead, the files stay as
+    /// they are, whosever they are by now.
+    pub(super) fn close(self) {
+        // Where this fails, the log stays, and is read at the next start.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
     }
 }
 
