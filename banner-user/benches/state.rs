@@ -88,10 +88,11 @@ fn measure(directory: &Path) -> Result<(), Box<dyn Error>> {
 fn commit(store: &mut Store, batch: Batch) -> Result<Duration, Box<dyn Error>> {
     let start = Instant::now();
     store.commit(batch).map_err(|_| "the batch is not wanted")?;
-    match block_on(store.outcome())? {
-        Outcome::Committed => Ok(start.elapsed()),
-        outcome => Err(format!("{outcome:?}").chars().take(500).collect::<String>().into()),
-    }
+    let outcome = block_on(store.outcome())?;
+    let Outcome::Committed = outcome else {
+        return Err(format!("{outcome:?}").chars().take(500).collect::<String>().into());
+    };
+    Ok(start.elapsed())
 }
 
 fn million(services: &Services) -> Result<Batch, Box<dyn Error>> {

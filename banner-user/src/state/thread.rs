@@ -132,10 +132,8 @@ impl Worker {
             wait: WAIT_MIN,
         };
         let loaded = worker.open(Purpose::Load, now).unwrap_or_else(|reason| {
-            let loaded = match &reason {
-                Reason::ReadOnly | Reason::Permission => worker.load_only(),
-                _ => None,
-            };
+            let cannot_write = matches!(reason, Reason::ReadOnly | Reason::Permission);
+            let loaded = if cannot_write { worker.load_only() } else { None };
             worker.give_up(reason, now);
             loaded.unwrap_or_else(|| Loaded { is_new: true, ..Loaded::default() })
         });

@@ -8,6 +8,9 @@ use rusqlite::Connection;
 use super::*;
 use crate::state::HistoryError;
 
+/// What happens to the file of a database.
+type Damage = fn(&Path);
+
 /// A state with enough in it to be damaged in the middle, closed.
 fn kept() -> World {
     let (mut world, _) = World::new();
@@ -40,7 +43,7 @@ fn overwrite(path: &Path, table: &str) {
 
 #[test]
 fn a_database_that_cannot_be_used_is_set_aside_and_a_new_one_begun() {
-    let table: [(&str, fn(&Path)); 9] = [
+    let table: [(&str, Damage); 9] = [
         ("text", |path| fs::write(path, "state").unwrap()),
         ("zeros", |path| fs::write(path, [0; 8192]).unwrap()),
         ("its header zeroed", |path| {
@@ -107,7 +110,7 @@ fn three_damaged_databases_are_kept_at_most() {
 
 #[test]
 fn a_database_that_goes_while_banner_runs_is_written_anew() {
-    let table: [(&str, fn(&Path)); 5] = [
+    let table: [(&str, Damage); 5] = [
         ("deleted", |path| fs::remove_file(path).unwrap()),
         ("deleted with its log", |path| {
             fs::remove_file(path).unwrap();

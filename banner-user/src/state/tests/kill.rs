@@ -4,6 +4,7 @@
 use std::{
     env,
     io::{BufRead as _, BufReader, Write as _},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -44,7 +45,7 @@ fn last(loaded: &Loaded) -> Option<u64> {
 #[test]
 fn a_kill_at_any_moment_leaves_the_state_of_a_batch() {
     if let Some(directory) = env::var_os(DIRECTORY) {
-        return write_until_killed(directory.into());
+        return write_until_killed(Path::new(&directory));
     }
     let mut world = World::on(TempDir::new().unwrap());
     let mut written = None;
@@ -74,7 +75,7 @@ fn a_kill_at_any_moment_leaves_the_state_of_a_batch() {
 }
 
 /// Lets a process write until it is killed after a moment; returns the last batch that it told of.
-fn run_and_kill(directory: &std::path::Path, random: &mut u64) -> Option<u64> {
+fn run_and_kill(directory: &Path, random: &mut u64) -> Option<u64> {
     *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "state::tests::kill::a_kill_at_any_moment_leaves_the_state_of_a_batch"])
@@ -101,9 +102,9 @@ fn run_and_kill(directory: &std::path::Path, random: &mut u64) -> Option<u64> {
     told
 }
 
-fn write_until_killed(directory: PathBuf) {
+fn write_until_killed(directory: &Path) {
     let boot = BootId(Some("first".to_owned()));
-    let (mut store, loaded) = Store::open_in(boot, &directory, &Services::default(), Limits::default(), at(0));
+    let (mut store, loaded) = Store::open_in(boot, directory, &Services::default(), Limits::default(), at(0));
     for number in last(&loaded).map_or(0, |last| last + 1).. {
         assert_eq!(store.commit(batch(number)), Ok(()), "{:?}", store.trouble());
         assert_eq!(block_on(store.outcome()), Outcome::Committed);

@@ -54,7 +54,7 @@ fn what_is_missing_from_a_complete_batch_has_ended_unknown() {
     batch.changes.tallies = vec![tally("192.0.2.7/32"), tally("192.0.2.8/32")];
     world.commit(batch);
     // The judge that tells everything has forgotten the causes.
-    let mut batch = with_bans(complete(at(30)), [BanChange::Began { ban: kept.clone(), cause: None }]);
+    let mut batch = with_bans(complete(at(30)), [BanChange::Began { ban: kept, cause: None }]);
     batch.changes.tallies = vec![tally("192.0.2.8/32")];
     world.commit(batch);
     let past = history(&mut world, "192.0.2.2/32");

@@ -40,10 +40,8 @@ impl Drop for Disk {
 }
 
 fn failed(outcome: Outcome) -> (Batch, Trouble) {
-    match outcome {
-        Outcome::Failed { batch: Some(batch), trouble } => (batch, trouble),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Failed { batch: Some(batch), trouble } = outcome else { panic!("{outcome:?}") };
+    (batch, trouble)
 }
 
 #[test]
@@ -64,7 +62,7 @@ fn a_full_disk_gives_the_batch_back_until_there_is_room() {
     assert_eq!(trouble, Trouble { path: disk.0.join("state.db"), since: at(2).wall, reason: Reason::Full });
     assert_eq!(world.store().trouble(), Some(&trouble));
     assert_eq!(world.store().wants(), Wants::Nothing);
-    assert_eq!(world.store().commit(batch.clone()), Err(Box::new(batch.clone())));
+    assert_eq!(world.store().commit(batch.clone()), Err(Box::new(batch)));
 
     // What was committed is there; no more than that.
     fs::remove_file(&ballast).unwrap();
@@ -101,7 +99,7 @@ fn a_read_only_disk_is_waited_for() {
     assert!(fs::metadata(world.path().join("state.db-wal")).unwrap().len() > 0);
     disk.remount(MsFlags::MS_RDONLY);
     let first = SavedBan { observe: true, ..first };
-    assert_eq!(world.open(at(3)).saved.bans, [first.clone()]);
+    assert_eq!(world.open(at(3)).saved.bans, std::slice::from_ref(&first));
     disk.remount(MsFlags::empty());
     assert_eq!(world.outcome(), Outcome::Recovered);
     let second = ban("192.0.2.2/32", at(4), 600);
