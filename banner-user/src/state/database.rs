@@ -1,7 +1,7 @@
 //! The database, open: what it gives, and what it takes.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -99,6 +99,8 @@ impl Database {
         // (https://sqlite.org/wal.html#noshm).
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "cell_size_check", true)?;
+        // No other file is ever made: the service may write nowhere else.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(Failure::Damaged(format!("its journal mode stays {mode}")));
@@ -174,9 +176,14 @@ impl Database {
         history::read(&self.connection, prefixes, limit)
     }
 
-    pub(super) fn integrity(&self) -> Integrity {
-        let Ok(files) = Files::see(&self.path) else { return Integrity::Replaced };
-        if files == self.files {
+    /// Looks at the files.
+    pub(super) fn integrity(&self) -> Result<Integrity, Failure> {
+        let files = match Files::see(&self.path) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Integrity::Replaced),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(if files == self.files {
             Integrity::Sound
         } else if !files.database.is_same_file(self.files.database) {
             Integrity::Replaced
@@ -184,7 +191,7 @@ impl Database {
             Integrity::LogGone
         } else {
             Integrity::Meddled
-        }
+        })
     }
 
     /// How many batches it has taken, ever.
@@ -223,15 +230,8 @@ impl Clock {
         if self == to {
             return Ok(());
         }
-        if let Some(now) = self.after_reboot {
-            bans::begin_by(transaction, now)?;
-        }
-        if self.offset != to.offset {
-            bans::shift(
-                transaction,
-                to.offset.0.saturating_sub(self.offset.0).clamp(-offset::DISK_MAX, offset::DISK_MAX),
-            )?;
-        }
+        let by = to.offset.0.saturating_sub(self.offset.0).clamp(-offset::DISK_MAX, offset::DISK_MAX);
+        bans::tie(transaction, self.after_reboot, by)?;
         let mut set = transaction.prepare("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["boot_id", boot.0.as_deref().unwrap_or_default()])?;
         set.execute(params!["offset", to.offset.0])?;

@@ -222,7 +222,7 @@ impl Worker {
             // The loop sends no batch while there is trouble; one may have been on its way.
             return Err(self.trouble.as_ref().map_or(Reason::InUse, |attempts| attempts.reason.clone()));
         };
-        match database.integrity() {
+        match database.integrity().map_err(Failure::into_reason)? {
             Integrity::Sound => return Ok(None),
             Integrity::Meddled => {
                 return self
