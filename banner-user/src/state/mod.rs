@@ -23,6 +23,7 @@ mod history;
 mod loaded;
 mod offset;
 mod places;
+mod read_only;
 mod schema;
 mod store;
 mod tallies;

@@ -11,7 +11,7 @@ use super::failure::Failure;
 const APPLICATION: i64 = 0x6261_6e6e;
 
 /// Each leads from the version of its place to the next one.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+pub(super) const MIGRATIONS: [&str; 1] = [VERSION_1];
 
 const VERSION_1: &str = "
 -- Times are nanoseconds since 1970-01-01T00:00:00Z.
