@@ -208,7 +208,7 @@ fn one_that_is_deleted_and_made_again_is_guarded_within_milliseconds() -> anyhow
                  last {gap:?} after the first of the commands that make it, which took {made:?}",
                 if pause { "" } else { " at once" },
             );
-            ensure!(gap < Duration::from_secs(5), "not within milliseconds, even for a machine that is busy: {gap:?}");
+            ensure!(gap < Duration::from_secs(1), "not within milliseconds, even for a machine that is busy: {gap:?}");
             await_state(&installation, INTERFACE, "attached")?;
             ensure!(programs(&network, INTERFACE)? == 1 && pins(&installation)? == 1);
         }
@@ -247,7 +247,7 @@ fn one_that_leaves_for_another_namespace_is_left_there_and_guarded_when_it_is_ba
              back; giving it its address took {made:?}",
             if pause { "" } else { " at once" },
         );
-        ensure!(gap < Duration::from_secs(5), "not within milliseconds, even for a machine that is busy: {gap:?}");
+        ensure!(gap < Duration::from_secs(1), "not within milliseconds, even for a machine that is busy: {gap:?}");
         await_state(&installation, INTERFACE, "attached")?;
         ensure!(programs(&network, INTERFACE)? == 1 && pins(&installation)? == 1);
     }
