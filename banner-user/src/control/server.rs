@@ -111,7 +111,7 @@ async fn serve(mut socket: Socket, daemon: Asker) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = None;
-    let over = daemon.is_over();
+    let over = daemon.over();
     tokio::pin!(over);
     loop {
         let (stream, place) = tokio::select! {

@@ -378,6 +378,12 @@ async fn a_loop_that_takes_nothing_is_told_within_five_seconds_and_does_nothing_
         assert_eq!(error.cause, ["it did not take the request within 4 s; nothing was done".into()], "{request}");
         assert!(took >= ANSWERED_WITHIN && took < Duration::from_secs(5), "{request}: {took:?}");
     }
+    // A reload is two requests.
+    let before = Instant::now();
+    let reloaded = Client::new(&served.socket()).reload().await;
+    assert!(matches!(reloaded, Err(ClientError::Answered(error)) if error.kind == ErrorKind::Unresponsive));
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+
     let mut stream = served.connect().await;
     stream.write_all(get("/v1/status").as_bytes()).await.unwrap();
     let next = served.requests.recv().await;
