@@ -40,7 +40,7 @@ fn main() -> io::Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for _ in 0..PASSES {
-        let pass = runtime.block_on(pass(Path::new(&directory)));
+        let pass = runtime.block_on(pass(Path::new(&directory)))?;
         let per_second = f64::from(pass.entries) / pass.elapsed.as_secs_f64();
         let own = pass.own.as_secs_f64() * 1e6 / f64::from(pass.entries.max(1));
         writeln!(
@@ -63,21 +63,25 @@ struct Pass {
     own: Duration,
 }
 
-async fn pass(directory: &Path) -> Pass {
+async fn pass(directory: &Path) -> io::Result<Pass> {
     let catalogue = Catalogue::beside(None);
-    let filters = ["postfix-sasl", "cyrus"].map(|name| catalogue.filter(name).expect("it is built in"));
-    let mut detector = Detector::new(filters.into(), TimeZone::UTC);
+    let filters = ["postfix-sasl", "cyrus"].into_iter().map(|name| catalogue.filter(name));
+    let filters = filters.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let mut detector = Detector::new(filters, TimeZone::UTC);
     let (start, before) = (Instant::now(), cpu());
     let mut journal = Journal::new(Journalctl::system().of_directory(directory), None, AGES, Now::read());
     let mut pass = Pass { entries: 0, events: 0, elapsed: Duration::ZERO, own: Duration::ZERO };
     let mut last = Instant::now();
     while pass.entries == 0 || last.elapsed() < END {
-        let (now, read) = (Now::read(), pass.entries);
+        let (now, read, mut failure) = (Now::read(), pass.entries, None);
         let mut sink = |entry: banner_user::source::journal::Entry<'_>| {
             pass.entries += 1;
             pass.events += detector.handle_entry(entry.bytes, now.wall, &entry.writer).len();
         };
-        let progress = journal.poll(now, 1 << 20, &mut sink, &mut |notice| eprintln!("{notice}"));
+        let progress = journal.poll(now, 1 << 20, &mut sink, &mut |notice| failure = Some(notice));
+        if let Some(notice) = failure {
+            return Err(io::Error::other(notice.to_string()));
+        }
         if pass.entries > read {
             last = Instant::now();
             pass.elapsed = last - start;
@@ -88,7 +92,7 @@ async fn pass(directory: &Path) -> Pass {
         }
     }
     pass.own = cpu() - before;
-    pass
+    Ok(pass)
 }
 
 fn cpu() -> Duration {

@@ -23,7 +23,7 @@ pub enum Fault {
     Unopened(String),
     /// It is the systemd journal.
     #[error(
-        "the systemd journal is read by the daemon alone; hand on its lines: `journalctl --system --output=short-iso-precise \
+        "the systemd journal is read by the daemon alone; hand on its lines: `journalctl --system --output=short \
          --since=...`, and `-` in place of the file"
     )]
     Journal,

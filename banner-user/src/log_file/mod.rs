@@ -101,9 +101,12 @@ impl LogFile {
     pub fn open(path: &Path) -> Result<Self, LogFileError> {
         let name = path.to_string_lossy().into_owned();
         let system = |error: &io::Error| LogFileError::new(name.clone(), Fault::Unopened(error.to_string()));
-        let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if path == Path::new(JOURNAL) => LogFileError::new(name.clone(), Fault::Journal),
-            _ => system(&error),
+        let file = File::open(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound && path == Path::new(JOURNAL) {
+                LogFileError::new(name.clone(), Fault::Journal)
+            } else {
+                system(&error)
+            }
         })?;
         let metadata = file.metadata().map_err(|error| system(&error))?;
         if metadata.is_dir() {

@@ -155,7 +155,7 @@ pub struct Journal {
 enum State {
     /// Nothing runs until then.
     Waiting(Instant),
-    Running(Run),
+    Running(Box<Run>),
 }
 
 #[derive(Debug)]
@@ -227,14 +227,14 @@ impl Journal {
         let (soon, late) = (self.polled + SPACING, self.polled + INTERVAL);
         match &mut self.state {
             State::Waiting(until) => sleep_until(*until).await,
-            State::Running(Run { process, ends: Some(ends), .. }) => {
+            State::Running(run) => match run.ends {
                 // That it takes too long is what the next poll finds.
-                let _ = timeout_at(*ends, process.ended()).await;
-            }
-            State::Running(Run { process, .. }) => {
-                let _ = timeout_at(late, process.readable()).await;
-                sleep_until(soon).await;
-            }
+                Some(ends) => drop(timeout_at(ends, run.process.ended()).await),
+                None => {
+                    let _ = timeout_at(late, run.process.readable()).await;
+                    sleep_until(soon).await;
+                }
+            },
         }
     }
 
@@ -276,13 +276,13 @@ impl Journal {
         match self.journalctl.follow(from) {
             Ok(process) => {
                 (self.parser, self.pending) = (Parser::default(), 0..0);
-                self.state = State::Running(Run {
+                self.state = State::Running(Box::new(Run {
                     process,
                     started: self.polled,
                     read: self.position,
                     is_expected: matches!(from, Start::Entry(_)),
                     ends: None,
-                });
+                }));
             }
             Err(error) => {
                 let program = self.journalctl.program().to_owned();

@@ -38,9 +38,10 @@ impl Journalctl {
     pub fn probe(&self) -> Result<(), ProbeError> {
         let output = self.last().output().map_err(|error| {
             let program = self.program().to_owned();
-            match error.kind() {
-                io::ErrorKind::NotFound => ProbeError::Missing(program),
-                _ => ProbeError::NotStarted { program, why: error.to_string() },
+            if error.kind() == io::ErrorKind::NotFound {
+                ProbeError::Missing(program)
+            } else {
+                ProbeError::NotStarted { program, why: error.to_string() }
             }
         })?;
         if !output.status.success() {

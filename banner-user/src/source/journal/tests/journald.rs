@@ -1,8 +1,9 @@
 //! systemd's own journald, in a mount namespace with its own /run: it needs no systemd as process 1.
 
-use std::{fs, os::unix::net::UnixDatagram, path::PathBuf, process::Child, time::Duration as Wait};
+use std::{fs, os::unix::net::UnixDatagram, path::PathBuf, process::Child};
 
 use jiff::tz::TimeZone;
+use tokio::time::sleep;
 
 use super::*;
 use crate::{
@@ -22,7 +23,7 @@ struct Journald {
 
 impl Journald {
     /// None, said in one line, where it cannot be had, except in CI.
-    fn start() -> Option<Self> {
+    async fn start() -> Option<Self> {
         const PROGRAM: &str = "/lib/systemd/systemd-journald";
         if !Path::new(PROGRAM).exists() || !nix::unistd::geteuid().is_root() {
             assert!(std::env::var_os("CI").is_none(), "systemd-journald is not installed, or not root");
@@ -44,7 +45,7 @@ impl Journald {
         io::Read::read_exact(namespace.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let journald = Self::run(&namespace);
         let mut journald = Self { namespace, journald };
-        journald.is_up();
+        journald.is_up().await;
         Some(journald)
     }
 
@@ -62,23 +63,23 @@ impl Journald {
     }
 
     /// Waits until it takes messages.
-    fn is_up(&mut self) {
+    async fn is_up(&mut self) {
         for _ in 0..1000 {
             let socket = UnixDatagram::unbound().unwrap();
             if socket.connect(self.socket()).is_ok() {
                 return;
             }
             assert_eq!(self.journald.try_wait().unwrap(), None, "journald ended");
-            std::thread::sleep(Wait::from_millis(10));
+            sleep(Duration::from_millis(10)).await;
         }
         panic!("journald does not listen");
     }
 
-    fn restart(&mut self) {
+    async fn restart(&mut self) {
         self.journald.kill().unwrap();
         self.journald.wait().unwrap();
         self.journald = Self::run(&self.namespace);
-        self.is_up();
+        self.is_up().await;
     }
 
     fn journal(&self, position: Option<JournalPosition>) -> Journal {
@@ -114,7 +115,7 @@ impl Drop for Journald {
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_through_rotations_and_restarts_of_everything() {
     const MESSAGES: usize = 5000;
-    let Some(mut journald) = Journald::start() else { return };
+    let Some(mut journald) = Journald::start().await else { return };
     let mut journal = journald.journal(None);
     let (mut heard, mut socket) = (Heard::default(), UnixDatagram::unbound().unwrap());
     socket.connect(journald.socket()).unwrap();
@@ -138,7 +139,7 @@ async fn nothing_is_lost_or_doubled_through_rotations_and_restarts_of_everything
             // journald is killed, when it has taken in what was sent.
             2000 => {
                 heard.until(&mut journal, |heard| ours(heard) == number + 1).await;
-                journald.restart();
+                journald.restart().await;
                 socket = UnixDatagram::unbound().unwrap();
                 socket.connect(journald.socket()).unwrap();
             }
@@ -160,7 +161,7 @@ async fn nothing_is_lost_or_doubled_through_rotations_and_restarts_of_everything
 
 #[tokio::test]
 async fn a_local_user_cannot_forge_an_entry() {
-    let Some(journald) = Journald::start() else { return };
+    let Some(journald) = Journald::start().await else { return };
     let directory = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(directory.path(), Some(0), Some(0)).unwrap();
     fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
