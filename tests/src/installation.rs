@@ -204,13 +204,14 @@ impl<'n> Installation<'n> {
         until(&format!("{prefix} is banned"), || self.ban(prefix))
     }
 
-    /// Waits until the daemon has read everything that is in the log.
+    /// Waits until the daemon has read everything that is in the log now.
     ///
     /// # Errors
     /// It has not.
     pub fn await_log_read(&self) -> anyhow::Result<()> {
         let length = self.log.length()?;
-        until("the log is read to its end", || Ok((self.file()?.get("offset") == Some(&length.into())).then_some(())))
+        let is_read = |file: &Value| file.get("offset").and_then(Value::as_u64).is_some_and(|offset| offset >= length);
+        until("the log is read", || Ok(is_read(&self.file()?).then_some(())))
     }
 
     /// What `banner status` says of the log.

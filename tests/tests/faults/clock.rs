@@ -32,7 +32,10 @@ impl Ticks {
     /// As this kernel counts them.
     pub(crate) fn of_this_machine() -> anyhow::Result<Self> {
         static SAMPLED: OnceLock<Result<Ticks, String>> = OnceLock::new();
-        SAMPLED.get_or_init(|| Self::sample().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
+        SAMPLED
+            .get_or_init(|| Self::sample().map_err(|error| format!("{error:#}")))
+            .clone()
+            .map_err(|error| anyhow!(error))
     }
 
     fn sample() -> anyhow::Result<Self> {

@@ -23,17 +23,15 @@ use crate::{
     dice::Dice,
     expected::{ByHand, Deeds, Gap, Lift},
     sources::{MAXRETRY, Source, Sources, prefix},
-    traffic::{INNOCENT, Traffic},
+    traffic::Traffic,
     verdict::{Evidence, Tally},
     watch::Watch,
     writer::Writer,
 };
 
 /// Banned by hand for ever before anything happens.
-const FOR_EVER: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0x66, 0, 0, 0, 0x66)),
-];
+const FOR_EVER: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0x66, 0, 0, 0, 0x66))];
 
 /// Banned by hand for [`SHORT`], so that a ban ends soon after what happens, or while it does.
 const FOR_A_WHILE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66));
@@ -133,9 +131,6 @@ impl<'n> Scene<'n> {
             deeds: Deeds::default(),
             bantime,
         };
-        for innocent in INNOCENT {
-            scene.traffic.add(innocent);
-        }
         for source in FOR_EVER {
             scene.ban(source, None)?;
         }
@@ -224,13 +219,9 @@ impl<'n> Scene<'n> {
         self.is_told()?;
         self.traffic.await_round()?;
         let Self { watch, traffic, sources, deeds, bantime, .. } = &mut self;
-        let evidence = Evidence {
-            sources: sources.lock().clone(),
-            bantime: *bantime,
-            deeds: deeds.clone(),
-            sight: watch.finish()?,
-            knocks: traffic.finish()?,
-        };
+        let (sight, knocks) = (watch.finish()?, traffic.finish()?);
+        let evidence =
+            Evidence { sources: sources.lock().clone(), bantime: *bantime, deeds: deeds.clone(), sight, knocks };
         let tally = evidence.judge()?;
         // Nothing is proved by what has not happened.
         let Tally { bans, ended, below_the_limit, dropped, passed } = tally;

@@ -38,10 +38,8 @@ const PACE: Duration = Duration::from_millis(4);
 const LATE_ROUNDS: u16 = 500;
 
 /// Sources that never fail.
-pub(crate) const INNOCENT: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 67)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0x67, 0, 0, 0, 0x67)),
-];
+const INNOCENT: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(198, 51, 100, 67)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xa, 0x67, 0, 0, 0, 0x67))];
 
 /// One connection request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -107,10 +107,14 @@ impl Evidence {
         let seen = self.sight.seen.get(&key(*address));
         let Some(at) = source.over_the_limit() else {
             let failures = source.written.len();
-            ensure!(seen.is_none(), "{address} failed {failures} of {MAXRETRY} times and was banned: {seen:?}, {source:?}");
+            ensure!(
+                seen.is_none(),
+                "{address} failed {failures} of {MAXRETRY} times and was banned: {seen:?}, {source:?}"
+            );
             return Ok(None);
         };
-        let seen = seen.with_context(|| format!("{address} failed {MAXRETRY} times and was never banned: {source:?}"))?;
+        let seen =
+            seen.with_context(|| format!("{address} failed {MAXRETRY} times and was never banned: {source:?}"))?;
         ensure!(seen.from >= at, "{address} was banned before its last failure: {seen:?}, {source:?}");
         self.lasts(*address, seen, (at, seen.from), Some(self.bantime)).with_context(|| format!("{source:?}"))?;
         Ok(Some(Ban { earliest: at, surely: seen.from, until: seen.until, lift: self.lift(*address) }))
@@ -129,7 +133,13 @@ impl Evidence {
     }
 
     /// Sees that a ban that began between these times has the end that it should have, and was not over before.
-    fn lasts(&self, source: IpAddr, seen: &Seen, began: (Duration, Duration), length: Option<Duration>) -> anyhow::Result<()> {
+    fn lasts(
+        &self,
+        source: IpAddr,
+        seen: &Seen,
+        began: (Duration, Duration),
+        length: Option<Duration>,
+    ) -> anyhow::Result<()> {
         let lift = self.lift(source);
         match (seen.until, length) {
             (None, None) => {}
