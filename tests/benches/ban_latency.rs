@@ -1,4 +1,5 @@
-//! How long after the line that is one too many the first packet of its source is dropped.
+//! How long after the line that is one too many the first packet of its source is dropped, and how long until the source's open
+//! connection is destroyed.
 //!
 //!     cargo build --release -p banner-user
 //!     BANNER_BIN=$PWD/target/release/banner cargo bench -p banner-tests --bench ban_latency
@@ -12,6 +13,8 @@
 //!
 //! So a figure holds everything on the way (inotify, reading, matching, judging, writing to the map, the packet), and what the
 //! measurement adds: up to one round, whose own length is printed beside it.
+//!
+//! Then the same with other sources, which have a connection open each: from the third line until the server reads ECONNABORTED.
 
 use std::{
     net::Ipv4Addr,
@@ -31,6 +34,9 @@ use banner_tests::{
 
 /// Bans that are timed.
 const BANS: u16 = 500;
+
+/// Connections that are timed.
+const CONNECTIONS: u16 = 100;
 
 /// Between two frames of a source.
 const PACE: Duration = Duration::from_micros(100);
@@ -59,7 +65,25 @@ fn main() -> anyhow::Result<()> {
         latencies.push(before.elapsed());
     }
     report("third line to first dropped packet", latencies)?;
-    report("one round of the measurement", rounds)
+    report("one round of the measurement", rounds)?;
+    report("third line to the death of an open connection", deaths(&network, &installation)?)
+}
+
+/// How long connections outlive the third line of their sources.
+fn deaths(network: &Network, installation: &Installation<'_>) -> anyhow::Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    for number in 0..CONNECTIONS {
+        let source = Ipv4Addr::from_bits(0xc613_0000 + u32::from(number)).into();
+        let connection = network.connect(source, 25)?;
+        installation.log.append(&postfix(source, "alice").repeat(2))?;
+        installation.await_log_read()?;
+        let line = postfix(source, "alice");
+        let before = Instant::now();
+        installation.log.append(&line)?;
+        let died = connection.await_destruction(PATIENCE)?.with_context(|| format!("{source} is still connected"))?;
+        latencies.push(died.saturating_duration_since(before));
+    }
+    Ok(latencies)
 }
 
 /// Sends frames until one is dropped. Returns how long each round took.

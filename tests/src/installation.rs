@@ -5,12 +5,14 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{Read as _, Seek as _},
+    mem,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -295,7 +297,34 @@ impl<'n> Installation<'n> {
         Ok(Daemon { child: Killed(child), output: self.output() })
     }
 
-    fn output(&self) -> PathBuf {
+    /// Starts the daemon from a thread that has gone through `confine` on the server, and waits for nothing: what a thread gives
+    /// away or moves to, the processes that it starts do without, or are in.
+    ///
+    /// # Errors
+    /// `confine` fails, or the system does.
+    pub fn spawn_confined(
+        &self,
+        command: &mut Command,
+        confine: impl FnOnce() -> anyhow::Result<()> + Send,
+    ) -> anyhow::Result<Daemon> {
+        let stderr = File::options().create(true).append(true).open(self.output())?;
+        let command = command.stdout(Stdio::null()).stderr(stderr);
+        let spawned = thread::scope(|scope| {
+            let confined = scope.spawn(|| {
+                // The way back may be closed then; the thread ends inside.
+                mem::forget(self.network.server.enter()?);
+                confine()?;
+                command.spawn().with_context(|| format!("starting {}", self.binary.display()))
+            });
+            confined.join()
+        });
+        let Ok(child) = spawned else { bail!("the confined thread panicked") };
+        Ok(Daemon { child: Killed(child?), output: self.output() })
+    }
+
+    /// What the daemon writes to its standard error.
+    #[must_use]
+    pub fn output(&self) -> PathBuf {
         self.path("daemon.out")
     }
 }
@@ -367,7 +396,23 @@ impl Daemon {
     /// # Errors
     /// It does not.
     pub fn await_end(&mut self) -> anyhow::Result<ExitStatus> {
-        until("the daemon ends", || Ok(self.child.0.try_wait()?))
+        until("the daemon ends", || self.has_ended())
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn has_ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.0.try_wait()?)
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.0.try_wait()?.is_some())
     }
 
     /// What this daemon, and those before it, said.

@@ -66,13 +66,26 @@ impl Namespace {
         Ok(())
     }
 
+    /// Sends an interface to another namespace. It arrives down and without addresses.
+    ///
+    /// # Errors
+    /// As [`Namespace::ip`].
+    pub fn send(&self, name: &str, other: &Self) -> anyhow::Result<()> {
+        self.ip(&format!("link set dev {name} netns {}", other.path()))
+    }
+
+    /// As `ip` takes it.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.descriptor.as_raw_fd())
+    }
+
     /// Lays a cable (a veth pair) to another namespace: the name and the hardware address of both ends, which are then up.
     /// The ends give themselves no IPv6 addresses, so that nothing is on the cable but what the test sends.
     ///
     /// # Errors
     /// As [`Namespace::ip`].
     pub fn connect(&self, end: (&str, [u8; 6]), other: &Self, other_end: (&str, [u8; 6])) -> anyhow::Result<()> {
-        let there = format!("/proc/{}/fd/{}", std::process::id(), other.descriptor.as_raw_fd());
+        let there = other.path();
         let ((name, address), (other_name, other_address)) = (end, other_end);
         self.ip(&format!(
             "link add name {name} address {} type veth peer name {other_name} address {} netns {there}",

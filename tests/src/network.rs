@@ -7,11 +7,12 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 
@@ -38,6 +39,7 @@ const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x25, 0, 0, 0, 0, 0, 0xfe);
 
 /// What a mail server offers: SMTP, submission (two), IMAP (two), POP3 (two), sieve.
 pub const MAIL_PORTS: [u16; 8] = [25, 587, 465, 143, 993, 110, 995, 4190];
+const SMTP_PORT: u16 = 25;
 /// What this one offers beside it.
 pub const WEB_PORT: u16 = 80;
 
@@ -169,9 +171,28 @@ impl Network {
                 let is_it = peer.ip().to_canonical() == from.ip() && peer.port() == from.port();
                 Ok(is_it.then_some(stream))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error.into()),
         })
+    }
+
+    /// Delivers mail from the server to a host of the internet, with its SMTP port.
+    ///
+    /// # Errors
+    /// As [`Network::connect`].
+    pub fn deliver(&self, to: IpAddr) -> anyhow::Result<Connection> {
+        let inside = self.internet.enter()?;
+        let listener = TcpListener::bind((to, SMTP_PORT)).with_context(|| format!("listening at {to}"))?;
+        drop(inside);
+        let inside = self.server.enter()?;
+        let client = TcpStream::connect((to, SMTP_PORT)).with_context(|| format!("delivering mail to {to}"))?;
+        drop(inside);
+        let (server, _) = listener.accept()?;
+        for end in [&client, &server] {
+            end.set_nodelay(true)?;
+            end.set_read_timeout(Some(PATIENCE))?;
+        }
+        Ok(Connection { client, server })
     }
 }
 
@@ -243,14 +264,35 @@ impl Connection {
     /// # Errors
     /// `innocent` is not heard.
     pub fn is_heard_before(&self, innocent: &Self) -> anyhow::Result<bool> {
-        (&self.client).write_all(WORD)?;
+        match (&self.client).write_all(WORD) {
+            // The server's end was destroyed, and has said so.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+            written => written?,
+        }
         innocent.exchange().context("the innocent host's open connection")?;
         self.server.set_nonblocking(true)?;
         let heard = (&self.server).read(&mut [0; WORD.len()]);
         self.server.set_nonblocking(false)?;
         match heard {
             Ok(bytes) => Ok(bytes > 0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When the server's end was destroyed; None where it is still open after so long.
+    ///
+    /// # Errors
+    /// It came to another end, or something was to be read from it.
+    pub fn await_destruction(&self, length: Duration) -> anyhow::Result<Option<Instant>> {
+        self.server.set_read_timeout(Some(length))?;
+        let read = (&self.server).read(&mut [0; WORD.len()]);
+        let at = Instant::now();
+        self.server.set_read_timeout(Some(PATIENCE))?;
+        match read {
+            Ok(bytes) => bail!("{bytes} bytes were read instead"),
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => Ok(Some(at)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

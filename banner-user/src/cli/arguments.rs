@@ -128,6 +128,13 @@ pub(super) struct MatchArguments {
     /// One JSON object a counted line on stdout, and the totals on stderr; with --count the totals as one object
     #[arg(long)]
     pub(super) json: bool,
+    /// Print what is logged from now on, through rotations, until interrupted; with --json each object has its file and its
+    /// offset there, and counts lines from the start
+    #[arg(long, conflicts_with_all = ["missed", "count"])]
+    pub(super) follow: bool,
+    /// Begin where FILE says that reading stopped, and save there how far it is: no line is lost in between
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    pub(super) positions: Option<PathBuf>,
 }
 
 /// Which logs, by which configuration against which.
@@ -215,15 +222,18 @@ mod tests {
     #[test]
     fn what_to_match_is_read_as_it_is_meant() {
         let line = "match --filter cyrus --filter ./mine.toml --count --json mail.log -";
-        let Command::Match(MatchArguments { subjects, filters, missed, count, json }) = parse(line).unwrap().command
-        else {
-            panic!("not a match")
+        let read = |line| match parse(line).unwrap().command {
+            Command::Match(arguments) => arguments,
+            other => panic!("not a match: {other:?}"),
         };
+        let MatchArguments { subjects, filters, missed, count, json, follow, positions } = read(line);
         assert_eq!(
             (subjects, filters),
             (vec!["mail.log".into(), "-".into()], vec!["cyrus".into(), "./mine.toml".into()])
         );
-        assert_eq!((missed, count, json), (false, true, true));
+        assert_eq!((missed, count, json, follow, positions), (false, true, true, false, None));
+        let MatchArguments { follow, positions, .. } = read("match --follow --positions at mail.log");
+        assert_eq!((follow, positions), (true, Some("at".into())));
     }
 
     #[test]
@@ -241,6 +251,9 @@ mod tests {
             ("match", "required"),
             ("match --missed --json mail.log", "cannot be used with"),
             ("match --missed --count mail.log", "cannot be used with"),
+            ("match --follow --count mail.log", "cannot be used with"),
+            ("match --follow --missed mail.log", "cannot be used with"),
+            ("match --positions at mail.log", "--follow"),
             ("statsu", "similar"),
         ] {
             let error = parse(line).unwrap_err();

@@ -99,9 +99,10 @@ impl From<config::Errors> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::NotRunning { .. } | ClientError::Permission { .. } | ClientError::Broken { .. } => {
-                Exit::Unreachable
-            }
+            ClientError::NotRunning { .. }
+            | ClientError::Permission { .. }
+            | ClientError::Broken { .. }
+            | ClientError::Unresponsive { .. } => Exit::Unreachable,
             ClientError::Answered(answer) => Exit::from(answer.kind),
         };
         Self::new(exit, &error)
@@ -117,7 +118,11 @@ impl From<ErrorKind> for Exit {
             | ErrorKind::MethodNotAllowed
             | ErrorKind::TooLarge
             | ErrorKind::Configuration => Self::Usage,
-            ErrorKind::Forbidden | ErrorKind::Timeout | ErrorKind::Unavailable => Self::Unreachable,
+            ErrorKind::Forbidden
+            | ErrorKind::Timeout
+            | ErrorKind::Starting
+            | ErrorKind::Unavailable
+            | ErrorKind::Unresponsive => Self::Unreachable,
             ErrorKind::Kernel => Self::Kernel,
         }
     }

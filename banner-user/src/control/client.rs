@@ -11,20 +11,27 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{net::UnixStream, task::JoinHandle, time::timeout};
+use tokio::{
+    net::UnixStream,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::{
     protocol::{
-        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, Reloaded, Status, Text, UnbanRequest, Unbanned,
-        Why,
+        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Reloaded, Status, Text, UnbanRequest,
+        Unbanned, Why,
     },
-    server::EXCHANGE_MAX,
+    queue::{ANSWERED_WITHIN, RELOADED_WITHIN, UNRESPONSIVE, UNRESPONSIVE_REMEDY},
 };
 
 /// The longest answer that is read, in bytes: many times the longest page.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// How long an answer may take: a little longer than the server gives itself, so that its own error arrives.
-const ANSWER_WITHIN: Duration = EXCHANGE_MAX.saturating_add(Duration::from_secs(5));
+/// How long a call may take, and how much longer than what the server gives the loop, so that the server's own answer arrives.
+const WITHIN: Duration = ANSWERED_WITHIN.saturating_add(LEEWAY);
+const LEEWAY: Duration = Duration::from_secs(1);
+/// The pause after connect(2) found the queue of connections full: the kernel tells nobody when it is not any more.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A way to the daemon.
 #[derive(Clone, Debug)]
@@ -60,6 +67,14 @@ pub enum ClientError {
         socket: Text,
         /// What happened.
         cause: Text,
+    },
+    /// Something holds the socket, and does not answer in time: the process is stopped, or has no time.
+    #[error("{UNRESPONSIVE}\n  cause: no answer on {socket} within {} s\n  remedy: {UNRESPONSIVE_REMEDY}", within.as_secs())]
+    Unresponsive {
+        /// The socket.
+        socket: Text,
+        /// For how long it was waited.
+        within: Duration,
     },
     /// The daemon's own answer.
     #[error("{0}")]
@@ -113,12 +128,19 @@ impl Client {
         self.post("/v1/unban", self.json(request)?).await
     }
 
-    /// Makes the daemon read its configuration again.
+    /// Makes the daemon read its configuration again, which may take 30 s.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
-        self.post("/v1/reload", Bytes::new()).await
+        // A stopped process looks like one that reads a long configuration: the kernel takes the request for it. So it is asked
+        // for something first that it can say at once.
+        match self.status().await {
+            // That its counters cannot be read is an answer.
+            Err(ClientError::Answered(ErrorBody { kind: ErrorKind::Kernel, .. })) | Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        self.call(Method::POST, "/v1/reload", Bytes::new(), RELOADED_WITHIN + LEEWAY).await
     }
 
     /// Takes everything out of the kernel and ends the daemon.
@@ -130,26 +152,30 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.call(Method::GET, path, Bytes::new()).await
+        self.call(Method::GET, path, Bytes::new(), WITHIN).await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> Result<T, ClientError> {
-        self.call(Method::POST, path, body).await
+        self.call(Method::POST, path, body, WITHIN).await
     }
 
     fn json(&self, request: &impl Serialize) -> Result<Bytes, ClientError> {
         serde_json::to_vec(request).map(Bytes::from).map_err(|error| self.broken(&error))
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
-        match timeout(ANSWER_WITHIN, self.exchange(method, path, body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.broken(&format_args!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
-        }
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<T, ClientError> {
+        let unresponsive = |_| ClientError::Unresponsive { socket: self.socket.as_path().into(), within };
+        timeout(within, self.exchange(method, path, body)).await.map_err(unresponsive)?
     }
 
     async fn exchange<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
+        let stream = self.connect().await.map_err(|error| self.unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
         let _driver = AbortOnDrop(tokio::spawn(connection));
@@ -170,6 +196,16 @@ impl Client {
             serde_json::from_slice(&answer).map_err(unreadable)
         } else {
             Err(ClientError::Answered(serde_json::from_slice(&answer).map_err(unreadable)?))
+        }
+    }
+
+    async fn connect(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                // unix_stream_connect, net/unix/af_unix.c: EAGAIN where the listener's queue is full.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(CONNECT_PAUSE).await,
+                connected => return connected,
+            }
         }
     }
 
@@ -215,3 +251,6 @@ impl<T> Drop for AbortOnDrop<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,28 +12,26 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
     Reply, Request,
     protocol::{BanRequest, BansQuery, ErrorBody, ErrorKind, PAGE_MAX, UnbanRequest, parse_address},
+    queue::{ANSWERED_WITHIN, Asker, RELOADED_WITHIN},
     server::{BODY_MAX, IDLE_MAX},
 };
 
-type Daemon = State<mpsc::Sender<Request>>;
+type Daemon = State<Asker>;
 
 /// The API.
-pub(super) fn router(daemon: mpsc::Sender<Request>) -> Router {
+pub(super) fn router(daemon: Asker) -> Router {
     Router::new()
         .route("/v1/status", get(|daemon: Daemon| ask(daemon, Request::Status)))
         .route("/v1/bans", get(bans))
         .route("/v1/why/{address}", get(why))
         .route("/v1/ban", post(ban))
         .route("/v1/unban", post(unban))
-        .route("/v1/reload", post(|daemon: Daemon| ask(daemon, Request::Reload)))
+        .route("/v1/reload", post(reload))
         .route("/v1/detach", post(|daemon: Daemon| ask(daemon, Request::Detach)))
         .fallback(async |uri: Uri| {
             ErrorBody::new(ErrorKind::NotFound, format!("there is no {}", uri.path())).remedy(
@@ -78,15 +76,15 @@ async fn unban(daemon: Daemon, Body(request): Body<UnbanRequest>) -> Result<Resp
     ask(daemon, |reply| Request::Unban(request, reply)).await
 }
 
-/// Puts a request into the daemon's queue and waits for its reply.
+async fn reload(State(daemon): Daemon) -> Result<Response, ErrorBody> {
+    daemon.ask(Request::Reload, RELOADED_WITHIN).await.map(|answer| Json(answer).into_response())
+}
+
 async fn ask<T: Serialize>(
     State(daemon): Daemon,
     request: impl FnOnce(Reply<T>) -> Request,
 ) -> Result<Response, ErrorBody> {
-    let ending = || ErrorBody::new(ErrorKind::Unavailable, "the daemon is ending and takes no requests");
-    let (reply, answer) = oneshot::channel();
-    daemon.send(request(reply)).await.map_err(|_| ending())?;
-    answer.await.map_err(|_| ending())?.map(|answer| Json(answer).into_response())
+    daemon.ask(request, ANSWERED_WITHIN).await.map(|answer| Json(answer).into_response())
 }
 
 /// A JSON body, whatever content type it claims (curl's `-d` claims a form).
@@ -129,7 +127,8 @@ impl IntoResponse for ErrorBody {
             ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Configuration => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Kernel => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Starting | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unresponsive => StatusCode::GATEWAY_TIMEOUT,
         };
         (status, Json(self)).into_response()
     }

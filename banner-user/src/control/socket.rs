@@ -24,9 +24,13 @@ use super::protocol::Text;
 pub struct Socket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    /// Held, never read.
-    _lock: File,
+    /// The socket's file. The listener keeps its inode, so that no other file gets its number.
+    file: FileId,
+    lock: File,
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 /// Why the socket cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,26 +88,63 @@ impl Socket {
     /// # Panics
     /// Outside a tokio runtime with I/O.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let directory = path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty())
-            .ok_or_else(|| BindError::NoDirectory(path.into()))?;
-        private_directory(directory)?;
+        private_directory(path)?;
         let lock = lock(path)?;
-        remove_stale(path)?;
-        let listener = listen(path).map_err(failed("listen on", path, "the path must be shorter than 108 bytes"))?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        let (listener, file) = listen_under_lock(path)?;
+        Ok(Self { listener, path: path.to_owned(), file, lock })
+    }
+
+    /// Where it was bound.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a client that opens the path comes here.
+    pub(super) fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.file)
+    }
+
+    /// Makes the file anew, and what has gone with it: the lock, the directory. Whoever has connected already is served; whoever
+    /// waits for that is cut off.
+    ///
+    /// # Errors
+    /// As [`Socket::bind`]. Another daemon may have the path by now, if the lock was removed as well.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub(super) fn bind_again(&mut self) -> Result<(), BindError> {
+        private_directory(&self.path)?;
+        let is_locked = || Ok::<_, io::Error>(identity(&lock_path(&self.path))? == file_id(&self.lock.metadata()?));
+        if !is_locked().unwrap_or(false) {
+            self.lock = lock(&self.path)?;
+        }
+        (self.listener, self.file) = listen_under_lock(&self.path)?;
+        Ok(())
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Under the lock, so it is still this one's. If it cannot be removed, the next daemon does it.
-        drop(std::fs::remove_file(&self.path));
+        // If it cannot be removed, the next daemon does it.
+        if self.is_in_place() {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
-fn private_directory(directory: &Path) -> Result<(), BindError> {
+fn identity(path: &Path) -> io::Result<FileId> {
+    std::fs::symlink_metadata(path).map(|metadata| file_id(&metadata))
+}
+
+fn file_id(metadata: &Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
+
+fn private_directory(socket: &Path) -> Result<(), BindError> {
+    let directory = socket
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .ok_or_else(|| BindError::NoDirectory(socket.into()))?;
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -125,10 +166,14 @@ fn others_may_write(directory: &Metadata) -> bool {
     directory.mode() & 0o022 != 0 || (owner != 0 && owner != geteuid().as_raw())
 }
 
-fn lock(socket: &Path) -> Result<File, BindError> {
+fn lock_path(socket: &Path) -> PathBuf {
     let mut path = socket.as_os_str().to_owned();
     path.push(".lock");
-    let path = PathBuf::from(path);
+    path.into()
+}
+
+fn lock(socket: &Path) -> Result<File, BindError> {
+    let path = lock_path(socket);
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)
@@ -159,6 +204,15 @@ fn lock(socket: &Path) -> Result<File, BindError> {
     Ok(lock)
 }
 
+fn listen_under_lock(path: &Path) -> Result<(UnixListener, FileId), BindError> {
+    remove_stale(path)?;
+    listen(path).and_then(|listener| Ok((listener, identity(path)?))).map_err(failed(
+        "listen on",
+        path,
+        "the path must be shorter than 108 bytes",
+    ))
+}
+
 fn remove_stale(path: &Path) -> Result<(), BindError> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
@@ -182,7 +236,11 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 /// Connections that wait in the kernel while all that are served at once are busy; further ones wait in connect(2).
 const BACKLOG: u32 = 128;
 
-fn failed<'a>(action: &'static str, path: &'a Path, remedy: &'static str) -> impl Fn(io::Error) -> BindError + 'a {
+pub(super) fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+    remedy: &'static str,
+) -> impl Fn(io::Error) -> BindError + 'a {
     move |error| BindError::System {
         action,
         path: path.into(),
@@ -193,74 +251,4 @@ fn failed<'a>(action: &'static str, path: &'a Path, remedy: &'static str) -> imp
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn mode(path: &Path) -> u32 {
-        std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
-    }
-
-    #[tokio::test]
-    async fn the_socket_its_lock_and_its_directory_are_the_owners_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("banner/banner.sock");
-        let socket = Socket::bind(&path).unwrap();
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(&root.path().join("banner/banner.sock.lock")), 0o600);
-        assert_eq!(mode(&root.path().join("banner")), 0o700);
-        drop(socket);
-        assert!(!path.exists());
-    }
-
-    #[tokio::test]
-    async fn a_second_daemon_is_refused_and_leaves_the_first_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("banner.sock");
-        let first = Socket::bind(&path).unwrap();
-        let error = Socket::bind(&path).unwrap_err();
-        assert_eq!(error, BindError::AlreadyRunning { path: path.as_path().into(), pid: Some(std::process::id()) });
-        assert!(error.to_string().contains(&format!("(process {}) already serves", std::process::id())));
-        tokio::net::UnixStream::connect(&path).await.unwrap();
-        drop(first);
-        Socket::bind(&path).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_dead_daemons_socket_is_replaced() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("banner.sock");
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(path.exists());
-        let _socket = Socket::bind(&path).unwrap();
-        tokio::net::UnixStream::connect(&path).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_is_not_a_socket_is_left_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("banner.sock");
-        std::fs::write(&path, "precious").unwrap();
-        assert_eq!(Socket::bind(&path).unwrap_err(), BindError::NotASocket(path.as_path().into()));
-        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_others_can_change_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
-        let error = Socket::bind(&root.path().join("banner.sock")).unwrap_err();
-        assert!(matches!(error, BindError::OpenDirectory { mode: 0o1777, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn every_other_failure_names_the_path_and_a_remedy() {
-        let error = |path: &str| Socket::bind(Path::new(path)).unwrap_err().to_string();
-        assert!(error("banner.sock").contains("has no directory"));
-        assert!(error("/nonexistent/a/b.sock").contains("cannot make the directory /nonexistent/a: No such file"));
-        let root = tempfile::tempdir().unwrap();
-        let long = root.path().join("a".repeat(120));
-        assert!(Socket::bind(&long).unwrap_err().to_string().contains("shorter than 108 bytes"));
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use crate::{
             Packets, Prefix, Status, Text, UnbanRequest, Unbanned, Why,
         },
     },
-    enforce::bans::BanMapError,
+    enforce::{bans::BanMapError, guard::State},
     event::FileId,
     judge::{
         self,
@@ -44,14 +44,14 @@ impl Daemon {
                 self.answer_when_saved(Answer::Unbanned(reply, unbanned));
             }
             Request::Reload(reply) => drop(reply.send(self.reload().await)),
-            Request::Detach(reply) => {
-                let detached = self.detach();
-                let done = detached.is_ok();
-                drop(reply.send(detached));
-                if done {
+            Request::Detach(reply) => match self.detach() {
+                Ok(detached) => {
+                    // Answered at the end, with the last batch on disk.
+                    self.keeper.answer(Answer::Detached(reply, detached), Now::read());
                     return Next::Stop;
                 }
-            }
+                Err(error) => drop(reply.send(Err(error))),
+            },
         }
         Next::Continue
     }
@@ -120,7 +120,9 @@ impl Daemon {
             jails: jails.collect(),
             files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
+            lag: Some(self.lag.shown(Now::read().boot)),
             limits,
+            foreign_entries: Some(self.enforcer.foreign().number() as u64),
             warnings: self.current_warnings(&judged),
         })
     }
@@ -153,7 +155,8 @@ impl Daemon {
             .chain(unmatched)
             .chain(self.keeper.trouble())
             .chain(view::gave_up(self.detector.gave_up()));
-        all.chain(self.enforcer.refusals().shown()).map(Text::from).collect()
+        let all = all.chain(self.enforcer.foreign().shown()).chain(self.enforcer.refusals().shown()).map(Text::from);
+        all.chain(self.enforcer.connections().notice()).collect()
     }
 
     fn bans(&self, query: &BansQuery) -> Result<BansPage, ErrorBody> {
@@ -277,11 +280,13 @@ impl Daemon {
     fn detach(&mut self) -> Result<Detached, ErrorBody> {
         let bans = &self.enforcer.kernel_ref().bans;
         let entries = judge::effect::Map::ALL.into_iter().map(|map| bans.used(map)).sum();
-        let interfaces = self.guard.interfaces().iter().map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
+        let attached = self.guard.interfaces().iter().filter(|guarded| matches!(guarded.state, State::Attached(_)));
+        let interfaces = attached.map(|guarded| Text::escape(guarded.name.as_bytes())).collect();
         self.enforcer
             .kernel_ref()
             .remove_pins()
             .map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
+        self.judge.detach(Now::read());
         info!("detached by hand: nothing is enforced any more");
         Ok(Detached { interfaces, entries })
     }

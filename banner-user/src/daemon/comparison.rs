@@ -1,4 +1,4 @@
-//! Goes through what should be in the kernel, a slice at a time.
+//! Goes through what should be in the kernel, a slice a second, round and round.
 
 use ipnet::IpNet;
 
@@ -7,8 +7,21 @@ use crate::judge::{
     effect::{Entry, Map},
 };
 
-/// Entries that are compared at a time, every second: two milliseconds of work. A million take a quarter of an hour.
-const SLICE: usize = 1_000;
+/// Entries that are compared at a time at least: a millisecond of work. So few bans as most hosts have are compared every
+/// second, since it costs nothing, and a ban that others take out is missed for no longer; a million take a quarter of an hour.
+const SLICE_MIN: usize = 1_000;
+
+/// The same while in a hurry: after a reload, and when an interface has come back. A million take two minutes.
+const SLICE_QUICK: usize = 10_000;
+
+/// Seconds that a round takes at most, however many entries there are.
+const ROUND: usize = 3_600;
+
+/// How many of so many entries are compared at a time.
+pub(super) fn slice_of(entries: usize, is_quick: bool) -> usize {
+    let least = if is_quick { SLICE_QUICK } else { SLICE_MIN };
+    entries.div_ceil(ROUND).max(least)
+}
 
 /// How far the round has come.
 #[derive(Debug, Default)]
@@ -16,23 +29,29 @@ pub(super) struct Comparison {
     /// The map, by its place in [`Map::ALL`].
     map: usize,
     after: Option<IpNet>,
+    /// Until the end of this round.
+    is_quick: bool,
 }
 
 impl Comparison {
-    /// The next entries; round and round, but none twice at a time.
-    pub(super) fn slice(&mut self, judge: &Judge) -> Vec<Entry> {
+    /// Begins anew, and makes haste until the end of that round.
+    pub(super) fn make_haste(&mut self) {
+        *self = Self { is_quick: true, ..Self::default() };
+    }
+
+    /// The next of the entries, of which there are so many; none twice at a time.
+    pub(super) fn slice(&mut self, judge: &Judge, entries: usize) -> Vec<Entry> {
+        let size = slice_of(entries, self.is_quick);
         let mut slice = Vec::new();
-        for _ in Map::ALL {
-            let Some(map) = Map::ALL.get(self.map) else { break };
-            slice.extend(judge.entries(*map, self.after).take(SLICE - slice.len()));
-            if slice.len() == SLICE {
+        while let Some(map) = Map::ALL.get(self.map) {
+            slice.extend(judge.entries(*map, self.after).take(size - slice.len()));
+            if slice.len() == size {
                 self.after = slice.last().map(|entry| entry.slot.prefix());
                 return slice;
             }
             (self.map, self.after) = (self.map + 1, None);
         }
-        // What is left of the first map, where the round began in its midst, is the next round's.
-        self.map %= Map::ALL.len();
+        *self = Self::default();
         slice
     }
 }
@@ -81,13 +100,33 @@ mod tests {
             let mut comparison = Comparison::default();
             let mut seen = BTreeSet::new();
             for _ in 0..4 {
-                let slice = comparison.slice(&judge);
-                assert!(slice.len() <= SLICE);
+                let slice = comparison.slice(&judge, addresses as usize + 3);
+                assert!(slice.len() <= SLICE_MIN);
                 let slots: BTreeSet<Slot> = slice.iter().map(|entry| entry.slot).collect();
                 assert_eq!(slots.len(), slice.len(), "none twice at a time");
                 seen.extend(slots);
             }
             assert_eq!(seen.len(), addresses as usize + 3, "{addresses} addresses");
+        }
+    }
+
+    #[test]
+    fn haste_is_made_for_one_round_from_its_beginning() {
+        let judge = judge(25_000);
+        let mut comparison = Comparison::default();
+        comparison.slice(&judge, 25_003);
+        comparison.make_haste();
+        let sizes: Vec<usize> = (0..5).map(|_| comparison.slice(&judge, 25_003).len()).collect();
+        assert_eq!(sizes, [10_000, 10_000, 5_003, 1_000, 1_000]);
+    }
+
+    #[test]
+    fn a_round_takes_an_hour_at_most() {
+        for (entries, size) in
+            [(0, 1_000), (1_000_000, 1_000), (3_600_000, 1_000), (3_600_001, 1_001), (1 << 26, 18_642)]
+        {
+            assert_eq!(slice_of(entries, false), size, "{entries} entries");
+            assert!(entries.div_ceil(size) <= ROUND);
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use super::{comparison::Comparison, refusals::Refusals};
+use super::{comparison::Comparison, connections::Connections, foreign::Foreign, log, refusals::Refusals};
 use crate::{
     clock::{self, Now},
     enforce::{
@@ -13,16 +13,18 @@ use crate::{
     },
     judge::{
         self, Input, Judge, NoRoom, StaleStamps,
-        effect::{Effect, Entry, Slot},
-        report::{Ended, Report},
+        effect::{Effect, Entry, Map, Slot, Until},
+        report::Report,
     },
 };
 
 /// The kernel, and what could not be written to it yet.
 pub(super) struct Enforcer {
     kernel: Kernel,
+    connections: Connections,
     refusals: Refusals,
     comparison: Comparison,
+    foreign: Foreign,
     /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
     stale: Vec<StaleStamps>,
 }
@@ -31,8 +33,9 @@ pub(super) struct Enforcer {
 const SUSPEND_MIN: Duration = Duration::from_millis(100);
 
 impl Enforcer {
-    pub(super) fn new(kernel: Kernel) -> Self {
-        Self { kernel, refusals: Refusals::default(), comparison: Comparison::default(), stale: Vec::new() }
+    pub(super) fn new(kernel: Kernel, connections: Connections) -> Self {
+        let (refusals, comparison, foreign) = (Refusals::default(), Comparison::default(), Foreign::default());
+        Self { kernel, connections, refusals, comparison, foreign, stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -46,6 +49,22 @@ impl Enforcer {
     /// What the kernel does not do at present, if anything.
     pub(super) fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// What becomes of the open connections of banned sources.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// What others have written to the maps.
+    pub(super) fn foreign(&self) -> &Foreign {
+        &self.foreign
+    }
+
+    /// Compares everything that should be in the kernel, and everything that is, with haste: after what may have changed it.
+    pub(super) fn compare_with_haste(&mut self) {
+        self.comparison.make_haste();
+        self.foreign.make_haste();
     }
 
     /// Every entry in the kernel's maps.
@@ -66,7 +85,7 @@ impl Enforcer {
             if let Report::StaleStamps(stale) = report {
                 self.stale.push(stale);
             } else {
-                log(&report);
+                log::report(&report);
             }
         }
     }
@@ -77,7 +96,7 @@ impl Enforcer {
     }
 
     /// Tries again what the kernel refused, sets the deadlines right after a suspend, and looks whether a slice of what should
-    /// be in the kernel still is.
+    /// be in the kernel still is, and whether a slice of what is there should be.
     ///
     /// # Errors
     /// Where the clocks cannot be read.
@@ -94,14 +113,16 @@ impl Enforcer {
             info!("the machine was suspended: the deadlines of {} entries are set right", effects.len());
             self.carry_out_all(judge, effects, now);
         }
-        self.compare(judge, now);
+        self.look_for_missing(judge, now);
+        self.look_for_foreign(judge, now);
         Ok(())
     }
 
     /// Whoever may write to the maps can also take entries out of them. Told once a slice, whatever has happened to it.
-    fn compare(&mut self, judge: &mut Judge, now: Now) {
+    fn look_for_missing(&mut self, judge: &mut Judge, now: Now) {
         let mut missing = Vec::new();
-        for entry in self.comparison.slice(judge) {
+        let entries: u64 = Map::ALL.map(|map| self.kernel.bans.used(map)).iter().sum();
+        for entry in self.comparison.slice(judge, usize::try_from(entries).unwrap_or(usize::MAX)) {
             let is_known = judge.waits(entry.slot) || self.refusals.reason(entry.slot).is_some();
             // Where it cannot be read, it cannot be told whether it is missing: writing tells.
             if !is_known && !self.kernel.bans.still_holds(&entry, &self.kernel.ticks).unwrap_or(false) {
@@ -117,19 +138,45 @@ impl Enforcer {
         }
     }
 
-    /// Removes entries that follow from no ban: others have put them there.
-    ///
-    /// # Errors
-    /// Where the maps cannot be read.
-    pub(super) fn remove_strangers(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
-        let slots = self.entries()?.into_iter().map(|entry| entry.slot);
-        let strangers: Vec<Slot> = slots.filter(|slot| judge.entry(*slot).is_none()).collect();
-        if let Some(first) = strangers.first() {
-            let (number, prefix) = (strangers.len(), first.prefix());
-            warn!("{number} entries in the kernel that banner did not make are removed, {prefix} the first");
-            self.carry_out_all(judge, strangers.into_iter().map(Effect::Remove).collect(), now);
+    /// Whoever may write to the maps can also put entries there. They are told of once and left until they end, unless they
+    /// take away what must hold: an address that is never banned, or a ban.
+    fn look_for_foreign(&mut self, judge: &mut Judge, now: Now) {
+        let unlisted = |error: &BanMapError| warn!("entries that banner did not make cannot be looked for: {error}");
+        let slice = self.foreign.slice(&self.kernel.bans, &self.kernel.ticks, now.boot, unlisted);
+        let (mut removed, mut news) = (Vec::new(), Vec::new());
+        for entry in slice {
+            let slot = entry.slot;
+            if judge.entry(slot).is_some() || self.refusals.reason(slot).is_some() {
+                continue;
+            }
+            let is_news = self.foreign.found(slot);
+            if is_news {
+                self.kernel.bans.count_foreign(slot);
+            }
+            if entry.until <= Until::Boot(now.boot) {
+                removed.push(Effect::Remove(slot));
+            } else if let Some(objection) = judge.objection(&entry) {
+                warn!(
+                    "the entry of {} in the kernel, which banner did not make, is removed: {objection}",
+                    slot.prefix()
+                );
+                removed.push(Effect::Remove(slot));
+            } else if is_news {
+                news.push(slot);
+            }
         }
-        Ok(())
+        self.carry_out_all(judge, removed, now);
+        for slot in self.foreign.end_slice(&self.kernel.bans, now.boot) {
+            let counted = self.kernel.bans.discount_foreign(slot);
+            self.note(slot, counted);
+        }
+        if let Some(first) = news.first() {
+            let (number, prefix) = (news.len(), first.prefix());
+            warn!(
+                "{number} entries in the kernel follow from no ban, {prefix} the first: others have written them. They are left \
+                 until they end"
+            );
+        }
     }
 
     /// Whether an entry is in the kernel as it should be now is found out by doing it again.
@@ -152,10 +199,14 @@ impl Enforcer {
 impl judge::Kernel for Enforcer {
     fn write(&mut self, entry: &Entry) -> Result<(), NoRoom> {
         let written = self.kernel.bans.write(entry, &self.kernel.ticks);
+        self.foreign.settle(entry.slot);
         if let Err(BanMapError::Full) = written {
             // From here on the judge sees to it.
             self.refusals.settle(entry.slot);
             return Err(NoRoom);
+        }
+        if written.is_ok() {
+            self.connections.written(entry);
         }
         self.note(entry.slot, written);
         Ok(())
@@ -163,28 +214,7 @@ impl judge::Kernel for Enforcer {
 
     fn remove(&mut self, slot: Slot) {
         let removed = self.kernel.bans.remove(slot);
+        self.foreign.settle(slot);
         self.note(slot, removed.map(drop));
-    }
-}
-
-/// What an operator reads in the journal: bans and their ends as information, what wants attention as warnings.
-fn log(report: &Report) {
-    match report {
-        // One by one they would fill the journal: the report that the map is full counts them.
-        Report::Unbanned { why: Ended::Yielded(_) | Ended::Recognised, .. } => debug!("{report}"),
-        Report::Unbanned { why: Ended::CannotProtect(_), .. }
-        | Report::Ignored { .. }
-        | Report::StaleStamps(_)
-        | Report::LateFailure { .. }
-        | Report::SourcesEvicted { .. }
-        | Report::MapFull { .. }
-        | Report::OutageBegan(_) => warn!("{report}"),
-        Report::Banned { .. }
-        | Report::Unbanned { .. }
-        | Report::Restored { .. }
-        | Report::Adopted { .. }
-        | Report::OutageEnded(_) => {
-            info!("{report}");
-        }
     }
 }

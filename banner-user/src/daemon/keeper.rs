@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     control::{
         Reply,
-        protocol::{Banned, ErrorBody, Text, Unbanned},
+        protocol::{Banned, Detached, ErrorBody, Text, Unbanned},
     },
     judge::Judge,
     source::{Bookmark, Follower},
@@ -42,6 +42,7 @@ pub(super) struct Keeper {
 pub(super) enum Answer {
     Banned(Reply<Banned>, Banned),
     Unbanned(Reply<Unbanned>, Result<Unbanned, ErrorBody>),
+    Detached(Reply<Detached>, Detached),
 }
 
 struct Waiting {
@@ -58,6 +59,7 @@ impl Answer {
             Self::Unbanned(reply, unbanned) => {
                 drop(reply.send(unbanned.map(|unbanned| Unbanned { not_saved, ..unbanned })));
             }
+            Self::Detached(reply, detached) => drop(reply.send(Ok(detached))),
         }
     }
 }
@@ -149,7 +151,9 @@ impl Keeper {
             }
             Outcome::Failed { batch, trouble } => {
                 warn!("{trouble}; until then bans and failures are remembered by this process alone");
-                self.not_saved(batch, judge);
+                if let Some(batch) = batch {
+                    self.not_saved(batch, judge);
+                }
             }
             Outcome::Recovered => info!("the state is written again"),
             Outcome::Lost { batch, notice } => {
@@ -211,11 +215,10 @@ impl Keeper {
     pub(super) async fn close(mut self, judge: &mut Judge, follower: &Follower, interfaces: &[String], now: Now) {
         let is_complete = self.store.wants() == Wants::Everything;
         let last = self.batch(judge, follower, interfaces, is_complete, now);
-        if let Err(trouble) = self.store.close(last, LAST_WORDS).await {
-            warn!("{trouble}");
-        }
+        let trouble = self.store.close(last, LAST_WORDS).await.err().map(|trouble| trouble.to_string());
+        trouble.iter().for_each(|trouble| warn!("{trouble}"));
         for waiting in self.in_flight.into_iter().chain(self.waiting) {
-            waiting.answer.give(None);
+            waiting.answer.give(trouble.as_deref());
         }
     }
 }

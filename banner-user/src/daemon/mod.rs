@@ -8,17 +8,22 @@
 //!   signal, 1 s tick ─┘
 //! ```
 //!
-//! Everything runs on one thread, and nothing in the loop waits for anything but the kernel: logs are read in slices of
-//! a megabyte at most, listings are answered page by page.
+//! The loop has one thread, and nothing in it waits for anything but the kernel: logs are read in slices of a megabyte at most,
+//! listings are answered page by page. The control socket's server has another, and answers also while the loop cannot.
 
 mod answer;
 mod comparison;
+mod connections;
 mod enforcer;
+mod foreign;
 mod keeper;
+mod lag;
 mod log;
+mod memory;
 mod platform;
 mod refusals;
 mod reload;
+mod service_manager;
 mod view;
 
 use std::{
@@ -29,29 +34,24 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info, warn};
 
 pub use self::platform::System;
-use self::{enforcer::Enforcer, keeper::Keeper};
+use self::{connections::Connections, enforcer::Enforcer, keeper::Keeper, lag::Lag, service_manager::ServiceManager};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
     config::Config,
-    control::{
-        Request,
-        protocol::Text,
-        server,
-        socket::{BindError, Socket},
-    },
+    control::{Requests, protocol::Text, server::Server, socket::BindError},
     detect::Detector,
     enforce::{
-        guard::{Guard, GuardError},
+        guard::{Guard, GuardError, State},
         host::{self, Host, HostError, Role, Snapshot, Watch},
         kernel::{Kernel, KernelError},
         pins::Pins,
+        privileges::{self, Stage},
     },
     judge::{HostAddresses, Input, Judge, Line},
     source::{Follower, PatternError, Progress, TimeOfLine, Wakeup},
@@ -63,9 +63,6 @@ const READ_BUDGET: usize = 1 << 20;
 
 /// How often resolv.conf is read again; the kernel tells of everything else that makes up the host's network.
 const HOST_EVERY: Duration = Duration::from_secs(60);
-
-/// How many requests may wait for the loop. Connections are fewer.
-const REQUESTS_MAX: usize = 32;
 
 /// Why the daemon does not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +98,7 @@ struct Daemon {
     started: Now,
     follower: Follower,
     progress: Progress,
+    lag: Lag,
     detector: Detector,
     judge: Judge,
     enforcer: Enforcer,
@@ -111,6 +109,7 @@ struct Daemon {
     keeper: Keeper,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
+    service_manager: ServiceManager,
 }
 
 /// What the loop does next.
@@ -125,31 +124,38 @@ enum Next {
 /// # Errors
 /// Where it cannot start: with what is wrong and what to do.
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
+    keep_privileges(Stage::Starting);
+    // A second daemon of the same configuration gets no further than this. One of another configuration that would share the
+    // maps gets as far as the lock on them, in `Kernel::load`.
+    let (server, mut requests) = Server::start(&config.socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // First of all: a second daemon of the same configuration gets no further than this. One of another configuration
-        // that would share the maps gets as far as the lock on them, in `Kernel::load`.
-        let socket = Socket::bind(&config.socket)?;
         // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.
-        let signals = Signals::new()?;
+        let mut signals = Signals::new()?;
         let mut watch = Watch::open()?;
-        let mut daemon = Daemon::start(config, config_path).await?;
-        let (requests, mut queue) = mpsc::channel(REQUESTS_MAX);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(server::serve(socket, requests, async {
-            // An error means that the loop is gone: that is a stop too.
-            let _ = stopped.await;
-        }));
-        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-            warn!("cannot tell the service manager that banner is ready: {error}");
-        }
-        let result = daemon.serve(&mut queue, &mut watch, signals).await;
+        let mut daemon = tokio::select! {
+            // Looked for wherever the start waits. What the kernel has is enforced without it.
+            biased;
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
+            daemon = Daemon::start(config, config_path) => daemon?,
+        };
+        server.running();
+        daemon.service_manager.ready();
+        let result = daemon.serve(&mut requests, &mut watch, signals).await;
+        server.stopping();
+        daemon.service_manager.stopping();
         daemon.close().await;
-        drop(queue);
-        drop(stop);
-        let _ = server.await;
+        log::finish();
         result
     })
+}
+
+/// A daemon that may do too much still does its work.
+fn keep_privileges(stage: Stage) {
+    if let Err(error) = privileges::keep_for(stage) {
+        warn!("{error}");
+    }
 }
 
 struct Signals {
@@ -175,27 +181,33 @@ impl Daemon {
         let mut follower = Follower::new(patterns(&config))?;
         let host = Host::default();
         let network = host.read().await?;
-        let (mut kernel, migration) = Kernel::load(&Pins::new(&config.bpffs), config.map_sizes)?;
+        let pins = Pins::new(&config.bpffs);
+        let (mut kernel, migration) = Kernel::load(&pins, config.map_sizes)?;
         if let Some(migration) = migration {
             info!("the maps have another size now: {} bans were taken along", migration.kept);
             if migration.dropped > 0 {
                 warn!("{} bans nearest their end had no room in the new maps", migration.dropped);
             }
         }
+        keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
         let (keeper, loaded) = Keeper::open(&config, started);
         follower.set_memory(started.wall, findtime(&config), time_of_line(&config));
         follower.resume(loaded.positions, loaded.saved_at);
         let mut judge = Judge::new(config.policy.clone()).saved();
-        let mut enforcer = Enforcer::new(kernel);
+        let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
         enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
         enforcer.carry_out(&mut judge, Input::Restore(loaded.saved), started);
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
-        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network)?;
+        enforcer.connections().look_at_all();
+        let last_known = loaded.interfaces.as_slice();
+        let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network, last_known)?;
         for guarded in guard.interfaces() {
-            info!("interface {guarded} is guarded");
+            if let State::Attached(_) = guarded.state {
+                info!("interface {guarded} is guarded");
+            }
             guarded.notes.iter().for_each(|note| warn!("interface {guarded}: {note}"));
         }
         guard.remarks().iter().for_each(|remark| warn!("{remark}"));
@@ -205,6 +217,7 @@ impl Daemon {
             started,
             follower,
             progress: Progress::More,
+            lag: Lag::new(started.boot),
             detector,
             judge,
             enforcer,
@@ -213,13 +226,14 @@ impl Daemon {
             host_read_at: started.boot,
             keeper,
             warnings,
+            service_manager: ServiceManager::from_environment(),
             config,
         })
     }
 
     async fn serve(
         &mut self,
-        requests: &mut mpsc::Receiver<Request>,
+        requests: &mut Requests,
         watch: &mut Watch,
         mut signals: Signals,
     ) -> Result<(), DaemonError> {
@@ -280,11 +294,13 @@ impl Daemon {
     fn read(&mut self) {
         let now = Now::read();
         let decided_all = self.detector.gave_up() == 0;
+        let mut has_lines = false;
         let Self { follower, detector, judge, enforcer, .. } = self;
         self.progress = follower.poll(
             now.boot,
             READ_BUDGET,
             &mut |line| {
+                has_lines = true;
                 let events = detector.handle(line.bytes, now.wall);
                 if !events.is_empty() {
                     let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
@@ -293,6 +309,7 @@ impl Daemon {
             },
             &mut |notice| warn!("{notice}"),
         );
+        self.lag.polled(now.boot, has_lines, self.progress == Progress::More);
         // Once; from then on `status` shows how many.
         if decided_all && let Some(warning) = view::gave_up(self.detector.gave_up()) {
             warn!("{warning}");
@@ -307,8 +324,7 @@ impl Daemon {
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
         let Self { keeper, judge, follower, guard, .. } = self;
-        let interfaces = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
-        keeper.save(judge, follower, interfaces, Now::read());
+        keeper.save(judge, follower, guard.names(), Now::read());
     }
 
     fn take_in(&mut self, outcome: Outcome) {
@@ -328,8 +344,7 @@ impl Daemon {
 
     async fn close(self) {
         let Self { keeper, mut judge, follower, guard, .. } = self;
-        let interfaces: Vec<String> = guard.interfaces().iter().map(|guarded| guarded.name.clone()).collect();
-        keeper.close(&mut judge, &follower, &interfaces, Now::read()).await;
+        keeper.close(&mut judge, &follower, &guard.names(), Now::read()).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -339,6 +354,8 @@ impl Daemon {
 
     async fn keep_house(&mut self) {
         let now = Now::read();
+        self.service_manager.tick();
+        log::tick();
         self.enforcer.kernel().pass_log_on();
         self.keeper.end_waits(now);
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
@@ -358,6 +375,9 @@ impl Daemon {
                 self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
                 for news in self.guard.refresh(self.enforcer.kernel(), &network) {
                     warn!("{news}");
+                }
+                if self.guard.take_returned() {
+                    self.enforcer.compare_with_haste();
                 }
             }
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),

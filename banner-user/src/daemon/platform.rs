@@ -1,8 +1,8 @@
 //! What the command line finds on a real machine: the daemon, and the pinned maps where none runs.
 
-use std::{fmt::Display, fs::File, io, path::Path};
+use std::{fmt::Display, fs::File, io, path::Path, time::Duration};
 
-use super::{DaemonError, log, view};
+use super::{DaemonError, log, memory::Memory, view};
 use crate::{
     cli::{Exit, Failure, Finding, Platform, Verdict},
     clock::Now,
@@ -18,7 +18,11 @@ use crate::{
         pins::{Pins, PinsError},
     },
     judge::effect::{Map, Until},
+    state::{Batch, Store},
 };
+
+/// How long the state may take to forget the bans of a detached kernel.
+const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// This machine.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,8 @@ impl Platform for System {
             Ok(ticks) => find("XDP", Verdict::Good, format!("programs load and run; {} ticks a second", ticks.hertz())),
             Err(error) => find("XDP", Verdict::Refused, in_full(&error)),
         }
+        let memory = Memory::needed(config);
+        find("memory", if memory.fits() { Verdict::Good } else { Verdict::Warning }, memory.note());
         match network() {
             Err(error) => find("network", Verdict::Refused, error),
             Ok(network) => match host::select(&network, &config.interface) {
@@ -131,8 +137,28 @@ impl Platform for System {
         let entries = BanMaps::open(&pins).map_or(0, |bans| Map::ALL.map(|map| bans.used(map)).iter().sum());
         let interfaces = network().map(|network| linked_interfaces(&pins, &network)).unwrap_or_default();
         pins.remove().map_err(refused)?;
+        forget_bans(config)?;
         Ok(Some(Detached { interfaces: interfaces.into_iter().map(|interface| interface.name).collect(), entries }))
     }
+}
+
+/// What is not in the kernel any more should not come back with the next start.
+fn forget_bans(config: &Config) -> Result<(), Failure> {
+    if !Store::exists(&config.state_dir) {
+        return Ok(());
+    }
+    let now = Now::read();
+    let (store, _) = Store::open(&config.state_dir, &config.services, config.history, now);
+    let mut last = Batch::new(now);
+    last.changes.complete = true;
+    runtime()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| {
+            runtime.block_on(store.close(last, FORGOTTEN_WITHIN)).map_err(|trouble| trouble.to_string())
+        })
+        .map_err(|error| {
+            Failure::new(Exit::No, &format!("everything is detached, but the bans return with the next start: {error}"))
+        })
 }
 
 fn look_at_log(path: &Path) -> (Verdict, String) {
@@ -152,9 +178,12 @@ fn look_at_log(path: &Path) -> (Verdict, String) {
 }
 
 fn network() -> Result<Snapshot, String> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime = runtime().map_err(|error| error.to_string())?;
     runtime.block_on(Host::default().read()).map_err(|error| error.to_string())
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// The interfaces for which a link is pinned.

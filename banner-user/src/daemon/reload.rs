@@ -43,16 +43,15 @@ impl Daemon {
         self.enforcer.carry_out(&mut self.judge, Input::Configure(config.policy.clone()), now);
         self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
         let lifted = before.saturating_sub(self.judge.bans_in_force());
-        match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network) {
+        let last_known = self.guard.names();
+        match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network, &last_known) {
             Ok(guard) => self.guard = guard,
             Err(error) => {
                 warn!("the interfaces stay as they were: {error}");
                 warnings.push(format!("the interfaces stay as they were: {error}"));
             }
         }
-        if let Err(error) = self.enforcer.remove_strangers(&mut self.judge, now) {
-            warnings.push(format!("the maps could not be compared with what should be in them: {error}"));
-        }
+        self.enforcer.compare_with_haste();
         self.config = config;
         self.warnings.clone_from(&warnings);
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })

@@ -141,7 +141,7 @@ pub(super) fn interface(guarded: &Guarded) -> protocol::Interface {
     let (mode, state, failure) = match &guarded.state {
         State::Attached(Mode::Native) => (Some(protocol::Mode::Native), InterfaceState::Attached, None),
         State::Attached(Mode::Generic) => (Some(protocol::Mode::Generic), InterfaceState::Attached, None),
-        State::Missing => (None, InterfaceState::Missing, None),
+        State::Missing | State::NoRoute => (None, InterfaceState::Missing, None),
         State::Failed(why) => (None, InterfaceState::Failed, Some(why.as_str())),
     };
     let notes: Vec<&str> = failure.into_iter().chain(guarded.notes.iter().map(String::as_str)).collect();

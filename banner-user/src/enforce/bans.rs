@@ -1,5 +1,8 @@
 //! The four maps that hold bans, read and written entry by entry. They are the truth about what is dropped and how much.
 
+mod page;
+mod verdicts;
+
 use std::{
     collections::HashSet,
     error::Error,
@@ -15,6 +18,9 @@ use banner_common::{
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use self::page::Cursor;
+use self::page::Paged;
+pub use self::verdicts::Verdicts;
 use super::pins::Pins;
 use crate::{
     clock::{BootTime, TickClock, Ticks},
@@ -30,9 +36,11 @@ pub struct BanMaps {
     nets_v6: LpmTrie<MapData, NetKeyV6, Ban>,
     nets_present: Array<MapData, u32>,
     stats: PerCpuArray<MapData, u64>,
-    /// The prefixes that have an entry of their own. A trie cannot tell: asked for a prefix that it does not have, it answers
-    /// with the entry of a wider one (`trie_lookup_elem`, `kernel/bpf/lpm_trie.c`).
-    nets: HashSet<IpNet>,
+    /// The same maps once more, to be read page by page.
+    paged: Paged,
+    /// The prefixes that have an entry of their own, of each family. A trie cannot tell: asked for a prefix that it does not
+    /// have, it answers with the entry of a wider one (`trie_lookup_elem`, `kernel/bpf/lpm_trie.c`).
+    nets: [HashSet<IpNet>; 2],
     /// Entries in `BANS_V4` and `BANS_V6`, counted when opened and kept since: a hash cannot tell either.
     hashed: [u64; 2],
 }
@@ -61,6 +69,14 @@ pub enum BanMapError {
         name: &'static str,
         /// Why.
         error: MapError,
+    },
+    /// The kernel refused to list a map.
+    #[error("the kernel refused to list the entries of {map}: {error}")]
+    Page {
+        /// The map.
+        map: effect::Map,
+        /// Why.
+        error: io::Error,
     },
     /// The kernel refused.
     #[error("the kernel refused to {operation}: {error}")]
@@ -91,15 +107,17 @@ impl BanMaps {
             nets_present: Array::try_from(Map::Array(open(directory, "NETS_PRESENT")?))
                 .map_err(not_a_map("NETS_PRESENT"))?,
             stats: PerCpuArray::try_from(Map::PerCpuArray(open(directory, "STATS")?)).map_err(not_a_map("STATS"))?,
-            nets: HashSet::new(),
+            paged: Paged::open(directory)?,
+            nets: [HashSet::new(), HashSet::new()],
             hashed: [0, 0],
         };
         maps.hashed = [maps.v4.keys().count() as u64, maps.v6.keys().count() as u64];
+        let [nets_v4, nets_v6] = &mut maps.nets;
         for key in maps.nets_v4.keys() {
-            maps.nets.extend(net_v4(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V4));
+            nets_v4.extend(net_v4(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V4));
         }
         for key in maps.nets_v6.keys() {
-            maps.nets.extend(net_v6(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V6));
+            nets_v6.extend(net_v6(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V6));
         }
         Ok(maps)
     }
@@ -133,7 +151,7 @@ impl BanMaps {
         }
         .map_err(|error| refused("write a ban", error))?;
         if let Slot::NetV4(_) | Slot::NetV6(_) = entry.slot {
-            self.nets.insert(entry.slot.prefix());
+            self.nets_of(entry.slot.prefix()).insert(entry.slot.prefix());
         }
         Ok(())
     }
@@ -175,13 +193,12 @@ impl BanMaps {
     /// How many entries a map holds.
     #[must_use]
     pub fn used(&self, map: effect::Map) -> u64 {
-        let [v4, v6] = self.hashed;
-        let count = |ipv4| self.nets.iter().filter(|net| net.addr().is_ipv4() == ipv4).count() as u64;
+        let ([v4, v6], [nets_v4, nets_v6]) = (self.hashed, &self.nets);
         match map {
             effect::Map::BansV4 => v4,
             effect::Map::BansV6 => v6,
-            effect::Map::NetsV4 => count(true),
-            effect::Map::NetsV6 => count(false),
+            effect::Map::NetsV4 => nets_v4.len() as u64,
+            effect::Map::NetsV6 => nets_v6.len() as u64,
         }
     }
 
@@ -235,6 +252,25 @@ impl BanMaps {
         Ok(entries)
     }
 
+    /// Counts an entry that somebody else has written as [used](Self::used).
+    pub fn count_foreign(&mut self, slot: Slot) {
+        match slot {
+            Slot::V4(_) | Slot::V6(_) => self.count_hashed(slot, 1),
+            Slot::NetV4(_) | Slot::NetV6(_) => {
+                self.nets_of(slot.prefix()).insert(slot.prefix());
+            }
+        }
+    }
+
+    /// Somebody else has taken it out again.
+    ///
+    /// # Errors
+    /// Where the kernel refuses to be told that a trie is empty.
+    pub fn discount_foreign(&mut self, slot: Slot) -> Result<(), BanMapError> {
+        self.count_hashed(slot, -1);
+        self.forget_net(slot)
+    }
+
     /// Packets by reason, all processors together.
     ///
     /// # Errors
@@ -248,7 +284,9 @@ impl BanMaps {
         let found = match slot {
             Slot::V4(key) => self.v4.get(&key, 0),
             Slot::V6(key) => self.v6.get(&key, 0),
-            Slot::NetV4(_) | Slot::NetV6(_) if !self.nets.contains(&slot.prefix()) => return Ok(None),
+            Slot::NetV4(_) | Slot::NetV6(_) if !self.nets.iter().any(|nets| nets.contains(&slot.prefix())) => {
+                return Ok(None);
+            }
             Slot::NetV4(net) => self.nets_v4.get(&key_v4(net), 0),
             Slot::NetV6(net) => self.nets_v6.get(&key_v6(net), 0),
         };
@@ -269,13 +307,19 @@ impl BanMaps {
     }
 
     fn forget_net(&mut self, slot: Slot) -> Result<(), BanMapError> {
-        let (ipv4, present) = match slot {
+        let present = match slot {
             Slot::V4(_) | Slot::V6(_) => return Ok(()),
-            Slot::NetV4(_) => (true, NETS_PRESENT_V4),
-            Slot::NetV6(_) => (false, NETS_PRESENT_V6),
+            Slot::NetV4(_) => NETS_PRESENT_V4,
+            Slot::NetV6(_) => NETS_PRESENT_V6,
         };
-        self.nets.remove(&slot.prefix());
-        if self.nets.iter().any(|net| net.addr().is_ipv4() == ipv4) { Ok(()) } else { self.set_present(present, false) }
+        let nets = self.nets_of(slot.prefix());
+        nets.remove(&slot.prefix());
+        if nets.is_empty() { self.set_present(present, false) } else { Ok(()) }
+    }
+
+    fn nets_of(&mut self, net: IpNet) -> &mut HashSet<IpNet> {
+        let [nets_v4, nets_v6] = &mut self.nets;
+        if net.addr().is_ipv4() { nets_v4 } else { nets_v6 }
     }
 
     fn set_present(&mut self, index: u32, present: bool) -> Result<(), BanMapError> {
@@ -322,13 +366,14 @@ fn key_v6(net: Ipv6Net) -> Key<NetKeyV6> {
     Key::new(u32::from(net.prefix_len()), net.network().octets())
 }
 
+/// A trie does not look at the bits behind a prefix, and keeps them as they were written.
 fn net_v4(key: &Key<NetKeyV4>) -> Option<Ipv4Net> {
     let [a, b, c, d, ..] = key.data();
-    Ipv4Net::new(Ipv4Addr::new(a, b, c, d), u8::try_from(key.prefix_len()).ok()?).ok()
+    Some(Ipv4Net::new(Ipv4Addr::new(a, b, c, d), u8::try_from(key.prefix_len()).ok()?).ok()?.trunc())
 }
 
 fn net_v6(key: &Key<NetKeyV6>) -> Option<Ipv6Net> {
-    Ipv6Net::new(Ipv6Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()
+    Some(Ipv6Net::new(Ipv6Addr::from(key.data()), u8::try_from(key.prefix_len()).ok()?).ok()?.trunc())
 }
 
 fn encode(entry: &Entry, ticks: &TickClock, former: Ban) -> Ban {

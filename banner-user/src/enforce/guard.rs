@@ -1,11 +1,14 @@
 //! Keeps the program attached to the interfaces that are configured, as they come and go.
 
-use std::{fmt, thread, time::Duration};
+mod attach;
 
+use std::fmt;
+
+use self::attach::attach;
 use super::{
-    explain::{Context, Explained, Operation, explain},
-    host::{self, AttachedXdp, Foreign, Interfaces, Link, SelectError, Selection, Snapshot, XdpMode},
-    kernel::{Attach, Attached, Kernel, KernelError, Mode},
+    explain::Explained,
+    host::{self, Interfaces, Link, SelectError, Snapshot},
+    kernel::{Attach, Kernel, KernelError, Mode},
 };
 use crate::event::Escaped;
 
@@ -17,6 +20,8 @@ pub struct Guard {
     guarded: Vec<Guarded>,
     /// What the operator should know of the interfaces beforehand: a bridge port, a default route that cannot be guarded.
     remarks: Vec<String>,
+    /// Whether one came back since this was last asked.
+    returned: bool,
 }
 
 /// One interface that is, or should be, guarded.
@@ -28,8 +33,10 @@ pub struct Guarded {
     pub index: Option<u32>,
     /// How it fares.
     pub state: State,
-    /// What the operator should know all the same: a slower mode.
+    /// What the operator should know all the same: a slower mode, that it is missed, that it has another name now.
     pub notes: Vec<String>,
+    /// The name in the configuration that led to it; None with `auto`.
+    configured: Option<String>,
 }
 
 /// How an interface fares.
@@ -39,6 +46,8 @@ pub enum State {
     Attached(Mode),
     /// There is no such interface (any more). It is attached to as soon as it appears.
     Missing,
+    /// `auto`, and no default route has led to any interface yet.
+    NoRoute,
     /// The kernel refused; tried again when the interface changes.
     Failed(String),
 }
@@ -62,59 +71,136 @@ pub enum GuardError {
     Kernel(#[from] KernelError),
 }
 
+/// With `auto`, interfaces that were guarded and are gone are remembered, since they may return; of more than this, those that
+/// have been known longest are forgotten.
+const MISSING_MAX: usize = 64;
+
+/// A link that is to be guarded.
+struct Wanted<'a> {
+    link: &'a Link,
+    /// The name in the configuration that led to it.
+    configured: Option<String>,
+}
+
 impl Guard {
-    /// Attaches to every configured interface, taking over what an earlier run left, and leaves those that are no longer
-    /// configured.
+    /// Attaches to every configured interface that exists, taking over what an earlier run left, and leaves those that are no
+    /// longer configured. One that does not exist is waited for by [`Guard::refresh`], and by nobody else.
+    ///
+    /// With `auto` and no default route, as at boot, those are guarded that were so last time: those in `last_known`, and those
+    /// on which an earlier run has left the program.
     ///
     /// # Errors
-    /// Where one of them cannot be guarded: at start an operator should see that at once. The program stays on those where
+    /// Where one that exists cannot be guarded: at start an operator should see that at once. The program stays on those where
     /// it is.
     pub fn start(
         interfaces: Interfaces,
         attach: Attach,
         kernel: &mut Kernel,
         network: &Snapshot,
+        last_known: &[String],
     ) -> Result<Self, GuardError> {
-        let Selection { links, notes } = host::select(network, &interfaces)?;
-        let remarks = notes.iter().map(ToString::to_string).collect();
-        let mut guard = Self { interfaces, attach, guarded: Vec::new(), remarks };
-        for link in &links {
-            let guarded = guard.attach(link, kernel)?;
-            guard.guarded.push(guarded);
+        let mut guard = Self { interfaces, attach, guarded: Vec::new(), remarks: Vec::new(), returned: false };
+        match guard.interfaces.clone() {
+            Interfaces::Auto => match host::select(network, &Interfaces::Auto) {
+                Ok(selection) => {
+                    for link in &selection.links {
+                        guard.guard_or_fail(&Wanted { link, configured: None }, kernel)?;
+                    }
+                }
+                Err(error) => guard.start_without_route(error, kernel, network, last_known)?,
+            },
+            Interfaces::Named(names) if names.is_empty() => return Err(SelectError::NoneNamed.into()),
+            Interfaces::Named(names) => {
+                for name in &names {
+                    guard.start_named(name, kernel, network)?;
+                }
+            }
         }
+        guard.remarks = guard.look(network);
         for index in kernel.linked_interfaces()? {
-            if !links.iter().any(|link| link.index == index) {
+            if !guard.guarded.iter().any(|guarded| guarded.index == Some(index)) {
                 kernel.detach(index)?;
             }
         }
         Ok(guard)
     }
 
-    /// Looks again, after the network has changed: attaches to what has appeared, and tells what has gone. What is guarded
-    /// stays so while it exists, even where a default route has left it: routes flap, and a guard costs nothing.
-    /// Returns what an operator should be told.
-    pub fn refresh(&mut self, kernel: &mut Kernel, network: &Snapshot) -> Vec<String> {
-        let remarks = self.look(network);
-        let mut news: Vec<String> = remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned().collect();
-        self.remarks = remarks;
-        for guarded in &mut self.guarded {
-            let is_there = guarded.index.is_some_and(|index| network.link(index).is_some());
-            if !is_there && guarded.state != State::Missing {
-                news.push(format!("interface {guarded} is gone; it is guarded again as soon as it returns"));
-                // The kernel detached the program with the interface; the pin would only keep an empty link.
-                if let Some(index) = guarded.index.take()
-                    && let Err(error) = kernel.detach(index)
-                {
-                    news.push(error.to_string());
+    fn start_named(&mut self, name: &str, kernel: &mut Kernel, network: &Snapshot) -> Result<(), GuardError> {
+        match host::select(network, &Interfaces::Named(vec![name.to_owned()])) {
+            Ok(selection) => {
+                for link in &selection.links {
+                    self.guard_or_fail(&Wanted { link, configured: Some(name.to_owned()) }, kernel)?;
                 }
-                guarded.state = State::Missing;
+            }
+            Err(missing @ SelectError::Missing { .. }) => {
+                let notes = vec![format!("{missing}; it is guarded as soon as it appears")];
+                let (name, configured) = (name.to_owned(), Some(name.to_owned()));
+                self.guarded.push(Guarded { name, index: None, state: State::Missing, notes, configured });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn start_without_route(
+        &mut self,
+        error: SelectError,
+        kernel: &mut Kernel,
+        network: &Snapshot,
+        last_known: &[String],
+    ) -> Result<(), GuardError> {
+        let pinned = kernel.linked_interfaces()?;
+        let is_known = |link: &&Link| last_known.contains(&link.name) || pinned.contains(&link.index);
+        for link in network.links.iter().filter(is_known).filter(|link| host::is_fit_for_auto(link)) {
+            // That it was right last time does not mean that it has to be this time: nobody named it.
+            let guarded = self.guard(&Wanted { link, configured: None }, kernel).unwrap_or_else(|error| Guarded {
+                name: link.name.clone(),
+                index: Some(link.index),
+                state: State::Failed(error.to_string()),
+                notes: Vec::new(),
+                configured: None,
+            });
+            self.guarded.push(guarded);
+        }
+        match error {
+            _ if !self.guarded.is_empty() => {}
+            SelectError::NoDefaultRoute { .. } => {
+                let notes = vec![format!("{error}; until then, the first one with a default route is waited for")];
+                let (name, state) = ("auto".to_owned(), State::NoRoute);
+                self.guarded.push(Guarded { name, index: None, state, notes, configured: None });
+            }
+            error => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Once each, by whatever names.
+    fn guard_or_fail(&mut self, wanted: &Wanted<'_>, kernel: &mut Kernel) -> Result<(), GuardError> {
+        if !self.guarded.iter().any(|guarded| guarded.index == Some(wanted.link.index)) {
+            let guarded = self.guard(wanted, kernel)?;
+            self.guarded.push(guarded);
+        }
+        Ok(())
+    }
+
+    /// Looks again, after the network has changed: attaches to what has appeared, and tells what has gone. What is guarded
+    /// stays so while it exists, even where a default route has left it or it has another name: routes flap, and a guard costs
+    /// nothing. Returns what an operator should be told.
+    pub fn refresh(&mut self, kernel: &mut Kernel, network: &Snapshot) -> Vec<String> {
+        let mut news = Vec::new();
+        for guarded in &mut self.guarded {
+            match guarded.index.map(|index| network.link(index)) {
+                Some(Some(link)) => news.extend(guarded.follow_name(link)),
+                Some(None) => news.extend(guarded.is_gone(kernel)),
+                None => {}
             }
         }
         let program = kernel.program_id().ok();
-        for link in self.wanted(network) {
+        for wanted in self.wanted(network) {
+            let link = wanted.link;
             let runs_ours = program.is_none_or(|program| link.xdp.iter().any(|attached| attached.program == program));
-            let known =
-                self.guarded.iter().position(|guarded| guarded.index == Some(link.index) || guarded.name == link.name);
+            let itself = self.guarded.iter().position(|guarded| guarded.index == Some(link.index));
+            let known = itself.or_else(|| self.guarded.iter().position(|guarded| guarded.waits_for(&wanted)));
             let former = known.and_then(|known| self.guarded.get(known));
             if let Some(former @ Guarded { state: State::Attached(_), .. }) = former {
                 if runs_ours {
@@ -122,26 +208,28 @@ impl Guard {
                 }
                 news.push(format!("somebody took the program off interface {former}"));
             }
-            let guarded = match self.attach(link, kernel) {
+            let guarded = match self.guard(&wanted, kernel) {
                 Ok(guarded) => {
                     news.push(format!("interface {guarded} is guarded"));
+                    self.returned = true;
                     guarded
                 }
-                Err(error) => {
-                    let state = State::Failed(error.to_string());
-                    Guarded { name: link.name.clone(), index: Some(link.index), state, notes: Vec::new() }
-                }
+                Err(error) => Guarded::new(&wanted, State::Failed(error.to_string()), Vec::new()),
             };
-            match known.and_then(|known| self.guarded.get_mut(known)) {
-                Some(former) => {
-                    if let (State::Failed(why), false) = (&guarded.state, former.state == guarded.state) {
-                        news.push(format!("interface {guarded} is not guarded: {why}"));
-                    }
-                    *former = guarded;
-                }
+            let former = known.and_then(|known| self.guarded.get_mut(known));
+            let is_new = former.as_ref().is_none_or(|former| former.state != guarded.state);
+            if let (State::Failed(why), true) = (&guarded.state, is_new) {
+                news.push(format!("interface {guarded} is not guarded: {why}"));
+            }
+            match former {
+                Some(former) => *former = guarded,
                 None => self.guarded.push(guarded),
             }
         }
+        self.forget();
+        let remarks = self.look(network);
+        news.extend(remarks.iter().filter(|remark| !self.remarks.contains(remark)).cloned());
+        self.remarks = remarks;
         news
     }
 
@@ -149,6 +237,19 @@ impl Guard {
     #[must_use]
     pub fn interfaces(&self) -> &[Guarded] {
         &self.guarded
+    }
+
+    /// The interfaces to hand to the next [`Guard::start`] as the last known: none where the configuration names them.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let found =
+            self.guarded.iter().filter(|guarded| guarded.configured.is_none() && guarded.state != State::NoRoute);
+        found.map(|guarded| guarded.name.clone()).collect()
+    }
+
+    /// Whether an interface has been attached to anew since this was last asked.
+    pub fn take_returned(&mut self) -> bool {
+        std::mem::take(&mut self.returned)
     }
 
     /// What the operator should know of the interfaces, beside how each fares.
@@ -165,11 +266,20 @@ impl Guard {
                 names.iter().map(|name| host::select(network, &Interfaces::Named(vec![name.clone()]))).collect()
             }
         };
-        selections.iter().flatten().flat_map(|selection| &selection.notes).map(ToString::to_string).collect()
+        let is_any_there = self.guarded.iter().any(|guarded| guarded.index.is_some());
+        let without_route = match selections.as_slice() {
+            [Err(SelectError::NoDefaultRoute { .. })] if is_any_there => {
+                Some("there is no default route at present: the interfaces that were guarded before stay so".to_owned())
+            }
+            [Err(error @ SelectError::NoneFit { .. })] if is_any_there => Some(error.to_string()),
+            _ => None,
+        };
+        let notes = selections.iter().flatten().flat_map(|selection| &selection.notes).map(ToString::to_string);
+        notes.chain(without_route).collect()
     }
 
-    fn wanted<'a>(&self, network: &'a Snapshot) -> Vec<&'a Link> {
-        let names: &[String] = match &self.interfaces {
+    fn wanted<'a>(&self, network: &'a Snapshot) -> Vec<Wanted<'a>> {
+        match &self.interfaces {
             Interfaces::Auto => {
                 let found =
                     host::select(network, &Interfaces::Auto).map(|selection| selection.links).unwrap_or_default();
@@ -177,113 +287,105 @@ impl Guard {
                 let returned = missing.filter_map(|guarded| network.link_named(&guarded.name));
                 let indices: Vec<u32> =
                     found.iter().map(|link| link.index).chain(returned.map(|link| link.index)).collect();
-                return network.links.iter().filter(|link| indices.contains(&link.index)).collect();
+                let wanted = network.links.iter().filter(|link| indices.contains(&link.index));
+                wanted.map(|link| Wanted { link, configured: None }).collect()
             }
-            Interfaces::Named(names) => names,
-        };
-        // One by one: that another one is missing must not keep this one unguarded.
-        let fit = |name: &String| host::select(network, &Interfaces::Named(vec![name.clone()])).is_ok();
-        names.iter().filter(|name| fit(name)).filter_map(|name| network.link_named(name)).collect()
-    }
-
-    fn attach(&self, link: &Link, kernel: &mut Kernel) -> Result<Guarded, GuardError> {
-        let modes: &[Mode] = match self.attach {
-            Attach::Auto => &[Mode::Native, Mode::Generic],
-            Attach::Native => &[Mode::Native],
-            Attach::Generic => &[Mode::Generic],
-        };
-        let pinned = kernel.linked_program(link.index)?;
-        let ours = link.xdp.iter().find(|attached| Some(attached.program) == pinned).map(mode);
-        if let Some(foreign) = host::foreign(link, pinned.as_slice()) {
-            // What the kernel would say, without the race: a netlink attachment would be replaced silently.
-            return Err(refused(link, Mode::Native, Some(&foreign), libc::EBUSY));
-        }
-        // A pin that the interface does not bear out is of another network namespace or of an interface that is gone; and a
-        // link cannot change its mode, so that an operator who asks for the other one has a moment without.
-        let leaves = pinned.is_some() && !ours.is_some_and(|mode| modes.contains(&mode));
-        if leaves {
-            kernel.detach(link.index)?;
-        }
-        let mut attach = |mode| {
-            let attached = kernel.attach(link.index, mode);
-            if leaves { wait_for_the_former(attached, || kernel.attach(link.index, mode)) } else { attached }
-        };
-        let guarded = |mode, notes| Guarded {
-            name: link.name.clone(),
-            index: Some(link.index),
-            state: State::Attached(mode),
-            notes,
-        };
-        let first = if self.attach == Attach::Generic { Mode::Generic } else { Mode::Native };
-        match attach(first) {
-            Ok(Attached::New(mode)) => Ok(guarded(mode, Vec::new())),
-            Ok(Attached::TakenOver) => {
-                let mode = ours.unwrap_or(first);
-                let slower = mode == Mode::Generic && self.attach == Attach::Auto;
-                let note =
-                    "attached in generic mode by an earlier run; `banner detach` and a new start try native mode";
-                Ok(guarded(mode, if slower { vec![note.to_owned()] } else { Vec::new() }))
+            Interfaces::Named(names) => {
+                // One by one: that another one is missing must not keep this one unguarded.
+                let fit = |name: &&String| host::select(network, &Interfaces::Named(vec![(*name).clone()])).is_ok();
+                let wanted = |name: &String| {
+                    network.link_named(name).map(|link| Wanted { link, configured: Some(name.clone()) })
+                };
+                names.iter().filter(fit).filter_map(wanted).collect()
             }
-            Err(error) if self.attach == Attach::Auto && is_for_lack_of_native(&error) => {
-                attach(Mode::Generic).map_err(|error| explained(link, Mode::Generic, error))?;
-                let note =
-                    format!("its driver does not run XDP natively ({error}); generic mode costs several times as much");
-                Ok(guarded(Mode::Generic, vec![note]))
+        }
+    }
+
+    fn guard(&self, wanted: &Wanted<'_>, kernel: &mut Kernel) -> Result<Guarded, GuardError> {
+        let (mode, notes) = attach(self.attach, wanted.link, kernel)?;
+        Ok(Guarded::new(wanted, State::Attached(mode), notes))
+    }
+
+    /// What has been waited for is there, under this or another index or name.
+    fn forget(&mut self) {
+        let there: Vec<(Option<String>, String)> = self
+            .guarded
+            .iter()
+            .filter(|guarded| guarded.index.is_some())
+            .map(|guarded| (guarded.configured.clone(), guarded.name.clone()))
+            .collect();
+        self.guarded.retain(|guarded| match guarded.state {
+            State::Attached(_) | State::Failed(_) => true,
+            State::NoRoute => there.is_empty(),
+            State::Missing => !there.iter().any(|(configured, name)| match &guarded.configured {
+                Some(wanted) => configured.as_ref() == Some(wanted),
+                None => *name == guarded.name,
+            }),
+        });
+        let is_missing = |guarded: &Guarded| guarded.configured.is_none() && guarded.state == State::Missing;
+        let mut beyond = self.guarded.iter().filter(|guarded| is_missing(guarded)).count().saturating_sub(MISSING_MAX);
+        self.guarded.retain(|guarded| {
+            let goes = beyond > 0 && is_missing(guarded);
+            beyond -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+impl Guarded {
+    fn new(wanted: &Wanted<'_>, state: State, notes: Vec<String>) -> Self {
+        let (name, index) = (wanted.link.name.clone(), Some(wanted.link.index));
+        Self { name, index, state, notes, configured: wanted.configured.clone() }
+    }
+
+    /// Whether this link is the one that is missed here.
+    fn waits_for(&self, wanted: &Wanted<'_>) -> bool {
+        self.state == State::Missing
+            && match &self.configured {
+                Some(configured) => Some(configured) == wanted.configured.as_ref(),
+                None => self.name == wanted.link.name,
             }
-            Err(error) => Err(explained(link, first, error)),
+    }
+
+    /// Takes over the link's name. An interface keeps its program when it is renamed (the link is to its index).
+    fn follow_name(&mut self, link: &Link) -> Option<String> {
+        if self.name == link.name {
+            return None;
         }
-    }
-}
-
-/// Tries again while the interface is still taken. The kernel takes a program off some time after its link's last reference
-/// is gone, from a work queue (`bpf_link_put`, kernel/bpf/syscall.c): usually within a millisecond.
-fn wait_for_the_former(
-    mut attached: Result<Attached, KernelError>,
-    mut again: impl FnMut() -> Result<Attached, KernelError>,
-) -> Result<Attached, KernelError> {
-    const STEP: Duration = Duration::from_millis(2);
-    const STEPS: u32 = 100;
-    for _ in 0..STEPS {
-        match &attached {
-            Err(error) if matches!(error.errno(), Some(libc::EBUSY | libc::EEXIST)) => {}
-            _ => break,
+        let former = std::mem::replace(&mut self.name, link.name.clone());
+        let note = |configured: &str| {
+            format!(
+                "the configuration names it {}, which it no longer answers to: it stays guarded until banner starts anew",
+                shown(configured)
+            )
+        };
+        let news = format!("interface {} is called {} now, and stays as it was", shown(&former), shown(&self.name));
+        let Some(configured) = &self.configured else { return Some(news) };
+        let note = note(configured);
+        self.notes.retain(|known| *known != note);
+        if link.answers_to(configured) {
+            return Some(news);
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "only where an operator has asked for another mode, and bounded"
-        )]
-        thread::sleep(STEP);
-        attached = again();
+        let news = format!("{news}; {note}");
+        self.notes.push(note);
+        Some(news)
     }
-    attached
-}
 
-fn explained(link: &Link, mode: Mode, error: KernelError) -> GuardError {
-    match (&error, error.errno()) {
-        (KernelError::Attach { .. }, Some(errno)) => refused(link, mode, None, errno),
-        _ => error.into(),
-    }
-}
-
-fn refused(link: &Link, mode: Mode, foreign: Option<&Foreign>, errno: i32) -> GuardError {
-    let mode = match mode {
-        Mode::Native => XdpMode::Native,
-        Mode::Generic => XdpMode::Generic,
-    };
-    let explained = explain(Operation::Attach { link, mode, foreign }, errno, &Context::read_or_unknown());
-    GuardError::Refused { interface: shown(&link.name), explained }
-}
-
-/// What drivers answer that cannot, or cannot as they are set up now (MTU, queues, LRO), run XDP themselves.
-fn is_for_lack_of_native(error: &KernelError) -> bool {
-    matches!(error, KernelError::Unpinnable { .. })
-        || matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ERANGE | libc::E2BIG | libc::ENOSPC))
-}
-
-fn mode(attached: &AttachedXdp) -> Mode {
-    match attached.mode {
-        XdpMode::Native | XdpMode::Offload => Mode::Native,
-        XdpMode::Generic => Mode::Generic,
+    /// The interface has gone, to another namespace or for good. The kernel detaches the program with it in the latter case
+    /// alone; in the former, what is pinned would go on in a namespace that is not ours.
+    fn is_gone(&mut self, kernel: &Kernel) -> Vec<String> {
+        let mut news = vec![format!("interface {self} is gone; it is guarded again as soon as it returns")];
+        if let Some(index) = self.index.take()
+            && let Err(error) = kernel.detach(index)
+        {
+            news.push(error.to_string());
+        }
+        if let Some(configured) = &self.configured {
+            self.name.clone_from(configured);
+        }
+        self.state = State::Missing;
+        self.notes = vec!["it is gone, and is guarded again as soon as it returns".to_owned()];
+        news
     }
 }
 
@@ -297,7 +399,7 @@ impl fmt::Display for Guarded {
         match self.state {
             State::Attached(Mode::Native) => f.write_str(" (native)"),
             State::Attached(Mode::Generic) => f.write_str(" (generic)"),
-            State::Missing | State::Failed(_) => Ok(()),
+            State::Missing | State::NoRoute | State::Failed(_) => Ok(()),
         }
     }
 }

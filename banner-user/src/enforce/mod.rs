@@ -22,6 +22,8 @@ pub mod migration;
 mod namespace;
 pub mod pins;
 mod ports;
+pub mod privileges;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
+pub mod sockets;
 pub mod ticks;

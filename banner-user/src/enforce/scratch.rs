@@ -15,14 +15,14 @@ use super::{
 };
 
 /// Removed with everything in it when dropped.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     path: PathBuf,
-    pub(super) pins: Pins,
+    pub(crate) pins: Pins,
 }
 
 impl Scratch {
     /// None where the test is skipped, because pinning needs root; never in CI.
-    pub(super) fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         if !nix::unistd::geteuid().is_root() {
             assert!(std::env::var_os("CI").is_none(), "tests of what is pinned need root");
@@ -37,7 +37,7 @@ impl Scratch {
     }
 
     /// [`Kernel::load`], once the lock is free.
-    pub(super) fn load(&self, sizes: MapSizes) -> Result<(Kernel, Option<Migration>), KernelError> {
+    pub(crate) fn load(&self, sizes: MapSizes) -> Result<(Kernel, Option<Migration>), KernelError> {
         once_free(
             || Kernel::load(&self.pins, sizes),
             |error| matches!(error, KernelError::Pins(PinsError::InUse { .. })),
@@ -45,7 +45,7 @@ impl Scratch {
     }
 
     /// [`Pins::prepare`], once the lock is free.
-    pub(super) fn prepare(&self) -> PinsLock {
+    pub(crate) fn prepare(&self) -> PinsLock {
         once_free(|| self.pins.prepare(), |error| matches!(error, PinsError::InUse { .. })).unwrap()
     }
 }

@@ -223,6 +223,20 @@ impl Judge {
         }
     }
 
+    /// Ends all bans and forgets all failures: the kernel's maps are gone.
+    pub fn detach(&mut self, now: Now) {
+        let mut effects = Vec::new();
+        self.end_what_is_over(now, &mut effects);
+        let keys: Vec<Key> = self.ledger.after(None).map(|(key, _)| key).collect();
+        self.lift_all(keys, Ended::Detached, &mut effects);
+        for jail in &mut self.jails {
+            let sources: Vec<IpNet> = jail.tracked.iter().map(|(source, _)| source).collect();
+            for source in sources {
+                jail.tracked.remove(source);
+            }
+        }
+    }
+
     fn forget_failures(&mut self, prefixes: &[IpNet], target: Target) -> usize {
         let mut forgotten = 0_usize;
         for jail in &mut self.jails {

@@ -27,6 +27,7 @@ mod carry_out;
 mod changes;
 mod evidence;
 mod failure;
+mod foreign;
 mod jail;
 mod ledger;
 mod origin;
@@ -62,6 +63,7 @@ pub use self::{
     carry_out::{Kernel, NoRoom},
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
+    foreign::Objection,
     input::{Input, Line},
     origin::Origin,
     outage::OutageState,
@@ -71,6 +73,7 @@ pub use self::{
     window::Quarters,
 };
 pub(crate) use failure::ON_THE_WAY;
+pub(crate) use scope::{NAT64, canonical};
 
 use crate::clock::{BootTime, Now};
 

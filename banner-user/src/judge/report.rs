@@ -122,6 +122,8 @@ pub enum Ended {
     CannotProtect(Map),
     /// It was nearest its end when this map was full, or found no place even to wait.
     Yielded(Map),
+    /// An operator has taken everything out of the kernel.
+    Detached,
     /// It was found in the kernel, and the lines that its jail had banned for were read again: it is that jail's now.
     Recognised,
 }
@@ -199,6 +201,7 @@ impl fmt::Display for Ended {
             Self::Protected(protection) => write!(f, "{protection}"),
             Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
             Self::Yielded(map) => write!(f, "the map {map} is full"),
+            Self::Detached => f.write_str("everything was detached by hand"),
             Self::Recognised => f.write_str("its lines were read again, and the ban is their jail's"),
         }
     }

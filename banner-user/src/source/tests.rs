@@ -3,8 +3,10 @@
 mod bounds;
 mod copies;
 mod lines;
+mod memory;
 mod model;
 mod paths;
+mod restart;
 mod rotation;
 mod wakeup;
 

@@ -28,6 +28,16 @@ impl Batch {
         Self { changes: Changes::default(), positions: PositionChanges::default(), journal: None, interfaces: None, at }
     }
 
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { changes, positions, journal, interfaces, at: _ } = self;
+        *changes == Changes::default()
+            && *positions == PositionChanges::default()
+            && journal.is_none()
+            && interfaces.is_none()
+    }
+
     /// Whether it has everything that there is, and not only what has changed. (The journal and the interfaces are always whole,
     /// and stay as they were where a batch does not have them.)
     #[must_use]

@@ -3,11 +3,23 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rusqlite::{Connection, Row, Transaction, params};
 
+use super::{
+    bans::{Origins, prefix},
+    failure::Failure,
+    offset,
+};
 use crate::{
-    clock::WallTime,
+    clock::{Now, WallTime},
     judge::{Origin, Quarters},
 };
+
+/// The most bans that are told at once.
+const TOLD_MAX: usize = 1_000;
+
+/// How many rows a batch removes at most, beside two for each that it adds: some milliseconds of work.
+const STEP: usize = 256;
 
 /// How much history is kept. What is beyond either bound is removed a little with each batch, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,4 +81,67 @@ pub enum HistoryError {
     /// More is being asked than answered.
     #[error("the history cannot be read now: too many ask for it at once; ask again")]
     Busy,
+}
+
+/// Reads the bans of exactly these prefixes, the latest first.
+pub(super) fn read(connection: &Connection, prefixes: &[IpNet], limit: usize) -> Result<Vec<PastBan>, Failure> {
+    let limit = limit.min(TOLD_MAX);
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare(
+        "SELECT prefix, origin, since, until, names, observe, forced, failures, filter, line, ended, why
+         FROM history LEFT JOIN service_sets ON service_sets.id = services WHERE prefix = ?1 ORDER BY since DESC LIMIT ?2",
+    )?;
+    let mut origins = Origins::default();
+    let mut bans = Vec::new();
+    for prefix in prefixes {
+        let mut rows = statement.query(params![prefix.to_string(), rows_max])?;
+        while let Some(row) = rows.next()? {
+            bans.extend(past_ban(row, &mut origins)?);
+        }
+    }
+    bans.sort_by_key(|ban| std::cmp::Reverse(ban.since));
+    bans.truncate(limit);
+    Ok(bans)
+}
+
+fn past_ban(row: &Row<'_>, origins: &mut Origins) -> rusqlite::Result<Option<PastBan>> {
+    let (Some(prefix), Some(origin)) = (prefix(row.get_ref(0)?), origins.parse(row.get_ref(1)?)) else {
+        return Ok(None);
+    };
+    let names: Option<String> = row.get(4)?;
+    let cause = match (row.get(7)?, row.get(8)?, row.get::<_, Option<Vec<u8>>>(9)?) {
+        (Some(failures), Some(filter), Some(line)) => Some(PastCause { failures, filter, line: line.into() }),
+        _ => None,
+    };
+    Ok(Some(PastBan {
+        prefix,
+        origin,
+        since: offset::from_disk(row.get(2)?),
+        until: row.get::<_, Option<i64>>(3)?.map(offset::from_disk),
+        services: names.unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        observe: row.get(5)?,
+        forced: row.get(6)?,
+        cause,
+        ended: offset::from_disk(row.get(10)?),
+        why: row.get(11)?,
+    }))
+}
+
+/// Removes some of what is beyond the limits, after `added` rows were added.
+///
+/// The oldest are those that were written first. Ends that lie in the future, written by a clock that was wrong then or is now,
+/// stay until their number is beyond the limit.
+pub(super) fn trim(transaction: &Transaction<'_>, limits: Limits, now: Now, added: usize) -> rusqlite::Result<()> {
+    let ids = "SELECT (SELECT min(id) FROM history), (SELECT max(id) FROM history)";
+    let (oldest, newest) = transaction.query_row(ids, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(oldest), Some(newest)): (Option<i64>, Option<i64>) = (oldest, newest) else { return Ok(()) };
+    let step = STEP.saturating_add(added.saturating_mul(2));
+    let before = oldest.saturating_add(i64::try_from(step).unwrap_or(i64::MAX));
+    let too_many = newest.saturating_sub(i64::try_from(limits.rows).unwrap_or(i64::MAX));
+    let too_old = offset::wall(now.wall).saturating_sub(i64::try_from(limits.age.as_nanos()).unwrap_or(i64::MAX));
+    transaction.execute(
+        "DELETE FROM history WHERE id < ?1 AND (id <= ?2 OR ended < ?3)",
+        params![before, too_many, too_old],
+    )?;
+    Ok(())
 }

@@ -1,10 +1,9 @@
 //! What a daemon that starts is given.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use super::batch::JournalPosition;
 use crate::{clock::WallTime, event::Escaped, judge::saved::Saved, source::Bookmark};
-use std::os::unix::ffi::OsStrExt as _;
 
 /// What was kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +33,11 @@ pub enum Notice {
         to: PathBuf,
         /// Why it could not be used.
         why: String,
+    },
+    /// The file of the database was there, with nothing in it.
+    Empty {
+        /// Where it is.
+        path: PathBuf,
     },
     /// The database was deleted or replaced while the daemon ran.
     Replaced {
@@ -71,6 +75,11 @@ impl fmt::Display for Notice {
                 "the state could not be used and is kept as {}: {why}. A new one is begun; bans in force go on",
                 Escaped(to.as_os_str().as_bytes())
             ),
+            Self::Empty { path } => write!(
+                f,
+                "the state {} was an empty file: whatever it had is lost, and a new one is begun",
+                Escaped(path.as_os_str().as_bytes())
+            ),
             Self::Replaced { path } => write!(
                 f,
                 "the state {} was deleted or replaced while banner ran: it is written anew, its history is lost",
@@ -90,9 +99,4 @@ impl fmt::Display for Notice {
             ),
         }
     }
-}
-
-/// When something was set aside, as part of a name: sorts by time.
-pub(super) fn stamp(at: WallTime) -> String {
-    at.to_string().replace([':', '-'], "")
 }

@@ -14,11 +14,23 @@
 //! until the disk works again, and says meanwhile what is the matter ([`Store::trouble`]). A database that cannot be used is set
 //! aside, never deleted, and a new one is begun.
 
+mod bans;
 mod batch;
+mod database;
+mod failure;
+mod files;
 mod history;
 mod loaded;
+mod offset;
+mod places;
+mod schema;
 mod store;
+mod tallies;
+mod thread;
 mod trouble;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     batch::{Batch, JournalPosition, PositionChange, PositionChanges},

@@ -26,29 +26,51 @@ fn an_interface_that_cannot_be_guarded_is_refused_by_name() -> anyhow::Result<()
     let Some(network) = Network::new()? else { return Ok(()) };
     network.server.ip("tuntap add dev tunnel0 mode tun")?;
     network.server.ip("link set dev tunnel0 up")?;
-    let rows: [(&str, &[&str]); 3] = [
-        ("\"mail9\"", &["no interface `mail9`", INTERFACE]),
-        ("[\"mail0\", \"eth7\"]", &["no interface `eth7`", INTERFACE]),
-        ("\"tunnel0\"", &["interface `tunnel0` cannot be guarded", "no Ethernet header"]),
-    ];
-    for (interface, said) in rows {
+    let said = ["interface `tunnel0` cannot be guarded", "no Ethernet header"];
+    for interface in ["\"tunnel0\"", "[\"mail9\", \"mail0\", \"tunnel0\"]"] {
         let configuration = Configuration { interface: interface.to_owned(), ..Configuration::default() };
         let installation = Installation::new(&network, &configuration)?;
-        expect_error(&installation.banner("run")?, 2, said).context(interface)?;
-        let check = installation.banner("check")?.expect(2).context(interface)?;
-        ensure!(check.stdout.contains("failed") && check.stdout.contains(said[0]), "{check:?}");
+        expect_error(&installation.banner("run")?, 2, &said).context(interface)?;
     }
     Ok(())
 }
 
 #[test]
-fn no_default_route_is_no_reason_to_guess() -> anyhow::Result<()> {
+fn a_missing_interface_is_told_of_and_keeps_neither_the_start_nor_another_interface() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    for (interface, missing, guarded) in [("\"mail9\"", "mail9", 0), ("[\"eth7\", \"mail0\"]", "eth7", 1)] {
+        let configuration = Configuration { interface: interface.to_owned(), ..Configuration::default() };
+        let installation = Installation::new(&network, &configuration)?;
+        let check = installation.banner("check")?.expect(2).context(interface)?;
+        let said = format!("no interface `{missing}`");
+        ensure!(check.stdout.contains("failed") && check.stdout.contains(&said), "{check:?}");
+        let daemon = installation.start().context(interface)?;
+        ensure!(daemon.output().contains(&said) && daemon.output().contains(INTERFACE), "{}", daemon.output());
+        let status = installation.json("status --json")?;
+        let interfaces = status["interfaces"].as_array().context("no interfaces")?;
+        ensure!(interfaces[0]["name"] == missing && interfaces[0]["state"] == "missing", "{status}");
+        ensure!(status["warnings"].to_string().contains("as soon as it appears"), "{status}");
+        let attached = interfaces.iter().filter(|interface| interface["state"] == "attached");
+        ensure!(attached.count() == guarded && interfaces.len() == guarded + 1, "{status}");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_default_route_is_no_reason_to_guess_and_none_to_wait() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     network.server.ip("route del default")?;
     network.server.ip("-6 route del default")?;
     let configuration = Configuration { interface: "\"auto\"".to_owned(), ..Configuration::default() };
     let installation = Installation::new(&network, &configuration)?;
-    expect_error(&installation.banner("run")?, 2, &["no default route", "name the interface", INTERFACE])
+    let check = installation.banner("check")?.expect(2)?;
+    let said = ["no default route", "name the interface", INTERFACE];
+    ensure!(said.iter().all(|part| check.stdout.contains(part)), "{check:?}");
+    let daemon = installation.start()?;
+    ensure!(said.iter().all(|part| daemon.output().contains(part)), "{}", daemon.output());
+    let interface = installation.json("status --json")?["interfaces"][0].clone();
+    ensure!(interface["name"] == "auto" && interface["state"] == "missing", "{interface}");
+    Ok(())
 }
 
 #[test]
@@ -79,7 +101,11 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() -> anyhow::Result<()> {
 
     // With a socket and maps of its own, it still finds the interface taken.
     let other = Installation::new(&network, &Configuration::default())?;
-    expect_error(&other.banner("run")?, 4, &[INTERFACE, "runs XDP program", "`banner`", "stop what put it there"])?;
+    expect_error(
+        &other.banner("run")?,
+        4,
+        &[INTERFACE, "runs XDP program", "bpftool prog show id", "stop what put it there"],
+    )?;
     ensure!(installation.json("status --json")?["interfaces"][0]["state"] == "attached", "the first one has lost it");
     Ok(())
 }

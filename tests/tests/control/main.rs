@@ -4,5 +4,8 @@
 
 mod answers;
 mod hand;
+mod hanging;
+mod http;
 mod output;
+mod phases;
 mod socket;

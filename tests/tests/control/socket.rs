@@ -1,41 +1,15 @@
 //! The control socket: who may open it, and that it speaks HTTP as curl does.
 
-use std::{
-    fs,
-    io::{ErrorKind, Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
     installation::{Configuration, Installation},
     network::{INTERFACE, Network},
-    patience::PATIENCE,
+    patience::until,
 };
-use serde_json::Value;
 
-/// Sends a request, and returns the status code and the body.
-fn request(installation: &Installation<'_>, request: &str, body: &str) -> anyhow::Result<(u16, Value)> {
-    let mut stream = UnixStream::connect(installation.socket()).context("connecting to the control socket")?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    // The headers of curl 7.88 with `-d`.
-    write!(
-        stream,
-        "{request} HTTP/1.1\r\nHost: banner\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    match stream.read_to_string(&mut answer) {
-        // A body that is too long is not read to its end; what was answered comes before the reset.
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        read => drop(read?),
-    }
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no HTTP: {answer}"))?;
-    let code = head.split(' ').nth(1).with_context(|| format!("no status: {head}"))?.parse()?;
-    let body = serde_json::from_str(body).with_context(|| format!("{request}: {answer}"))?;
-    Ok((code, body))
-}
+use crate::http::request;
 
 #[test]
 fn only_the_owner_may_open_the_socket() -> anyhow::Result<()> {
@@ -95,5 +69,29 @@ fn a_request_that_makes_no_sense_is_answered_with_what_is_wrong() -> anyhow::Res
     }
     // It goes on.
     ensure!(request(&installation, "GET /v1/status", "")?.0 == 200);
+    Ok(())
+}
+
+#[test]
+fn a_socket_that_somebody_removes_comes_back() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let daemon = installation.start()?;
+    installation.banner("ban 198.51.100.66")?.expect(0)?;
+    let lock = installation.path("banner.sock.lock");
+    for (round, removed) in [vec![installation.socket()], vec![installation.socket(), lock]].into_iter().enumerate() {
+        for path in &removed {
+            fs::remove_file(path)?;
+        }
+        until("the daemon can be asked again", || Ok((installation.banner("status")?.code == Some(0)).then_some(())))?;
+        let mode = fs::metadata(installation.socket())?.permissions().mode() & 0o7777;
+        ensure!(mode == 0o600, "{mode:o}");
+        let told = daemon.output().matches("somebody removed or replaced the control socket").count();
+        ensure!(told == round + 1, "told {told} times: {}", daemon.output());
+        ensure!(installation.ban("198.51.100.66")?.is_some(), "the ban is lost");
+        // The path is still this daemon's.
+        let second = installation.banner("run")?.expect(1)?;
+        ensure!(second.stderr.contains(&format!("another banner (process {})", daemon.pid())), "{second:?}");
+    }
     Ok(())
 }

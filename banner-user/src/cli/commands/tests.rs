@@ -6,7 +6,6 @@ use std::{
 
 use clap::Parser;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::{
@@ -17,8 +16,7 @@ use crate::{
             BanTime, Banned, BansPage, Daemon, Detached, ErrorBody, ErrorKind, Jail, Origin, Prefix, Time, Unbanned,
             Why,
         },
-        server,
-        socket::Socket,
+        server::Server,
     },
 };
 
@@ -154,7 +152,7 @@ fn ban(text: &str) -> Ban {
 /// A configuration in a directory of its own, and perhaps a daemon on its socket.
 struct Installation {
     directory: TempDir,
-    daemon: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    daemon: Option<(Server, JoinHandle<()>)>,
 }
 
 impl Installation {
@@ -167,25 +165,15 @@ impl Installation {
 
     fn with_daemon() -> Self {
         let mut installation = Self::without_daemon();
-        let path = installation.directory.path().join("banner.sock");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (bound, is_bound) = std::sync::mpsc::channel();
-        let daemon = std::thread::spawn(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let socket = Socket::bind(&path).unwrap();
-                bound.send(()).unwrap();
-                let (requests, mut received) = mpsc::channel(1);
-                let answering = async {
-                    while let Some(request) = received.recv().await {
-                        reply(request);
-                    }
-                };
-                tokio::join!(server::serve(socket, requests, async { drop(stopped.await) }), answering);
-            });
+        let (server, mut requests) = Server::start(&installation.directory.path().join("banner.sock")).unwrap();
+        server.running();
+        let answering = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().build().unwrap();
+            while let Some(request) = runtime.block_on(requests.recv()) {
+                reply(request);
+            }
         });
-        is_bound.recv().unwrap();
-        installation.daemon = Some((stop, daemon));
+        installation.daemon = Some((server, answering));
         installation
     }
 
@@ -209,9 +197,9 @@ impl Installation {
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        if let Some((stop, daemon)) = self.daemon.take() {
-            drop(stop);
-            daemon.join().unwrap();
+        if let Some((server, answering)) = self.daemon.take() {
+            drop(server);
+            answering.join().unwrap();
         }
     }
 }

@@ -4,6 +4,8 @@
 //! in the totals, for it counts against nobody. A line that two filters know is one line, and one event of each.
 
 mod filters;
+mod follow;
+mod positions;
 mod subject;
 mod totals;
 
@@ -27,7 +29,11 @@ use crate::{
 
 /// Matches what was named, and says whether any line was counted.
 pub(super) fn run(arguments: &MatchArguments, config: Option<&Path>, output: &mut Output) -> Result<Exit, Failure> {
-    let Filters { filters, zone, is_complete } = Filters::read(&arguments.filters, config, output)?;
+    let filters = Filters::read(&arguments.filters, config, output)?;
+    if arguments.follow {
+        return follow::run(arguments, filters, output);
+    }
+    let Filters { filters, zone, is_complete } = filters;
     let subjects: Vec<_> = arguments.subjects.iter().map(|argument| Subject::of(argument)).collect();
     let totals = Totals::of(filters.iter().map(|filter| filter.name().clone()));
     let mut matching = Matching {
@@ -109,7 +115,7 @@ impl Matching {
         loop {
             match log.next_line() {
                 Ok(Some(Line::Whole { number, bytes })) => {
-                    let place = Place { file: file.as_ref(), line: number };
+                    let place = Place { file: file.as_ref(), line: number, offset: None };
                     if explains {
                         self.explain(bytes, &mut chronology, output)?;
                     } else {
@@ -119,7 +125,7 @@ impl Matching {
                 Ok(Some(Line::Overlong { number, bytes })) => {
                     self.totals.add_overlong();
                     if explains || self.answer == Answer::Missed {
-                        let place = Place { file: file.as_ref(), line: number };
+                        let place = Place { file: file.as_ref(), line: number, offset: None };
                         output.text(&render::overlong(place, bytes))?;
                     }
                 }
@@ -215,4 +221,6 @@ pub(in crate::cli) struct Place<'a> {
     pub(in crate::cli) file: Option<&'a Text>,
     /// Counted from one.
     pub(in crate::cli) line: u64,
+    /// Where it begins in a file that is followed, in bytes.
+    pub(in crate::cli) offset: Option<u64>,
 }

@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::cli) struct MatchedListing {
     begun: bool,
+    /// What a row's place in its file is called.
+    place: &'static str,
     /// The longest name of a filter.
     filter_width: usize,
 }
@@ -29,7 +31,12 @@ impl MatchedListing {
     /// By these filters.
     pub(in crate::cli) fn of<'n>(filters: impl Iterator<Item = &'n FilterName>) -> Self {
         let longest = filters.map(|name| name.chars().count()).max().unwrap_or(0);
-        Self { begun: false, filter_width: longest.max("FILTER".len()) }
+        Self { begun: false, place: "LINE", filter_width: longest.max("FILTER".len()) }
+    }
+
+    /// The same of a log that is followed, where nobody counts lines.
+    pub(in crate::cli) fn by_offset<'n>(filters: impl Iterator<Item = &'n FilterName>) -> Self {
+        Self { place: "OFFSET", ..Self::of(filters) }
     }
 
     /// One event's; before the first, the heading too. Widths are fixed, since what comes later is not known.
@@ -37,13 +44,14 @@ impl MatchedListing {
         let mut text = String::new();
         if !self.begun {
             self.begun = true;
-            let heading = self.line("LINE", "TIME", "KIND", "WEIGHT", "FILTER", "ADDRESS", "USER");
+            let heading = self.line(self.place, "TIME", "KIND", "WEIGHT", "FILTER", "ADDRESS", "USER");
             text = format!("{}\n", style.heading(heading.trim_end()));
         }
         let Meaning { kind, at, source, user, weight } = Meaning::of(event);
+        let at_line = place.offset.unwrap_or(place.line);
         let place = match place.file {
-            Some(file) => format!("{file}:{}", place.line),
-            None => place.line.to_string(),
+            Some(file) => format!("{file}:{at_line}"),
+            None => at_line.to_string(),
         };
         let source = source.map_or_else(|| "-".to_owned(), |source| source.to_string());
         let user = user.map_or_else(|| "-".to_owned(), |user| user.to_string());
@@ -97,14 +105,14 @@ impl Meaning {
 
 /// A line that no filter knows, and why.
 pub(in crate::cli) fn missed(place: Place<'_>, line: &[u8], why: &Missed) -> String {
-    let Place { file, line: number } = place;
+    let Place { file, line: number, .. } = place;
     let file = file.map(|file| format!("{file}:")).unwrap_or_default();
     format!("{file}{number}: {}\n    {}\n", Text::escape(line), Text::from(why.to_string()))
 }
 
 /// A line that is too long to be read.
 pub(in crate::cli) fn overlong(place: Place<'_>, bytes: u64) -> String {
-    let Place { file, line: number } = place;
+    let Place { file, line: number, .. } = place;
     let file = file.map(|file| format!("{file}:")).unwrap_or_default();
     format!("{file}{number}: {bytes} bytes\n    longer than the {LINE_MAX} bytes that are read\n")
 }
@@ -189,18 +197,21 @@ pub(in crate::cli) fn counted_line<'a>(place: Place<'a>, event: &Event) -> Optio
         Event::Failure(_) | Event::Success(_) => source?,
         Event::Outage(_) => return None,
     };
-    let Place { file, line } = place;
+    let Place { file, line, offset } = place;
     let filter = Text::from(&**event.filter());
-    Some(CountedLine { file, line, filter, addr, user, weight, kind, at: Time::from(at) })
+    Some(CountedLine { file, line, offset, filter, addr, user, weight, kind, at: Time::from(at) })
 }
 
 /// `{"line":17,"filter":"cyrus","addr":"192.0.2.1","user":"alice","weight":1,"kind":"failure","at":"2026-11-22T12:00:00Z"}`:
-/// these keys in this order, and before them `file` where more than one was named.
+/// these keys in this order, and before them `file` where more than one was named. Of a log that is followed, always `file`,
+/// and `offset` behind `line`, which then counts what was read since the start.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct CountedLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a Text>,
     line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
     filter: Text,
     addr: IpAddr,
     user: Option<Text>,

@@ -2,7 +2,7 @@
 
 use super::style::{Style, ban_time, count, list, seconds, table};
 use crate::control::protocol::{
-    File, FileState, Fill, Interface, InterfaceState, Jail, Limits, Mode, Packets, Status, Text,
+    File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status, Text,
 };
 
 /// Everything.
@@ -18,7 +18,7 @@ pub(in crate::cli) fn status(status: &Status, style: &Style) -> String {
     let sections = [
         section("interfaces", &interfaces(&status.interfaces, style), style),
         status.jails.iter().map(|each| format!("\n{}", jail(each, style))).collect(),
-        section("logs", &files(&status.files, style), style),
+        section("logs", &(files(&status.files, style) + &lag(status.lag)), style),
         section("packets", &packets(&status.packets), style),
         section("limits", &limits(&status.limits, style), style),
     ];
@@ -82,6 +82,15 @@ fn files(files: &[File], style: &Style) -> String {
         [file.path.to_string(), read, with_note(state, file.note.as_ref())]
     };
     table(&files.iter().map(row).collect::<Vec<_>>())
+}
+
+/// How long lines wait, in the words of someone who waits for a ban.
+fn lag(lag: Option<Lag>) -> String {
+    let seconds = |milliseconds: u64| format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000);
+    lag.map_or_else(String::new, |lag| {
+        let (current, worst) = (seconds(lag.current_ms), seconds(lag.worst_ms));
+        format!("  lines are judged at most {current} after they were written; within the last minute, {worst}\n")
+    })
 }
 
 fn with_note(state: String, note: Option<&Text>) -> String {
@@ -174,12 +183,14 @@ mod tests {
                 lines: 1,
                 note: Some("its stamps are an hour behind".into()),
             }],
+            lag: Some(Lag { current_ms: 251, worst_ms: 12_003 }),
             packets: Packets { dropped_ban: 1200, passed_clean: 9, ..Packets::default() },
             limits: Limits {
                 bans_v4: Fill { used: 2, limit: 262_144, overflowed: 5 },
                 sources: Some(Fill { used: 5, limit: 1_000_000, overflowed: 0 }),
                 ..Limits::default()
             },
+            foreign_entries: Some(0),
             warnings: vec!["wan1 is not guarded".into()],
         }
     }
@@ -206,6 +217,7 @@ jail mail
 
 logs
   /var/log/mail.log  1 line, at byte 52000  following: its stamps are an hour behind
+  lines are judged at most 0.251 s after they were written; within the last minute, 12.003 s
 
 packets
   1200  dropped: banned source, guarded port
@@ -233,6 +245,7 @@ limits
             daemon: None,
             jails: Vec::new(),
             files: Vec::new(),
+            lag: None,
             limits: Limits { sources: None, ..example().limits },
             ..example()
         };

@@ -43,8 +43,12 @@ pub enum ErrorKind {
     Configuration,
     /// The kernel declined. 500.
     Kernel,
+    /// The daemon is starting, and takes no requests yet. 503.
+    Starting,
     /// The daemon is about to end. 503.
     Unavailable,
+    /// The daemon runs, and its loop does not answer. 504.
+    Unresponsive,
 }
 
 impl ErrorBody {

@@ -15,10 +15,16 @@ pub struct Status {
     pub jails: Vec<Jail>,
     /// The logs that are read; empty without a daemon.
     pub files: Vec<File>,
+    /// How long lines wait before they are judged; `null` without a daemon.
+    pub lag: Option<Lag>,
     /// What the XDP program did, as the kernel counts it, since it was first attached.
     pub packets: Packets,
     /// How full the bounded tables are.
     pub limits: Limits,
+    /// Entries in the kernel's maps that follow from no ban: others have written them. `null` without a daemon, and from one that
+    /// does not look for them.
+    #[serde(default)]
+    pub foreign_entries: Option<u64>,
     /// What an operator should look at, a sentence each.
     pub warnings: Vec<Text>,
 }
@@ -125,6 +131,16 @@ pub enum FileState {
     Missing,
     /// It exists and cannot be read.
     Unreadable,
+}
+
+/// The longest that a line has waited between being written and being judged, in milliseconds: never less than it was, and
+/// up to the 250 ms between two looks more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Of the lines that are judged now, or were last.
+    pub current_ms: u64,
+    /// Of those that were judged within the last minute.
+    pub worst_ms: u64,
 }
 
 /// Packets by what the XDP program decided. The names are those of `banner_common::Reason`, which says what each means.

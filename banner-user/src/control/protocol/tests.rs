@@ -74,12 +74,14 @@ fn status() {
             lines: 9,
             note: None,
         }],
+        lag: Some(Lag { current_ms: 10, worst_ms: 11 }),
         packets: Packets::read(|reason| Ok::<_, ()>(reason as u64)).unwrap(),
         limits: Limits {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },
             sources: Some(Fill::default()),
             ..Limits::default()
         },
+        foreign_entries: Some(1),
         warnings: vec!["odd".into()],
     };
     let empty = json!({"used": 0, "limit": 0, "overflowed": 0});
@@ -92,6 +94,7 @@ fn status() {
             "source": ["/var/log/mail.log"], "observe": true,
         }],
         "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "lines": 9, "note": null}],
+        "lag": {"current_ms": 10, "worst_ms": 11},
         "packets": {
             "dropped_ban": 0, "dropped_odd": 1, "dropped_unreadable": 2, "observed": 3,
             "passed_clean": 4, "passed_ban": 5, "passed_odd": 6, "passed_unguarded": 7,
@@ -100,6 +103,7 @@ fn status() {
             "bans_v4": {"used": 1, "limit": 2, "overflowed": 3}, "bans_v6": empty,
             "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
         },
+        "foreign_entries": 1,
         "warnings": ["odd"],
     });
     is(&status, &expected);

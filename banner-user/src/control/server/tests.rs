@@ -6,25 +6,26 @@ use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::oneshot,
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::Instant,
 };
 
 use super::*;
 use crate::control::{
+    Request,
     client::{Client, ClientError},
     protocol::{
         Ban, BanRequest, BanTime, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Origin, PAGE_MAX,
         Prefix, Reloaded, Status, Time, UnbanRequest, Unbanned, Why,
     },
+    queue::ANSWERED_WITHIN,
 };
 
 /// A served socket, and the queue that the daemon's loop would read.
 struct Served {
     directory: TempDir,
-    requests: mpsc::Receiver<Request>,
-    stop: oneshot::Sender<()>,
+    requests: Requests,
+    phase: watch::Sender<Phase>,
     server: JoinHandle<()>,
 }
 
@@ -32,18 +33,18 @@ impl Served {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = Socket::bind(&directory.path().join("banner.sock")).unwrap();
-        let (daemon, requests) = mpsc::channel(CONNECTIONS_MAX);
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(socket, daemon, async move { drop(stopped.await) }));
-        Self { directory, requests, stop, server }
+        let (phase, phases) = watch::channel(Phase::Running);
+        let (daemon, requests) = queue(phases);
+        let server = tokio::spawn(serve(socket, daemon));
+        Self { directory, requests, phase, server }
     }
 
     /// Answers every request as a daemon would that bans nobody but 192.0.2.1; gives the socket, and its directory to keep.
     fn answering() -> (PathBuf, TempDir) {
-        let Self { directory, mut requests, stop, .. } = Self::start();
+        let Self { directory, mut requests, phase, .. } = Self::start();
         let socket = directory.path().join("banner.sock");
         tokio::spawn(async move {
-            let _serving = stop;
+            let _serving = phase;
             while let Some(request) = requests.recv().await {
                 answer(request);
             }
@@ -51,9 +52,21 @@ impl Served {
         (socket, directory)
     }
 
-    async fn connect(&self) -> UnixStream {
-        UnixStream::connect(self.directory.path().join("banner.sock")).await.unwrap()
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("banner.sock")
     }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.socket()).await.unwrap()
+    }
+}
+
+/// What is said to a request that is not answered as it should be, and after how long.
+async fn refusal(socket: PathBuf, request: &str) -> (u16, ErrorBody, Duration) {
+    let before = Instant::now();
+    let answer = raw(UnixStream::connect(socket).await.unwrap(), request.as_bytes()).await;
+    let (status, body) = parsed(&answer);
+    (status, serde_json::from_str(body).unwrap(), before.elapsed())
 }
 
 fn answer(request: Request) {
@@ -201,7 +214,7 @@ async fn the_pages_of_a_listing_join_up() {
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
     let mut served = Served::start();
-    let socket = served.directory.path().join("banner.sock");
+    let socket = served.socket();
     let query = BansQuery {
         jail: Some("a b&c=\u{e9}".into()),
         after: Some("2001:db8::/64".parse().unwrap()),
@@ -356,38 +369,174 @@ async fn a_client_that_does_not_read_loses_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_does_not_answer_is_reported_not_awaited_for_ever() {
+async fn a_loop_that_takes_nothing_is_told_within_five_seconds_and_does_nothing_later() {
     let mut served = Served::start();
-    let client = Client::new(&served.directory.path().join("banner.sock"));
-    let before = Instant::now();
-    let status = tokio::spawn(async move { client.status().await });
-    let _unanswered = served.requests.recv().await.unwrap();
-    let error = status.await.unwrap().unwrap_err();
-    assert!(matches!(error, ClientError::Broken { .. }), "{error}");
-    assert!(before.elapsed() < EXCHANGE_MAX + Duration::from_secs(1), "{:?}", before.elapsed());
+    let ban = post("/v1/ban", r#"{"prefix":"192.0.2.1"}"#);
+    for request in [get("/v1/why/192.0.2.1"), ban, post("/v1/reload", ""), post("/v1/detach", "")] {
+        let (status, error, took) = refusal(served.socket(), &request).await;
+        assert_eq!((status, error.kind), (504, ErrorKind::Unresponsive), "{request}");
+        assert_eq!(error.cause, ["it did not take the request within 4 s; nothing was done".into()], "{request}");
+        assert!(took >= ANSWERED_WITHIN && took < Duration::from_secs(5), "{request}: {took:?}");
+    }
+    let mut stream = served.connect().await;
+    stream.write_all(get("/v1/status").as_bytes()).await.unwrap();
+    let next = served.requests.recv().await;
+    assert!(matches!(next, Some(Request::Status(_))), "{next:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ending_daemon_says_so() {
+async fn what_nobody_waits_for_any_more_takes_nobodys_place() {
+    let mut served = Served::start();
+    // More than the queue holds.
+    for _ in 0..4 {
+        let asking: JoinSet<_> = (0..CONNECTIONS_MAX)
+            .map(|_| {
+                let socket = served.socket();
+                async move { raw(UnixStream::connect(socket).await.unwrap(), get("/v1/bans").as_bytes()).await }
+            })
+            .collect();
+        for answer in asking.join_all().await {
+            assert_eq!(parsed(&answer).0, 504, "{answer}");
+        }
+    }
+    let client = Client::new(&served.socket());
+    let asking = tokio::spawn(async move { client.status().await });
+    answer(served.requests.recv().await.unwrap());
+    assert_eq!(asking.await.unwrap(), Ok(Status::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_took_a_request_is_waited_for_as_long_as_it_may_take() {
+    let mut served = Served::start();
+    for (request, within) in [(get("/v1/status"), 4), (post("/v1/detach", ""), 4), (post("/v1/reload", ""), 30)] {
+        let mut kept = None;
+        let (status, error, took) = tokio::select! {
+            refused = refusal(served.socket(), &request) => refused,
+            never = async { kept = served.requests.recv().await; std::future::pending().await } => never,
+        };
+        assert!(kept.is_some(), "{request}");
+        assert_eq!((status, error.kind), (504, ErrorKind::Unresponsive), "{request}");
+        assert!(error.cause[0].as_str().contains("took the request"), "{error}");
+        assert_eq!(took.as_secs(), within, "{request}");
+    }
+    // And one that takes its time answers.
+    let client = Client::new(&served.socket());
+    let reloading = tokio::spawn(async move { client.reload().await });
+    answer(served.requests.recv().await.unwrap());
+    let request = served.requests.recv().await.unwrap();
+    sleep(Duration::from_secs(29)).await;
+    answer(request);
+    assert_eq!(reloading.await.unwrap(), Ok(Reloaded::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_starting_and_a_stopping_daemon_say_so_at_once() {
     let served = Served::start();
-    let stream = served.connect().await;
+    for (phase, kind, said) in [
+        (Phase::Starting, ErrorKind::Starting, "the daemon is starting"),
+        (Phase::Stopping, ErrorKind::Unavailable, "the daemon is stopping"),
+    ] {
+        served.phase.send_replace(phase);
+        for request in [get("/v1/status"), get("/v1/bans"), post("/v1/reload", ""), post("/v1/detach", "")] {
+            let (status, error, took) = refusal(served.socket(), &request).await;
+            assert_eq!((status, error.kind, error.error.as_str()), (503, kind, said), "{request}");
+            assert!(took < Duration::from_millis(100), "{request}: {took:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_the_loop_did_not_take_before_its_end_is_told_of_the_end() {
+    let served = Served::start();
+    let socket = served.socket();
+    let asking = tokio::spawn(async move { refusal(socket, &get("/v1/status")).await });
+    sleep(Duration::from_secs(1)).await;
     drop(served.requests);
-    let answer = raw(stream, get("/v1/status").as_bytes()).await;
-    let (status, body) = parsed(&answer);
-    assert_eq!(status, 503);
-    assert_eq!(serde_json::from_str::<ErrorBody>(body).unwrap().kind, ErrorKind::Unavailable);
+    let (status, error, took) = asking.await.unwrap();
+    assert_eq!((status, error.kind, took.as_secs()), (503, ErrorKind::Unavailable, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_has_hung_up_is_not_carried_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("banner.sock");
+    let socket = Socket::bind(&path).unwrap();
+    // The server does not run yet, as in a process that is stopped.
+    for request in [get("/v1/status"), post("/v1/ban", r#"{"prefix":"192.0.2.1"}"#), post("/v1/detach", "")] {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+    }
+    let (_phase, phases) = watch::channel(Phase::Running);
+    let (daemon, mut requests) = queue(phases);
+    tokio::spawn(serve(socket, daemon));
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream.write_all(get("/v1/bans").as_bytes()).await.unwrap();
+    let first = requests.recv().await;
+    assert!(matches!(first, Some(Request::Bans(..))), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_withdrawn_when_its_client_hangs_up_before_the_loop_took_it() {
+    let mut served = Served::start();
+    for request in [get("/v1/status"), post("/v1/ban", r#"{"prefix":"192.0.2.1"}"#)] {
+        let mut stream = served.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        drop(stream);
+        sleep(Duration::from_millis(1)).await;
+    }
+    let mut stream = served.connect().await;
+    stream.write_all(get("/v1/bans").as_bytes()).await.unwrap();
+    let first = served.requests.recv().await;
+    assert!(matches!(first, Some(Request::Bans(..))), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_was_removed_is_made_anew() {
+    let (path, _directory) = Served::answering();
+    let client = Client::new(&path);
+    std::fs::remove_file(&path).unwrap();
+    let not_running = ClientError::NotRunning { socket: path.as_path().into() };
+    assert_eq!(client.status().await, Err(not_running));
+    sleep(LOOK_EVERY * 2).await;
+    assert_eq!(client.status().await, Ok(Status::default()));
+}
+
+#[test]
+fn the_server_answers_from_its_own_thread_until_it_is_let_go_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("banner.sock");
+    let (server, mut requests) = Server::start(&path).unwrap();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = Client::new(&path);
+    // This thread, which would be the loop's, does nothing else meanwhile.
+    let kind = || match runtime.block_on(client.status()) {
+        Err(ClientError::Answered(error)) => error.kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind(), ErrorKind::Starting);
+    server.running();
+    let (status, ()) =
+        runtime.block_on(async { tokio::join!(client.status(), async { answer(requests.recv().await.unwrap()) }) });
+    assert_eq!(status, Ok(Status::default()));
+    server.stopping();
+    assert_eq!(kind(), ErrorKind::Unavailable);
+    assert!(matches!(Server::start(&path), Err(BindError::AlreadyRunning { .. })));
+    drop(server);
+    assert!(!path.exists());
+    assert!(runtime.block_on(requests.recv()).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
     let mut served = Served::start();
-    let socket = served.directory.path().join("banner.sock");
+    let socket = served.socket();
     let mut stream = served.connect().await;
     let idle = served.connect().await;
     stream.write_all(post("/v1/detach", "").as_bytes()).await.unwrap();
     let request = served.requests.recv().await.unwrap();
-    served.stop.send(()).unwrap();
-    tokio::task::yield_now().await;
+    drop(served.phase);
+    yield_now().await;
     answer(request);
     assert_eq!(parsed(&raw(stream, b"").await).0, 200);
     let before = Instant::now();

@@ -63,6 +63,12 @@ pub(super) fn unfit_for_auto(link: &Link) -> Option<Unfit> {
     unfit(link).or((link.layer == LinkLayer::Loopback).then_some(Unfit::Loopback))
 }
 
+/// Whether `auto` may take a link without anybody having named it.
+#[must_use]
+pub fn is_fit_for_auto(link: &Link) -> bool {
+    unfit_for_auto(link).is_none()
+}
+
 /// Virtual devices without ndo_bpf (Linux 6.18: drivers/net, net/8021q, net/bridge). A bond has it where all its ports
 /// have it, so nothing can be said of it beforehand.
 const GENERIC_ONLY: [&str; 7] = ["bridge", "ipvlan", "loopback", "macvlan", "team", "vlan", "vxlan"];

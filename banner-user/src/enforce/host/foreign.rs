@@ -15,7 +15,8 @@ pub struct Foreign {
     /// The kernel's number for it; `bpftool prog show id N` says more.
     pub program: u32,
     /// What its author called it, at most 15 bytes. Unknown without CAP_SYS_ADMIN, which the kernel wants from those
-    /// who look up programs (bpf_prog_get_fd_by_id in kernel/bpf/syscall.c), and for a program that has none.
+    /// who look up programs (bpf_prog_get_fd_by_id in kernel/bpf/syscall.c) and which the daemon has not, and for a program
+    /// that has none.
     pub name: Option<Vec<u8>>,
 }
 
@@ -41,8 +42,9 @@ fn program_name(id: u32) -> Option<Vec<u8>> {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "XDP program {}", self.program)?;
-        if let Some(name) = &self.name {
-            write!(f, " `{}`", Escaped(name))?;
+        match &self.name {
+            Some(name) => write!(f, " `{}`", Escaped(name))?,
+            None => write!(f, " (`bpftool prog show id {}` names it)", self.program)?,
         }
         write!(f, ", {}", self.mode)
     }
@@ -76,6 +78,6 @@ mod tests {
         let mut foreign = Foreign { mode: XdpMode::Generic, program: 42, name: Some(b"xdp\x1b_pass".to_vec()) };
         assert_eq!(foreign.to_string(), "XDP program 42 `xdp\\u{1b}_pass`, generic");
         foreign.name = None;
-        assert_eq!(foreign.to_string(), "XDP program 42, generic");
+        assert_eq!(foreign.to_string(), "XDP program 42 (`bpftool prog show id 42` names it), generic");
     }
 }

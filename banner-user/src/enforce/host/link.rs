@@ -35,6 +35,14 @@ pub struct Link {
     pub xdp: Vec<AttachedXdp>,
 }
 
+impl Link {
+    /// Whether this is its name or an alternative one.
+    #[must_use]
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.name == name || self.alternative_names.iter().any(|other| other == name)
+    }
+}
+
 /// How the frames of a link start (`ARPHRD_*` in include/uapi/linux/if_arp.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkLayer {

@@ -32,7 +32,7 @@ use nix::errno::Errno;
 use self::netlink::Connection;
 pub use self::{
     address::Address,
-    fitness::{Note, Remark, Unfit},
+    fitness::{Note, Remark, Unfit, is_fit_for_auto},
     foreign::{Foreign, foreign},
     link::{AttachedXdp, Link, LinkLayer, XdpMode},
     protected::{Protected, Role, protected},
@@ -169,7 +169,7 @@ impl Snapshot {
     /// The link with this name or alternative name.
     #[must_use]
     pub fn link_named(&self, name: &str) -> Option<&Link> {
-        self.links.iter().find(|link| link.name == name || link.alternative_names.iter().any(|other| other == name))
+        self.links.iter().find(|link| link.answers_to(name))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Link, Note, Remark, Snapshot, Unfit,
-    fitness::{notes, unfit, unfit_for_auto},
+    fitness::{is_fit_for_auto, notes, unfit, unfit_for_auto},
 };
 use crate::event::Escaped;
 
@@ -126,7 +126,7 @@ fn named(snapshot: &Snapshot, names: &[String]) -> Result<Vec<Link>, SelectError
 
 /// What to offer instead.
 fn existing(snapshot: &Snapshot) -> Vec<String> {
-    snapshot.links.iter().filter(|link| unfit_for_auto(link).is_none()).map(|link| link.name.clone()).collect()
+    snapshot.links.iter().filter(|link| is_fit_for_auto(link)).map(|link| link.name.clone()).collect()
 }
 
 fn nearest(name: &str, existing: &[String]) -> Option<String> {

@@ -11,8 +11,12 @@ use super::{
 };
 
 /// Changes come in swarms (a link that goes down takes its addresses and routes along): they are reported once, this
-/// long after the first of them.
-const GATHER: Duration = Duration::from_millis(100);
+/// long after the first of them. Until then, a link that has appeared lets everybody in.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// No report comes sooner than this after the one before it: where changes never cease (a container engine, a routing daemon),
+/// reading the network again and again costs a bounded part of a processor.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `RTNLGRP_*`: links, and addresses and routes of both families (include/uapi/linux/rtnetlink.h).
 const GROUPS: [u32; 5] = [
@@ -31,6 +35,8 @@ pub struct Watch {
     pub(super) connection: Connection,
     /// When to report what was heard; none while nothing was.
     due: Option<Instant>,
+    /// When the last report was made.
+    reported: Option<Instant>,
 }
 
 impl Watch {
@@ -39,10 +45,10 @@ impl Watch {
     /// # Errors
     /// [`HostError::Open`].
     pub fn open() -> Result<Self, HostError> {
-        Ok(Self { connection: Connection::open(&GROUPS)?, due: None })
+        Ok(Self { connection: Connection::open(&GROUPS)?, due: None, reported: None })
     }
 
-    /// Returns once there was a change since it returned last, within a tenth of a second. Notifications that the
+    /// Returns once there was a change since it returned last, within some milliseconds. Notifications that the
     /// kernel had to drop count as a change. Nothing is forgotten where the future is dropped.
     ///
     /// # Errors
@@ -52,6 +58,7 @@ impl Watch {
             // Checked before each reading: notifications that never cease must not put the report off.
             if self.due.is_some_and(|due| due <= Instant::now()) {
                 self.due = None;
+                self.reported = Some(Instant::now());
                 return Ok(());
             }
             let heard = match self.due {
@@ -60,7 +67,8 @@ impl Watch {
             };
             let heard = heard.map_err(|error| HostError::Transfer { what: "changes", cause: errno(&error) })?;
             if heard && self.due.is_none() {
-                self.due = Some(Instant::now() + GATHER);
+                let due = Instant::now() + GATHER;
+                self.due = Some(self.reported.map_or(due, |reported| due.max(reported + PAUSE)));
             }
         }
     }

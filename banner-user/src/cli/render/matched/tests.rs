@@ -30,7 +30,7 @@ fn a_row_says_all_of_an_event_and_nothing_steers_the_terminal() {
     let style = Style::plain();
     let mut text = String::new();
     for (line, event) in (17..).zip(events()) {
-        text += &listing.row(Place { file: None, line }, &event, &style);
+        text += &listing.row(Place { file: None, line, offset: None }, &event, &style);
     }
     let expected = "    LINE  TIME                       KIND     WEIGHT  FILTER        ADDRESS          USER
       17  2026-11-22 13:15:00+00:00  failure    0.25  cyrus         198.51.100.7     alice\\u{1b}[2J
@@ -39,7 +39,7 @@ fn a_row_says_all_of_an_event_and_nothing_steers_the_terminal() {
 ";
     assert_eq!(text, expected);
     let file = Text::from("mail.log\x07");
-    let row = listing.row(Place { file: Some(&file), line: 1 }, &events()[0], &style);
+    let row = listing.row(Place { file: Some(&file), line: 1, offset: None }, &events()[0], &style);
     assert!(row.starts_with("mail.log\\u{7}:1  2026-11-22"), "{row}");
 }
 
@@ -48,7 +48,7 @@ fn a_counted_line_has_just_these_keys_and_an_outage_is_none() {
     let file = Text::from("mail.log");
     let [failure, success, outage] = events();
     let json = |file, event| {
-        let counted = counted_line(Place { file, line: 17 }, event)?;
+        let counted = counted_line(Place { file, line: 17, offset: None }, event)?;
         Some(serde_json::to_string(&counted).unwrap())
     };
     let table = [
@@ -96,7 +96,7 @@ fn a_line_is_explained_with_all_that_it_means() {
 
 #[test]
 fn a_missed_line_is_shown_with_the_reason_and_escaped() {
-    let place = Place { file: None, line: 3 };
+    let place = Place { file: None, line: 3, offset: None };
     let why = Missed::NoFilter { ident: Some(b"x\x1b".to_vec()) };
     assert_eq!(missed(place, b"a\x07", &why), "3: a\\u{7}\n    no filter reads lines of `x\\u{1b}`\n");
     let text = unexplained(b"a\x07", Some(at(0)), &Missed::NoStamp, &Style::plain());

@@ -42,8 +42,8 @@ fn attaching() {
         (
             native(Some(&generic)),
             libc::EEXIST,
-            "eth0 runs XDP program 42, generic already, and has room for one; stop what put it there, or take it off \
-             (`ip link set dev eth0 xdpgeneric off`,",
+            "eth0 runs XDP program 42 (`bpftool prog show id 42` names it), generic already, and has room for one; \
+             stop what put it there, or take it off (`ip link set dev eth0 xdpgeneric off`,",
         ),
         (native(None), libc::EEXIST, "a bond, bridge or VLAN over eth0 runs XDP"),
         (native(None), libc::EBUSY, "something else uses what XDP needs of eth0; look at `bpftool net show dev eth0`"),

@@ -1,5 +1,7 @@
 //! `banner match` as a postmaster uses it, and what may stand in a file that it is given.
 
+mod follow;
+
 use std::{
     fs::{self, File, Permissions},
     io::Write as _,

@@ -1,0 +1,163 @@
+//! Reading a map page by page.
+//!
+//! `BPF_MAP_LOOKUP_BATCH` (Linux 5.6 for hashes, 5.13 for tries) hands out keys and values together, a thousand a call, and a
+//! cursor to go on from. For a hash that is a number of a bucket (`__htab_map_lookup_and_delete_batch`,
+//! kernel/bpf/hashtab.c), so that entries which go meanwhile put nothing back to the start, as `BPF_MAP_GET_NEXT_KEY` does.
+//! For a trie it is the last key (`generic_map_lookup_batch`, kernel/bpf/syscall.c): where that has gone, the trie begins
+//! anew.
+
+#![expect(unsafe_code, reason = "aya has no batch operations")]
+
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::Path,
+};
+
+use aya::maps::{MapData, lpm_trie::Key};
+use banner_common::{Ban, NetKeyV4, NetKeyV6};
+
+use super::{BanMapError, BanMaps, decode, net_v4, net_v6, open, refused};
+use crate::{
+    clock::TickClock,
+    judge::effect::{Entry, Map, Slot},
+};
+
+/// Where the next page begins. Opaque; of one map, as long as that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor([u8; CURSOR]);
+
+/// The kernel writes a u32 or a key.
+const CURSOR: usize = 24;
+const _: () = {
+    assert!(size_of::<u32>() + size_of::<NetKeyV4>() <= CURSOR);
+    assert!(size_of::<u32>() + size_of::<NetKeyV6>() <= CURSOR);
+};
+
+/// The four maps, and for how many entries each has room.
+pub(super) struct Paged {
+    capacities: [u32; 4],
+    v4: MapData,
+    v6: MapData,
+    nets_v4: MapData,
+    nets_v6: MapData,
+}
+
+impl Paged {
+    pub(super) fn open(directory: &Path) -> Result<Self, BanMapError> {
+        let capacity =
+            |map: &MapData| map.info().map(|info| info.max_entries()).map_err(|error| refused("size a map", error));
+        let (v4, v6) = (open(directory, "BANS_V4")?, open(directory, "BANS_V6")?);
+        let (nets_v4, nets_v6) = (open(directory, "NETS_V4")?, open(directory, "NETS_V6")?);
+        let capacities = [capacity(&v4)?, capacity(&v6)?, capacity(&nets_v4)?, capacity(&nets_v6)?];
+        Ok(Self { capacities, v4, v6, nets_v4, nets_v6 })
+    }
+}
+
+impl BanMaps {
+    /// How many entries a map has room for.
+    #[must_use]
+    pub fn capacity(&self, map: Map) -> u64 {
+        let [v4, v6, nets_v4, nets_v6] = self.paged.capacities.map(u64::from);
+        match map {
+            Map::BansV4 => v4,
+            Map::BansV6 => v6,
+            Map::NetsV4 => nets_v4,
+            Map::NetsV6 => nets_v6,
+        }
+    }
+
+    /// Up to so many entries of a map, in no order, and where the next page begins; None after the last. Entries that come or
+    /// go between two pages may be missed, or come twice.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn page(
+        &self,
+        map: Map,
+        from: Option<Cursor>,
+        count: u32,
+        ticks: &TickClock,
+    ) -> Result<(Vec<Entry>, Option<Cursor>), BanMapError> {
+        let Paged { v4, v6, nets_v4, nets_v6, .. } = &self.paged;
+        match map {
+            Map::BansV4 => page(v4, from, count, ticks, |key| Some(Slot::V4(key))),
+            Map::BansV6 => page(v6, from, count, ticks, |key| Some(Slot::V6(key))),
+            Map::NetsV4 => page(nets_v4, from, count, ticks, |[a, b, c, d, data @ ..]: [u8; 12]| {
+                net_v4(&Key::new(u32::from_ne_bytes([a, b, c, d]), data)).map(Slot::NetV4)
+            }),
+            Map::NetsV6 => page(nets_v6, from, count, ticks, |[a, b, c, d, data @ ..]: [u8; 20]| {
+                net_v6(&Key::new(u32::from_ne_bytes([a, b, c, d]), data)).map(Slot::NetV6)
+            }),
+        }
+        .map_err(|error| BanMapError::Page { map, error })
+    }
+}
+
+fn page<const KEY: usize>(
+    map: &MapData,
+    from: Option<Cursor>,
+    count: u32,
+    ticks: &TickClock,
+    slot: impl Fn([u8; KEY]) -> Option<Slot>,
+) -> io::Result<(Vec<Entry>, Option<Cursor>)> {
+    let (entries, next) = read(map, from, count)?;
+    let entries = entries.into_iter().filter_map(|(key, ban)| Some(decode(slot(key)?, &ban, ticks)));
+    Ok((entries.collect(), next))
+}
+
+/// `struct { .. } batch` of `union bpf_attr` (include/uapi/linux/bpf.h).
+#[repr(C)]
+struct Batch {
+    from: u64,
+    next: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+
+/// Reads up to `count` entries of a map whose keys have `KEY` bytes and whose values are bans, which the caller knows.
+///
+/// # Errors
+/// The kernel's. ENOSPC where a single bucket of a hash holds more than `count`.
+fn read<const KEY: usize>(
+    map: &MapData,
+    from: Option<Cursor>,
+    count: u32,
+) -> io::Result<(Vec<([u8; KEY], Ban)>, Option<Cursor>)> {
+    let room = usize::try_from(count).unwrap_or(0);
+    let mut keys = vec![[0_u8; KEY]; room];
+    let mut values = vec![Ban::default(); room];
+    let mut next = Cursor([0; CURSOR]);
+    let mut batch = Batch {
+        from: from.as_ref().map_or(0, |from| from.0.as_ptr().expose_provenance() as u64),
+        next: next.0.as_mut_ptr().expose_provenance() as u64,
+        keys: keys.as_mut_ptr().expose_provenance() as u64,
+        values: values.as_mut_ptr().expose_provenance() as u64,
+        count,
+        map: map.fd().as_fd().as_raw_fd().unsigned_abs(),
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: for this command the kernel reads `batch` and the cursor that it points to, and writes `batch.count`, the next
+    // cursor, and at most `count` keys and values of the map's sizes, for which there is room. All of them outlive the call,
+    // and any bytes are a value of their types.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, std::ptr::from_mut(&mut batch), size_of::<Batch>())
+    };
+    // At the end it answers ENOENT, with what it has found until there.
+    let is_last = match answer {
+        0 => false,
+        _ => match io::Error::last_os_error() {
+            end if end.raw_os_error() == Some(libc::ENOENT) => true,
+            error => return Err(error),
+        },
+    };
+    let found = usize::try_from(batch.count).unwrap_or(0);
+    Ok((keys.into_iter().zip(values).take(found).collect(), (!is_last).then_some(next)))
+}
