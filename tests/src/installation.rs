@@ -407,14 +407,6 @@ impl Daemon {
         Ok(self.child.0.try_wait()?)
     }
 
-    /// Whether it has ended by itself.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
-        Ok(self.child.0.try_wait()?.is_some())
-    }
-
     /// What this daemon, and those before it, said.
     #[must_use]
     pub fn output(&self) -> String {

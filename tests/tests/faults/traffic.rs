@@ -149,8 +149,7 @@ impl Sender {
     }
 
     fn round(&mut self, wire: &Wire) -> anyhow::Result<()> {
-        let mut round: Vec<IpAddr> =
-            self.shared.steady.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let mut round = self.shared.steady.lock().unwrap_or_else(PoisonError::into_inner).clone();
         round.extend(self.some_sources());
         // A port of its own for each round, so that an answer tells which request it is to.
         self.port = if self.port == u16::MAX { 1024 } else { self.port + 1 };
