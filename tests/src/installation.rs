@@ -2,6 +2,7 @@
 //! a [`Network`].
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io::{Read as _, Seek as _},
     mem,
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub interface: String,
     /// `ignoreip`, as TOML.
     pub ignoreip: String,
+    /// `findtime` of the jail.
+    pub findtime: String,
     /// `bantime` of the jail.
     pub bantime: String,
     /// `limits.bans_v4`.
@@ -50,6 +53,7 @@ impl Default for Configuration {
         Self {
             interface: format!("\"{INTERFACE}\""),
             ignoreip: "[]".to_owned(),
+            findtime: "10m".to_owned(),
             bantime: "10m".to_owned(),
             bans_v4: 1024,
             more: String::new(),
@@ -64,6 +68,7 @@ pub struct Installation<'n> {
     binary: PathBuf,
     folder: TempDir,
     bpffs: PathBuf,
+    launcher: Vec<OsString>,
     /// The log that the jail reads.
     pub log: MailLog,
 }
@@ -86,7 +91,7 @@ impl<'n> Installation<'n> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let bpffs = Path::new(BPFFS).join(format!("banner-test-binary-{}-{number}", std::process::id()));
         let log = MailLog::create(&folder.path().join("mail.log"))?;
-        let installation = Self { network, binary, folder, bpffs, log };
+        let installation = Self { network, binary, folder, bpffs, launcher: Vec::new(), log };
         installation.configure(configuration)?;
         Ok(installation)
     }
@@ -96,11 +101,11 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// The system's.
     pub fn configure(&self, configuration: &Configuration) -> anyhow::Result<()> {
-        let Configuration { interface, ignoreip, bantime, bans_v4, more } = configuration;
+        let Configuration { interface, ignoreip, findtime, bantime, bans_v4, more } = configuration;
         self.write_configuration(&format!(
             "interface = {interface}\nignoreip = {ignoreip}\nsocket = {:?}\nstate_dir = {:?}\nbpffs = {:?}\n{more}\n\
              [limits]\nbans_v4 = {bans_v4}\nbans_v6 = 1024\nprefixes = 1024\n\
-             [jail.mail]\nsource = {:?}\nbantime = \"{bantime}\"\n",
+             [jail.mail]\nsource = {:?}\nfindtime = \"{findtime}\"\nbantime = \"{bantime}\"\n",
             self.socket(),
             self.path("state"),
             self.bpffs,
@@ -120,6 +125,16 @@ impl<'n> Installation<'n> {
     #[must_use]
     pub fn binary(&self) -> &Path {
         &self.binary
+    }
+
+    /// From now on this is the binary under test.
+    pub fn replace_binary(&mut self, binary: PathBuf) {
+        self.binary = binary;
+    }
+
+    /// From now on a daemon is started by these words with its own command line behind them, as `env` takes it.
+    pub fn launch_with(&mut self, words: impl IntoIterator<Item = impl Into<OsString>>) {
+        self.launcher = words.into_iter().map(Into::into).collect();
     }
 
     /// A file of this installation.
@@ -191,13 +206,14 @@ impl<'n> Installation<'n> {
         until(&format!("{prefix} is banned"), || self.ban(prefix))
     }
 
-    /// Waits until the daemon has read everything that is in the log.
+    /// Waits until the daemon has read everything that is in the log now.
     ///
     /// # Errors
     /// It has not.
     pub fn await_log_read(&self) -> anyhow::Result<()> {
         let length = self.log.length()?;
-        until("the log is read to its end", || Ok((self.file()?.get("offset") == Some(&length.into())).then_some(())))
+        let is_read = |file: &Value| file.get("offset").and_then(Value::as_u64).is_some_and(|offset| offset >= length);
+        until("the log is read", || Ok(is_read(&self.file()?).then_some(())))
     }
 
     /// What `banner status` says of the log.
@@ -270,8 +286,12 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// The system's.
     pub fn spawn_into(&self, stderr: impl Into<Stdio>) -> anyhow::Result<Daemon> {
+        let run = self.command(&["run"]);
+        let mut words = self.launcher.iter().map(OsString::as_os_str).chain([run.get_program()]).chain(run.get_args());
+        let mut launched = Command::new(words.next().context("a command has a name")?);
+        launched.args(words).stdin(Stdio::null());
         let inside = self.network.server.enter()?;
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(stderr).spawn();
+        let child = launched.stdout(Stdio::null()).stderr(stderr).spawn();
         drop(inside);
         let child = child.with_context(|| format!("starting {}", self.binary.display()))?;
         Ok(Daemon { child: Killed(child), output: self.output() })

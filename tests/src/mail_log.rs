@@ -56,6 +56,12 @@ pub fn postfix(source: IpAddr, user: &str) -> String {
     postfix_because(source, &format!("authentication failure, sasl_username={user}"))
 }
 
+/// The same, logged at another time.
+#[must_use]
+pub fn postfix_at(source: IpAddr, user: &str, at: Timestamp) -> String {
+    line_at("postfix/smtpd", &postfix_message(source, &format!("authentication failure, sasl_username={user}")), at)
+}
+
 /// The backend that knows the passwords does not answer; right ones fail too.
 #[must_use]
 pub fn postfix_outage(source: IpAddr) -> String {
@@ -63,7 +69,11 @@ pub fn postfix_outage(source: IpAddr) -> String {
 }
 
 fn postfix_because(source: IpAddr, reason: &str) -> String {
-    line("postfix/smtpd", &format!("warning: unknown[{source}]: SASL PLAIN authentication failed: {reason}"))
+    line("postfix/smtpd", &postfix_message(source, reason))
+}
+
+fn postfix_message(source: IpAddr, reason: &str) -> String {
+    format!("warning: unknown[{source}]: SASL PLAIN authentication failed: {reason}")
 }
 
 /// A wrong password at IMAP (`imap/imapd.c`, `cmd_login`).
@@ -85,6 +95,12 @@ fn cyrus_because(source: IpAddr, user: &str, reason: &str) -> String {
 /// A message of a program, logged now, with its line end.
 #[must_use]
 pub fn line(program: &str, message: &str) -> String {
-    let stamp = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string();
+    line_at(program, message, Timestamp::now())
+}
+
+/// The same, logged at another time.
+#[must_use]
+pub fn line_at(program: &str, message: &str, at: Timestamp) -> String {
+    let stamp = at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string();
     format!("{stamp} mail {program}[4711]: {message}\n")
 }

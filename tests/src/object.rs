@@ -233,10 +233,19 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn ticks(&mut self) -> anyhow::Result<u64> {
+        Ok(self.clocks()?.0)
+    }
+
+    /// Reads that clock, and the time since boot at the same moment.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn clocks(&mut self) -> anyhow::Result<(u64, Duration)> {
         let mut sample = [0; size_of::<ClockSample>()];
         self.test_run("clock", &[0; size_of::<ClockSample>()], Some(&mut sample), 1)?;
-        let (ticks, _boot) = sample.split_first_chunk().context("a sample holds two clocks")?;
-        Ok(u64::from_ne_bytes(*ticks))
+        let (ticks, boot) = sample.split_first_chunk().context("a sample holds two clocks")?;
+        let boot = boot.first_chunk().context("a sample holds two clocks")?;
+        Ok((u64::from_ne_bytes(*ticks), Duration::from_nanos(u64::from_ne_bytes(*boot))))
     }
 
     /// Attaches to an interface of the namespace that the calling thread is in, natively.

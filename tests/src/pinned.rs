@@ -1,6 +1,10 @@
 //! The bans as they stand in the kernel, read from where banner pins them, past banner.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use aya::maps::{HashMap, Map, MapData, MapError};
@@ -49,6 +53,24 @@ impl PinnedBans {
             Some(entry) => Ok(self.v4.insert(key, entry, 0)?),
             None => Ok(self.v4.remove(&key)?),
         }
+    }
+
+    /// Every entry, by the source's address in the prefix's first place. What is neither written nor removed meanwhile is in it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn entries(&self) -> anyhow::Result<BTreeMap<IpAddr, Ban>> {
+        let mut entries = BTreeMap::new();
+        // Where the key at hand is removed, the kernel begins anew; nobody removes keys for ever.
+        for entry in self.v4.iter() {
+            let (key, ban) = entry?;
+            entries.insert(IpAddr::V4(Ipv4Addr::from(key)), ban);
+        }
+        for entry in self.v6.iter() {
+            let ([a, b, c, d, e, f, g, h], ban) = entry?;
+            entries.insert(IpAddr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]), ban);
+        }
+        Ok(entries)
     }
 
     /// The entry of an IPv6 /64.
