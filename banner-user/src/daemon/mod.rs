@@ -133,7 +133,7 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
     keep_privileges(Stage::Starting);
     // A second daemon of the same configuration gets no further than this. One of another configuration that would share the
     // maps gets as far as the lock on them, in `Kernel::load`.
-    let (server, mut requests) = Server::start(&config.socket)?;
+    let (server, mut requests) = Server::start(&config.socket, || keep_privileges(Stage::Running))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.

@@ -512,7 +512,7 @@ async fn a_socket_that_was_removed_is_made_anew() {
 fn the_server_answers_from_its_own_thread_until_it_is_let_go_of() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("banner.sock");
-    let (server, mut requests) = Server::start(&path).unwrap();
+    let (server, mut requests) = Server::start(&path, || {}).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = Client::new(&path);
     // This thread, which would be the loop's, does nothing else meanwhile.
@@ -527,7 +527,7 @@ fn the_server_answers_from_its_own_thread_until_it_is_let_go_of() {
     assert_eq!(status, Ok(Status::default()));
     server.stopping();
     assert_eq!(kind(), ErrorKind::Unavailable);
-    assert!(matches!(Server::start(&path), Err(BindError::AlreadyRunning { .. })));
+    assert!(matches!(Server::start(&path, || {}), Err(BindError::AlreadyRunning { .. })));
     drop(server);
     assert!(!path.exists());
     assert!(runtime.block_on(requests.recv()).is_none());

@@ -200,7 +200,8 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
              UPDATE bans SET services = 9 WHERE id = 6;
              INSERT INTO tallies VALUES ('mail', '192.0.2.1/32', 0, x'00'), ('mail', '192.0.2.2/32', 0, zeroblob(10)),
                  ('mail', '192.0.2.3/32', 0, x'0200000000000000010001000000000000000100'), ('mail', 'x', 0, x'');
-             INSERT INTO positions VALUES (x'2f', 1, 1, 0, -1, x'', x''), (x'2f', 1, 2, 0, 0, zeroblob(257), x'');",
+             INSERT INTO positions VALUES (11, x'2f', 1, 1, 'open', -1, x'', x''),
+                 (12, x'2f', 1, 2, 'open', 0, zeroblob(257), x''), (13, x'2f', 1, 3, 'ajar', 0, x'', x'');",
         )
         .unwrap();
     drop(connection);
@@ -212,7 +213,7 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
         Notice::UnknownServices { names: vec!["gone".to_owned(), "lmtp".to_owned()], bans: 2 },
         Notice::Unreadable { what: "bans", rows: 4 },
         Notice::Unreadable { what: "tallies", rows: 4 },
-        Notice::Unreadable { what: "positions", rows: 2 },
+        Notice::Unreadable { what: "positions", rows: 3 },
     ];
     assert_eq!(loaded.notices, expected);
     let past = block_on(world.store().history(vec!["198.18.0.4/32".parse().unwrap()], 1)).unwrap().unwrap();

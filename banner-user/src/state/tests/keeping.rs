@@ -1,5 +1,4 @@
 use super::*;
-use crate::source::{Bookmark, BookmarkState, Inode};
 
 #[test]
 fn what_was_committed_is_loaded() {

@@ -24,6 +24,7 @@ use crate::{
         saved::{BanChange, Cause, SavedBan, SavedTally, TallyChange},
     },
     service::Services,
+    source::{Bookmark, BookmarkState, Inode},
 };
 
 /// Nanoseconds.
@@ -142,14 +143,14 @@ fn with_bans(mut batch: Batch, bans: impl IntoIterator<Item = BanChange>) -> Bat
 
 /// How far a file was read, in a batch that says no more.
 fn read_to(mut batch: Batch, offset: u64) -> Batch {
-    let position = Position {
+    let position = Bookmark {
+        key: 3,
         path: "/var/log/mail.log".into(),
-        device: 1,
-        inode: 2,
+        inode: Inode { device: 1, number: 2 },
         offset,
         beginning: (*b"Nov 22").into(),
         before: (*b"]\n").into(),
-        truncated: false,
+        state: BookmarkState::Open,
     };
     batch.positions.changes.push(PositionChange::Is(position));
     batch

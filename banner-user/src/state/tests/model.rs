@@ -6,7 +6,6 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::state::PositionKey;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -59,7 +58,7 @@ struct Model {
     /// Prefix, origin and beginning, with whether the cause is known and why it ended.
     history: BTreeMap<(IpNet, Origin, BootTime), (bool, String)>,
     tallies: BTreeMap<IpNet, SavedTally>,
-    positions: BTreeMap<PositionKey, Position>,
+    positions: BTreeMap<u64, Bookmark>,
 }
 
 impl Model {
@@ -105,17 +104,13 @@ impl Model {
                 let PositionChange::Is(position) = read_to(Batch::new(now), offset).positions.changes.remove(0) else {
                     panic!("it is a position")
                 };
-                let position = Position { inode: file as u64, truncated: file == 1, ..position };
-                self.positions.insert(position.key(), position.clone());
+                let position = Bookmark { key: file as u64, ..position };
+                self.positions.insert(position.key, position.clone());
                 batch.positions.changes.push(PositionChange::Is(position));
             }
             Change::Left { file } => {
-                let PositionChange::Is(position) = read_to(Batch::new(now), 0).positions.changes.remove(0) else {
-                    panic!("it is a position")
-                };
-                let key = PositionKey { inode: file as u64, truncated: file == 1, ..position.key() };
-                self.positions.remove(&key);
-                batch.positions.changes.push(PositionChange::Gone(key));
+                self.positions.remove(&(file as u64));
+                batch.positions.changes.push(PositionChange::Gone(file as u64));
             }
         }
     }
@@ -142,7 +137,7 @@ impl Model {
         tallies.sort_by_key(|tally| tally.source);
         assert_eq!(tallies, self.tallies.values().cloned().collect::<Vec<_>>());
         let mut positions = loaded.positions;
-        positions.sort_by_key(Position::key);
+        positions.sort_by_key(|position| position.key);
         assert_eq!(positions, self.positions.values().cloned().collect::<Vec<_>>());
         assert_eq!(loaded.notices, []);
         let prefixes = PREFIXES.map(|prefix| prefix.parse().unwrap()).to_vec();

@@ -40,16 +40,16 @@ CREATE TABLE tallies (
     PRIMARY KEY (jail, source)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE positions (
+    key INTEGER PRIMARY KEY,
     path BLOB NOT NULL,
     device INTEGER NOT NULL,
     inode INTEGER NOT NULL,
-    truncated INTEGER NOT NULL,
+    state TEXT NOT NULL,
     offset INTEGER NOT NULL,
     beginning BLOB NOT NULL,
-    before BLOB NOT NULL,
-    PRIMARY KEY (path, device, inode, truncated)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL, realtime INTEGER NOT NULL) STRICT;
+    before BLOB NOT NULL
+) STRICT;
+CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL) STRICT;
 CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 
 INSERT INTO meta VALUES ('minimum_reader', 1), ('batches', 12), ('boot_id', 'first'), ('offset', 1767224600000455877);
@@ -60,8 +60,9 @@ INSERT INTO bans VALUES
 INSERT INTO history VALUES
     (1, '192.0.2.3/32', 'jail:mail', 1767224900000456000, 1767225500000456000, 1, 0, 0, 12, 'cyrus', x'626164', 1767225500000456000, 'its time is over');
 INSERT INTO tallies VALUES ('mail', '192.0.2.7/32', 1, x'0100000000000000010002000000000000000400');
-INSERT INTO positions VALUES (CAST('/var/log/mail.log' AS BLOB), 1, 2, 0, 4711, CAST('Nov 22' AS BLOB), x'5d0a');
-INSERT INTO journal VALUES (1, 's=1', 7000);
+INSERT INTO positions VALUES (3, CAST('/var/log/mail.log' AS BLOB), 1, 2, 'open', 4711, CAST('Nov 22' AS BLOB), x'5d0a');
+INSERT INTO journal VALUES (1, 's=00000000000000000000000000000001;i=2;b=00000000000000000000000000000001;m=3;t=4;x=5');
+INSERT INTO meta VALUES ('saved_at', 1767225606000456000);
 INSERT INTO interfaces VALUES (1, 'eth0');
 PRAGMA application_id = 0x62616e6e;
 PRAGMA user_version = 1;

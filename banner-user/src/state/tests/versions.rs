@@ -4,7 +4,6 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::state::{
-    JournalPosition,
     failure::Failure,
     schema::{MIGRATIONS, Was, migrate_by},
 };
@@ -36,7 +35,9 @@ fn a_database_of_the_first_version_is_loaded() {
     assert_eq!(loaded.saved.tallies, [tally]);
     let PositionChange::Is(position) = read_to(Batch::new(at(0)), 4711).positions.changes.remove(0) else { panic!() };
     assert_eq!(loaded.positions, [position]);
-    assert_eq!(loaded.journal, Some(JournalPosition { cursor: "s=1".to_owned(), realtime: WallTime(7) }));
+    let cursor = format!("s={0:032x};i=2;b={0:032x};m=3;t=4;x=5", 1);
+    assert_eq!(loaded.journal, Some(cursor.parse().unwrap()));
+    assert_eq!(loaded.saved_at, at(6).wall);
     assert_eq!(loaded.interfaces, ["eth0"]);
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
     let past = block_on(world.store().history(vec!["192.0.2.3/32".parse().unwrap()], 1)).unwrap().unwrap();
