@@ -49,7 +49,14 @@ fn measure(directory: &Path) -> Result<(), Box<dyn Error>> {
     let (mut store, _) = open();
 
     say("a million bans in force, in one complete batch", commit(&mut store, million(&services)?)?)?;
-    say("the same again, nothing changed", commit(&mut store, million(&services)?)?)?;
+    let mut again = million(&services)?;
+    for change in &mut again.changes.bans {
+        // As a judge tells everything.
+        if let BanChange::Began { cause, .. } = change {
+            *cause = None;
+        }
+    }
+    say("the same again, nothing changed", commit(&mut store, again)?)?;
     say("a second with 1,000 new bans", commit(&mut store, bans(&services, MILLION, 1_000)?)?)?;
     say("a second with 1 new ban", commit(&mut store, bans(&services, MILLION + 1_000, 1)?)?)?;
     say("a second with 10,000 tallies", commit(&mut store, tallies(0))?)?;
