@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! source ──bytes──> detect ──Event────> judge ──Effect──> enforce ──> BPF maps ──> XDP
-//! file              line, filter        tally, jail,      kernel                   │
-//!                                       ignore, ledger             <─counters──────┘
+//! file, journal     line, filter        tally, jail,      kernel,                  │
+//!    │                                  ignore, ledger    sockets    <─counters────┘
+//!    │                                     │
+//!    └──positions──> state on disk <──what has changed
 //! ```
 //!
 //! One direction, one owner per step, no step reaches around its neighbour. `detect` and `judge` hold the policy: they use no
 //! clock, no I/O, no async and no log macro, and are tested as tables. `source` and `enforce` touch the system. `daemon` is
-//! the one loop that joins them, `control` the socket that the command line talks to, `cli` what it prints.
+//! the one loop that joins them, `state` what outlives it on disk, `control` the socket that the command line talks to, `cli` what it prints.
 //!
 //! Logs that are already written go the same way, without a kernel at its end: `log_file` reads them, `replay` is the judge by
 //! a clock of the lines' own.
