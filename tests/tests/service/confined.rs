@@ -135,7 +135,12 @@ fn folder<'a>(installation: &'a Installation<'_>) -> anyhow::Result<&'a Path> {
 fn start(installation: &Installation<'_>, sandbox: &Sandbox) -> anyhow::Result<Daemon> {
     let mut daemon = installation.spawn_confined(&mut installation.command(&["run"]), || sandbox.enter())?;
     until("the daemon answers", || {
-        ensure!(daemon.has_ended()?.is_none(), "the daemon ended by itself: {:?}: {}", daemon.await_end()?, daemon.output());
+        ensure!(
+            daemon.has_ended()?.is_none(),
+            "the daemon ended by itself: {:?}: {}",
+            daemon.await_end()?,
+            daemon.output()
+        );
         Ok((installation.banner("status --json")?.code == Some(0)).then_some(()))
     })?;
     Ok(daemon)
