@@ -22,12 +22,12 @@ const BANNED_MEANWHILE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 90));
 fn mount_disk(installation: &mut Installation<'_>) -> anyhow::Result<()> {
     let directory = installation.path("state");
     fs::create_dir(&directory)?;
-    mount(Some("state"), &directory, Some("tmpfs"), MsFlags::empty(), Some("size=4m,mode=700"))
+    mount(Some("state"), &directory, Some("tmpfs"), MsFlags::empty(), Some("size=32m,mode=700"))
         .context("mounting a disk")
 }
 
 fn remount(directory: &Path, flags: MsFlags) -> anyhow::Result<()> {
-    mount(None::<&str>, directory, None::<&str>, MsFlags::MS_REMOUNT | flags, Some("size=4m,mode=700"))
+    mount(None::<&str>, directory, None::<&str>, MsFlags::MS_REMOUNT | flags, Some("size=32m,mode=700"))
         .context("mounting a disk anew")
 }
 

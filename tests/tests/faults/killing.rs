@@ -66,6 +66,7 @@ fn kills_at_any_moment_lose_nothing() -> anyhow::Result<()> {
     // Longer than the daemon is ever away, shorter than all rounds together.
     let bantime = Duration::from_secs(20);
     at_work(Conditions { bantime, ..Conditions::default() }, |scene| {
+        scene.kill()?;
         for round in 0..KILLS {
             if scene.dice.once_in(3) {
                 scene.start()?;

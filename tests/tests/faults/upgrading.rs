@@ -34,11 +34,12 @@ fn another_build_of_binary_and_program_goes_on_and_so_does_the_former_after_it()
     })
 }
 
-/// A copy of the binary with another program inside that does the same: where it passes a packet, it sets the whole register
-/// to XDP_PASS instead of its lower half.
+/// A copy of the binary with another program inside that does the same: where it loads a constant into the lower half of a
+/// register, which clears the upper one, it loads the whole register (BPF_ALU | BPF_MOV | BPF_K, BPF_ALU64 | BPF_MOV | BPF_K).
 fn other_build(scene: &Scene<'_>) -> anyhow::Result<PathBuf> {
-    const HALF: [u8; 8] = [0xb4, 0, 0, 0, 2, 0, 0, 0];
-    const WHOLE: [u8; 8] = [0xb7, 0, 0, 0, 2, 0, 0, 0];
+    const HALF: u8 = 0xb4;
+    const WHOLE: u8 = 0xb7;
+    const INSTRUCTION: usize = 8;
     /// The magic of ELF, its class, order and version; at 18, the machine: EM_BPF (`include/uapi/linux/elf-em.h`).
     const ELF: &[u8] = &[0x7f, b'E', b'L', b'F', 2, 1, 1];
     const MACHINE: (usize, [u8; 2]) = (18, [247, 0]);
@@ -48,9 +49,11 @@ fn other_build(scene: &Scene<'_>) -> anyhow::Result<PathBuf> {
             && bytes.get(at + MACHINE.0..).is_some_and(|bytes| bytes.starts_with(&MACHINE.1))
     };
     let object = (0..bytes.len()).find(|at| is_object(*at)).context("the binary holds no object")?;
-    let mut instructions = bytes.get_mut(object..).context("an object")?.chunks_exact_mut(HALF.len());
-    let passes = instructions.find(|instruction| **instruction == HALF).context("no instruction passes a packet")?;
-    passes.copy_from_slice(&WHOLE);
+    // The first sections are the functions that the program calls, and the program.
+    let mut instructions = bytes.get_mut(object..).context("an object")?.chunks_exact_mut(INSTRUCTION);
+    let loads = |instruction: &&mut [u8]| matches!(**instruction, [HALF, 0..=9, 0, 0, _, _, _, 0..=0x7f]);
+    let code = instructions.find(loads).and_then(|load| load.first_mut()).context("no instruction loads a constant")?;
+    *code = WHOLE;
     let path = scene.installation.path("other-banner");
     fs::copy(scene.installation.binary(), &path)?;
     fs::write(&path, &bytes)?;

@@ -117,7 +117,7 @@ impl Evidence {
             seen.with_context(|| format!("{address} failed {MAXRETRY} times and was never banned: {source:?}"))?;
         ensure!(seen.from >= at, "{address} was banned before its last failure: {seen:?}, {source:?}");
         self.lasts(*address, seen, (at, seen.from), Some(self.bantime)).with_context(|| format!("{source:?}"))?;
-        Ok(Some(Ban { earliest: at, surely: seen.from, until: seen.until, lift: self.lift(*address) }))
+        Ok(Some(Ban { earliest: at, surely: seen.from, until: seen.until, lift }))
     }
 
     fn other_ban(&self, other: &OtherBan) -> anyhow::Result<Ban> {
