@@ -160,6 +160,24 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u32);
 
+impl FileId {
+    /// The systemd journal, which is no file; offsets in it are the numbers of its entries.
+    pub const JOURNAL: Self = Self(u32::MAX);
+}
+
+/// Who wrote an entry of the systemd journal, as journald learned from the kernel. No client can claim to be another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer<'a> {
+    /// The account that the process ran as.
+    pub uid: Option<u32>,
+    /// The name of that account, where it has one.
+    pub account: Option<&'a str>,
+    /// The path of the program. A process that has ended before journald looked has none.
+    pub executable: Option<&'a [u8]>,
+    /// The unit that the process belonged to. It may be missing for the same reason.
+    pub unit: Option<&'a [u8]>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

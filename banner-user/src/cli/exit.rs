@@ -28,7 +28,8 @@ Exit codes:
   0  done; `why`: the address is banned; `match`: a line was counted
   1  the answer is no: not banned, refused, or no line counted
   2  usage or configuration, or a log file that cannot be read
-  3  the daemon is not reachable; `status` then shows what the kernel still enforces
+  3  the daemon is not reachable: it is starting, ending or hung, or not running; `status` then
+     shows what the kernel still enforces without it
   4  the kernel refused
 
 Without a daemon `status`, `bans` and `detach` work on what is pinned in the kernel.

@@ -16,6 +16,7 @@ use crate::{
     judge::policy::{BanTime, Jail},
     nearest::nearest,
     service::{MAIL, ServiceError, ServiceMask, Services},
+    source::journal::JOURNAL,
 };
 
 /// The jail that exists without configuration.
@@ -153,8 +154,8 @@ fn filters(item: Item<'_>, known: &[String], findings: &mut Findings<'_>) -> Vec
 fn sources(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<String> {
     let mut sources = Vec::new();
     for (pattern, at) in item.names(findings) {
-        if pattern == "journal" {
-            findings.error(at, Problem::Journal);
+        if pattern == JOURNAL {
+            sources.push(pattern.to_owned());
         } else if let Some(path) = absolute((pattern, at), findings) {
             sources.push(path.to_owned());
         }

@@ -55,8 +55,6 @@ pub enum Problem {
     NulInPath(Quoted),
     #[error("the path of {key} is too long")]
     LongPath { key: Quoted, limit: usize },
-    #[error("the journal cannot be read")]
-    Journal,
     #[error("{0} cannot be the name of an interface")]
     InterfaceName(Quoted),
     #[error("`auto` cannot be in a list of interfaces")]
@@ -124,7 +122,6 @@ impl Problem {
             Self::RelativePath(_) => "start it with `/`".to_owned(),
             Self::NulInPath(_) => "no path has one".to_owned(),
             Self::LongPath { limit, .. } => format!("at most {limit} bytes"),
-            Self::Journal => "name the file that syslog writes: \"/var/log/mail.log\"".to_owned(),
             Self::InterfaceName(_) => "1 to 15 bytes, without `/`, `:` and spaces".to_owned(),
             Self::AutoInList => "write `interface = \"auto\"`, or names only".to_owned(),
             Self::Name(_) => "1 to 32 letters, digits, `-` and `_`".to_owned(),

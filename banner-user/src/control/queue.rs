@@ -132,7 +132,7 @@ impl Asker {
     }
 
     /// Ready when the daemon has let go of the server.
-    pub(super) async fn is_over(mut self) {
+    pub(super) async fn over(mut self) {
         while self.phase.changed().await.is_ok() {}
     }
 

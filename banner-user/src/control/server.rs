@@ -59,11 +59,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the path, and answers there from now on that the daemon is starting.
+    /// Takes the path, and answers there from now on that the daemon is starting. `prepare` is what the thread does first: what
+    /// Linux keeps for each thread, such as capabilities.
     ///
     /// # Errors
     /// As [`Socket::bind`]; or there is no thread to be had.
-    pub fn start(path: &Path) -> Result<(Self, Requests), BindError> {
+    pub fn start(path: &Path, prepare: impl FnOnce() + Send + 'static) -> Result<(Self, Requests), BindError> {
         let no_thread = failed("start a thread that serves", path, "raise the limits of processes and open files");
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(&no_thread)?;
         let socket = {
@@ -74,7 +75,10 @@ impl Server {
         let (asker, requests) = queue(phases);
         let thread = thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || runtime.block_on(serve(socket, asker)))
+            .spawn(move || {
+                prepare();
+                runtime.block_on(serve(socket, asker));
+            })
             .map_err(no_thread)?;
         Ok((Self { phase, _thread: Joined(Some(thread)) }, requests))
     }
@@ -111,7 +115,7 @@ async fn serve(mut socket: Socket, daemon: Asker) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut trouble = None;
-    let over = daemon.is_over();
+    let over = daemon.over();
     tokio::pin!(over);
     loop {
         let (stream, place) = tokio::select! {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{Daemon, Next, keeper::Answer, view};
+use super::{Daemon, Next, keeper::Answer, lag, view};
 use crate::{
     clock::Now,
     control::{
@@ -118,9 +118,14 @@ impl Daemon {
             }),
             interfaces: self.guard.interfaces().iter().map(view::interface).collect(),
             jails: jails.collect(),
-            files: self.follower.files().map(|file| view::file(&file, stale(file.id))).collect(),
+            files: self
+                .follower
+                .files()
+                .map(|file| view::file(&file, stale(file.id)))
+                .chain(self.journal.iter().map(|journal| view::journal(journal, stale(FileId::JOURNAL))))
+                .collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
-            lag: Some(self.lag.shown(Now::read().boot)),
+            lag: Some(lag::longest([&self.lag, &self.journal_lag], Now::read().boot)),
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
             warnings: self.current_warnings(&judged),
@@ -184,8 +189,6 @@ impl Daemon {
         let now = Now::read();
         let why = self.judge.why(address);
         let shown = why.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
-        let file =
-            |id| self.follower.path(id).map_or_else(|| Text::from("a file that is no longer followed"), Text::from);
         let failures = why.evidence.iter().flat_map(|evidence| &evidence.failures);
         let tallies = why
             .tallies
@@ -208,7 +211,7 @@ impl Daemon {
                     protected: tally.protection.map(|protection| Text::from(protection.to_string())),
                 })
                 .collect(),
-            failures: failures.map(|failure| view::failure(failure, file(failure.position.file))).collect(),
+            failures: failures.map(|failure| view::failure(failure, self.source_name(failure.position.file))).collect(),
             newest_line: why.evidence.map(|evidence| Text::escape(&evidence.line)),
             failures_while_banned: why.bans.iter().map(|ban| u64::from(ban.late)).sum(),
             history: Vec::new(),

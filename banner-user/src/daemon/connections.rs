@@ -156,8 +156,10 @@ fn unfinished(result: &Result<Outcome, SocketsError>) -> Option<String> {
         Ok(outcome) => outcome,
         Err(error) => return Some(error.to_string()),
     };
-    if outcome.destroyed > 0 {
-        info!("{} open connections of banned sources were destroyed", outcome.destroyed);
+    match outcome.destroyed {
+        0 => {}
+        1 => info!("an open connection of a banned source was destroyed"),
+        destroyed => info!("{destroyed} open connections of banned sources were destroyed"),
     }
     match outcome.cause {
         Some(cause) => Some(format!(
@@ -167,5 +169,59 @@ fn unfinished(result: &Result<Outcome, SocketsError>) -> Option<String> {
             "some open connections of banned sources may not have been found; they are looked for again".to_owned(),
         ),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    fn add(shared: &Shared, prefix: &str) {
+        shared.lock().banned.add(prefix.parse().unwrap());
+        shared.changed.notify_one();
+    }
+
+    fn banned(prefixes: &[&str]) -> Option<Banned> {
+        Some(Banned::In(prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect()))
+    }
+
+    #[test]
+    fn bans_of_a_moment_are_served_together_and_the_last_ones_at_the_end() {
+        let shared = Arc::<Shared>::default();
+        let worker = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || [(); 3].map(|()| shared.gathered(Duration::from_secs(3600))))
+        };
+        // The thread rests for an hour, or until it is to stop: what comes meanwhile waits for it.
+        for prefix in ["192.0.2.1/32", "2001:db8::/64", "192.0.2.1/32"] {
+            add(&shared, prefix);
+        }
+        assert!(!worker.is_finished());
+        shared.lock().stopping = true;
+        shared.changed.notify_one();
+        assert_eq!(worker.join().unwrap(), [banned(&["192.0.2.1/32", "2001:db8::/64"]), None, None]);
+    }
+
+    #[test]
+    fn the_first_ban_waits_for_others_and_not_longer_than_that() {
+        let shared = Shared::default();
+        add(&shared, "192.0.2.1/32");
+        let begun = Instant::now();
+        assert_eq!(shared.gathered(Duration::ZERO), banned(&["192.0.2.1/32"]));
+        assert!(begun.elapsed() >= GATHER);
+        assert!(begun.elapsed() < GATHER + Duration::from_secs(5), "on a busy machine");
+    }
+
+    #[test]
+    fn what_was_not_done_is_said_with_its_cause() {
+        let refused = Outcome { destroyed: 1, failed: 2, cause: Some(Errno::ENOMEM), incomplete: true };
+        let cannot = |error| unfinished(&Err(error)).unwrap();
+        assert_eq!(unfinished(&Ok(Outcome { destroyed: 3, ..Outcome::default() })), None);
+        assert!(unfinished(&Ok(refused)).unwrap().contains("ENOMEM"));
+        assert!(unfinished(&Ok(Outcome { incomplete: true, ..Outcome::default() })).is_some());
+        assert!(cannot(SocketsError::NoDestruction).contains("CONFIG_INET_DIAG_DESTROY"));
+        assert!(cannot(SocketsError::NotPermitted).contains("CAP_NET_ADMIN"));
     }
 }

@@ -15,7 +15,10 @@ use crate::{
         protocol::{Banned, Detached, ErrorBody, Text, Unbanned},
     },
     judge::Judge,
-    source::{Bookmark, Follower},
+    source::{
+        Bookmark, Follower,
+        journal::{Journal, JournalPosition},
+    },
     state::{Batch, Loaded, Outcome, PositionChange, PositionChanges, Store, Wants},
 };
 
@@ -33,9 +36,19 @@ pub(super) struct Keeper {
     /// How far they were read in the batch in flight.
     sent: BTreeMap<u64, Bookmark>,
     interfaces: Vec<String>,
+    /// How far the journal was read, in the last batch.
+    journal: Option<JournalPosition>,
     /// Answers that wait for the batch in flight, and those that wait for the next.
     in_flight: Vec<Waiting>,
     waiting: Vec<Waiting>,
+}
+
+/// Where to go on.
+pub(super) struct Places<'a> {
+    pub(super) follower: &'a Follower,
+    pub(super) journal: Option<&'a Journal>,
+    /// The interfaces that are guarded.
+    pub(super) interfaces: Vec<String>,
 }
 
 /// An answer that is given when what it tells of is on disk.
@@ -81,6 +94,7 @@ impl Keeper {
             sent: kept.clone(),
             kept,
             interfaces: loaded.interfaces.clone(),
+            journal: loaded.journal,
             in_flight: Vec::new(),
             waiting: Vec::new(),
         };
@@ -88,7 +102,7 @@ impl Keeper {
     }
 
     /// Hands over what has changed, if the state takes it now and there is anything.
-    pub(super) fn save(&mut self, judge: &mut Judge, follower: &Follower, interfaces: Vec<String>, now: Now) {
+    pub(super) fn save(&mut self, judge: &mut Judge, places: Places<'_>, now: Now) {
         let is_complete = match self.store.wants() {
             Wants::Nothing => return,
             Wants::Changes => false,
@@ -98,30 +112,26 @@ impl Keeper {
             judge.nothing_is_saved();
             self.kept.clear();
             self.interfaces.clear();
+            self.journal = None;
         }
-        let batch = self.batch(judge, follower, &interfaces, is_complete, now);
+        let batch = self.batch(judge, &places, is_complete, now);
         if is_empty(&batch) {
             self.waiting.drain(..).for_each(|waiting| waiting.answer.give(None));
             return;
         }
         match self.store.commit(batch) {
             Ok(()) => {
-                self.interfaces = interfaces;
+                self.interfaces = places.interfaces;
+                self.journal = places.journal.and_then(Journal::position);
                 self.in_flight = std::mem::take(&mut self.waiting);
             }
             Err(batch) => judge.not_saved(batch.changes),
         }
     }
 
-    fn batch(
-        &mut self,
-        judge: &mut Judge,
-        follower: &Follower,
-        interfaces: &[String],
-        is_complete: bool,
-        now: Now,
-    ) -> Batch {
-        self.sent = follower.positions().map(|bookmark| (bookmark.key, bookmark)).collect();
+    fn batch(&mut self, judge: &mut Judge, places: &Places<'_>, is_complete: bool, now: Now) -> Batch {
+        let journal = places.journal.and_then(Journal::position);
+        self.sent = places.follower.positions().map(|bookmark| (bookmark.key, bookmark)).collect();
         let moved = self.sent.iter().filter(|(key, bookmark)| self.kept.get(key) != Some(*bookmark));
         let gone = self.kept.keys().filter(|key| !self.sent.contains_key(key));
         let changes = moved
@@ -131,7 +141,8 @@ impl Keeper {
         Batch {
             changes: judge.changes(),
             positions: PositionChanges { changes, complete: is_complete },
-            interfaces: (self.interfaces != interfaces).then(|| interfaces.to_vec()),
+            interfaces: (self.interfaces != places.interfaces).then(|| places.interfaces.clone()),
+            journal: journal.filter(|_| journal != self.journal),
             ..Batch::new(now)
         }
     }
@@ -172,9 +183,9 @@ impl Keeper {
 
     fn not_saved(&mut self, batch: Batch, judge: &mut Judge) {
         judge.not_saved(batch.changes);
-        if batch.interfaces.is_some() {
-            self.interfaces.clear();
-        }
+        // Whatever they were: what is on disk is not this.
+        self.interfaces.clear();
+        self.journal = None;
         let trouble = self.trouble();
         let why = trouble.as_deref().unwrap_or("the state was lost, and is written anew");
         self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(Some(why)));
@@ -212,9 +223,9 @@ impl Keeper {
     }
 
     /// Writes what has changed since, at the end.
-    pub(super) async fn close(mut self, judge: &mut Judge, follower: &Follower, interfaces: &[String], now: Now) {
+    pub(super) async fn close(mut self, judge: &mut Judge, places: Places<'_>, now: Now) {
         let is_complete = self.store.wants() == Wants::Everything;
-        let last = self.batch(judge, follower, interfaces, is_complete, now);
+        let last = self.batch(judge, &places, is_complete, now);
         let trouble = self.store.close(last, LAST_WORDS).await.err().map(|trouble| trouble.to_string());
         trouble.iter().for_each(|trouble| warn!("{trouble}"));
         for waiting in self.in_flight.into_iter().chain(self.waiting) {

@@ -64,12 +64,6 @@ impl Lag {
         if self.is_behind { worst.max(self.current(now)) } else { worst }
     }
 
-    /// For `status`: in milliseconds, rounded up.
-    pub(super) fn shown(&self, now: BootTime) -> protocol::Lag {
-        let milliseconds = |lag: Duration| u64::try_from(lag.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        protocol::Lag { current_ms: milliseconds(self.current(now)), worst_ms: milliseconds(self.worst(now)) }
-    }
-
     fn remember(&mut self, now: BootTime) {
         let slice = WORST_OF / SLICES;
         while self.worst.front().is_some_and(|(from, _)| now - *from >= WORST_OF) {
@@ -80,6 +74,15 @@ impl Lag {
             _ => self.worst.push_back((now, self.last)),
         }
     }
+}
+
+/// The longest of several, for `status`: in milliseconds, rounded up.
+pub(super) fn longest(lags: [&Lag; 2], now: BootTime) -> protocol::Lag {
+    let milliseconds = |lag: Duration| u64::try_from(lag.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let longest = |measure: fn(&Lag, BootTime) -> Duration| {
+        milliseconds(lags.map(|lag| measure(lag, now)).into_iter().max().unwrap_or_default())
+    };
+    protocol::Lag { current_ms: longest(Lag::current), worst_ms: longest(Lag::worst) }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod lag;
 mod log;
 mod memory;
 mod platform;
+mod reading;
 mod refusals;
 mod reload;
 mod service_manager;
@@ -31,7 +32,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -39,12 +39,18 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::platform::System;
-use self::{connections::Connections, enforcer::Enforcer, keeper::Keeper, lag::Lag, service_manager::ServiceManager};
+use self::{
+    connections::Connections,
+    enforcer::Enforcer,
+    keeper::{Keeper, Places},
+    lag::Lag,
+    service_manager::ServiceManager,
+};
 use crate::{
     catalogue::{Catalogue, CatalogueError},
     clock::{BootTime, Now},
     config::Config,
-    control::{Requests, protocol::Text, server::Server, socket::BindError},
+    control::{Requests, server::Server, socket::BindError},
     detect::Detector,
     enforce::{
         guard::{Guard, GuardError, State},
@@ -53,13 +59,10 @@ use crate::{
         pins::Pins,
         privileges::{self, Stage},
     },
-    judge::{HostAddresses, Input, Judge, Line},
-    source::{Follower, PatternError, Progress, TimeOfLine, Wakeup},
+    judge::{HostAddresses, Input, Judge},
+    source::{Follower, PatternError, Progress, Wakeup, journal::Journal},
     state::Outcome,
 };
-
-/// How much of the logs is read before the loop looks at everything else again: some milliseconds of work.
-const READ_BUDGET: usize = 1 << 20;
 
 /// How often resolv.conf is read again; the kernel tells of everything else that makes up the host's network.
 const HOST_EVERY: Duration = Duration::from_secs(60);
@@ -97,8 +100,11 @@ struct Daemon {
     config_path: Option<PathBuf>,
     started: Now,
     follower: Follower,
+    /// Where a jail reads it.
+    journal: Option<Journal>,
     progress: Progress,
     lag: Lag,
+    journal_lag: Lag,
     detector: Detector,
     judge: Judge,
     enforcer: Enforcer,
@@ -127,7 +133,7 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
     keep_privileges(Stage::Starting);
     // A second daemon of the same configuration gets no further than this. One of another configuration that would share the
     // maps gets as far as the lock on them, in `Kernel::load`.
-    let (server, mut requests) = Server::start(&config.socket)?;
+    let (server, mut requests) = Server::start(&config.socket, || keep_privileges(Stage::Running))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.
@@ -178,7 +184,7 @@ impl Daemon {
     async fn start(config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
         let started = Now::read();
         let detector = Catalogue::beside(config_path).detector(&config)?;
-        let mut follower = Follower::new(patterns(&config))?;
+        let mut follower = Follower::new(reading::files(&config))?;
         let host = Host::default();
         let network = host.read().await?;
         let pins = Pins::new(&config.bpffs);
@@ -192,8 +198,9 @@ impl Daemon {
         keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
         let (keeper, loaded) = Keeper::open(&config, started);
-        follower.set_memory(started.wall, findtime(&config), time_of_line(&config));
+        follower.set_memory(started.wall, reading::findtime(&config), reading::time_of_line(&config));
         follower.resume(loaded.positions, loaded.saved_at);
+        let journal = reading::journal(&config, loaded.journal, started);
         let mut judge = Judge::new(config.policy.clone()).saved();
         let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
@@ -216,8 +223,10 @@ impl Daemon {
             config_path: config_path.map(Path::to_owned),
             started,
             follower,
+            journal,
             progress: Progress::More,
             lag: Lag::new(started.boot),
+            journal_lag: Lag::new(started.boot),
             detector,
             judge,
             enforcer,
@@ -270,6 +279,10 @@ impl Daemon {
                     self.save();
                     Next::Continue
                 }
+                () = reading::wait(self.journal.as_mut()) => {
+                    self.read_journal();
+                    Next::Continue
+                }
                 outcome = self.keeper.outcome() => {
                     self.take_in(outcome);
                     Next::Continue
@@ -290,41 +303,11 @@ impl Daemon {
         }
     }
 
-    /// Reads what the logs have, judges it, and carries out what follows before the next line is looked at.
-    fn read(&mut self) {
-        let now = Now::read();
-        let decided_all = self.detector.gave_up() == 0;
-        let mut has_lines = false;
-        let Self { follower, detector, judge, enforcer, .. } = self;
-        self.progress = follower.poll(
-            now.boot,
-            READ_BUDGET,
-            &mut |line| {
-                has_lines = true;
-                let events = detector.handle(line.bytes, now.wall);
-                if !events.is_empty() {
-                    let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
-                    enforcer.carry_out(judge, Input::Line(Line { events, bytes, position, sources, live }), now);
-                }
-            },
-            &mut |notice| warn!("{notice}"),
-        );
-        self.lag.polled(now.boot, has_lines, self.progress == Progress::More);
-        // Once; from then on `status` shows how many.
-        if decided_all && let Some(warning) = view::gave_up(self.detector.gave_up()) {
-            warn!("{warning}");
-        }
-        for stale in self.enforcer.take_stale() {
-            if let Some(path) = self.follower.path(stale.file) {
-                warn!("{}: {stale}", Text::from(path));
-            }
-        }
-    }
-
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
-        let Self { keeper, judge, follower, guard, .. } = self;
-        keeper.save(judge, follower, guard.names(), Now::read());
+        let Self { keeper, judge, follower, journal, guard, .. } = self;
+        let places = Places { follower, journal: journal.as_ref(), interfaces: guard.names() };
+        keeper.save(judge, places, Now::read());
     }
 
     fn take_in(&mut self, outcome: Outcome) {
@@ -343,8 +326,9 @@ impl Daemon {
     }
 
     async fn close(self) {
-        let Self { keeper, mut judge, follower, guard, .. } = self;
-        keeper.close(&mut judge, &follower, &guard.names(), Now::read()).await;
+        let Self { keeper, mut judge, follower, journal, guard, .. } = self;
+        let places = Places { follower: &follower, journal: journal.as_ref(), interfaces: guard.names() };
+        keeper.close(&mut judge, places, Now::read()).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -383,21 +367,6 @@ impl Daemon {
             Err(error) => warn!("the host's network could not be read, and is as before for banner: {error}"),
         }
     }
-}
-
-/// How far back a log that was never read is of interest to any jail.
-fn findtime(config: &Config) -> Duration {
-    config.policy.jails.iter().map(|jail| jail.findtime).max().unwrap_or_default()
-}
-
-/// Reads when a line was written.
-fn time_of_line(config: &Config) -> TimeOfLine {
-    let mut stamps = Detector::new(Vec::new(), config.time_zone.clone().unwrap_or_else(TimeZone::system));
-    Box::new(move |line, near| stamps.time(line, near))
-}
-
-fn patterns(config: &Config) -> Vec<String> {
-    config.policy.sources().into_iter().map(str::to_owned).collect()
 }
 
 fn addresses(network: &Snapshot) -> HostAddresses {

@@ -18,6 +18,7 @@ use crate::{
         pins::{Pins, PinsError},
     },
     judge::effect::{Map, Until},
+    source::journal::{JOURNAL, Journalctl, ProbeError},
     state::{Batch, Store},
 };
 
@@ -88,7 +89,7 @@ impl Platform for System {
         }
         // Patterns may match nothing yet, and a file may come later: the daemon tells of both while it runs.
         for source in config.policy.sources().into_iter().filter(|source| !source.contains(['*', '?', '['])) {
-            let (verdict, note) = look_at_log(Path::new(source));
+            let (verdict, note) = if source == JOURNAL { look_at_journal() } else { look_at_log(Path::new(source)) };
             find(&Text::escape(source.as_bytes()).to_string(), verdict, note);
         }
         findings
@@ -174,6 +175,16 @@ fn look_at_log(path: &Path) -> (Verdict, String) {
         Err(error) => {
             (Verdict::Misconfigured, format!("cannot be read: {error}; the daemon needs CAP_DAC_READ_SEARCH or root"))
         }
+    }
+}
+
+fn look_at_journal() -> (Verdict, String) {
+    let journalctl = Journalctl::system();
+    match journalctl.probe() {
+        Ok(()) => (Verdict::Good, format!("readable by {}", journalctl.program().display())),
+        // It may begin later.
+        Err(error @ ProbeError::Empty) => (Verdict::Warning, error.to_string()),
+        Err(error) => (Verdict::Misconfigured, error.to_string()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use tracing::warn;
 
-use super::{Daemon, addresses, findtime, patterns, time_of_line};
+use super::{Daemon, addresses, reading};
 use crate::{
     catalogue::Catalogue,
     clock::Now,
@@ -34,8 +34,9 @@ impl Daemon {
 
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
-        self.follower.set_memory(Now::read().wall, findtime(&config), time_of_line(&config));
-        self.follower.configure(patterns(&config)).map_err(|error| invalid(&error))?;
+        self.follower.set_memory(Now::read().wall, reading::findtime(&config), reading::time_of_line(&config));
+        self.follower.configure(reading::files(&config)).map_err(|error| invalid(&error))?;
+        self.reload_journal(&config);
         let former = mem::replace(&mut self.detector, detector);
         self.detector.continue_from(former);
         let before = self.judge.bans_in_force();
@@ -55,6 +56,18 @@ impl Daemon {
         self.config = config;
         self.warnings.clone_from(&warnings);
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
+    }
+
+    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins.
+    fn reload_journal(&mut self, config: &Config) {
+        let (now, former) = (Now::read(), self.journal.take());
+        self.journal = reading::journal(config, None, now).map(|new| match former {
+            Some(mut former) => {
+                former.reload(now);
+                former
+            }
+            None => new,
+        });
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
         status::Ban,
     },
     service::{ServiceMask, Services},
-    source::{FileState, FileStatus, LINE_MAX},
+    source::{
+        FileState, FileStatus, LINE_MAX,
+        journal::{JOURNAL, Journal, JournalState},
+    },
     state::PastBan,
 };
 
@@ -169,7 +172,31 @@ pub(super) fn file(status: &FileStatus<'_>, stale: Option<String>) -> protocol::
         path: status.path.into(),
         state,
         offset: status.offset.unwrap_or(0),
+        behind: status.behind,
         lines: status.counters.lines,
+        note: (!notes.is_empty()).then(|| Text::from(notes.join("; "))),
+    }
+}
+
+/// How the journal fares.
+pub(super) fn journal(journal: &Journal, stale: Option<String>) -> protocol::File {
+    let counters = journal.counters();
+    let state = match journal.state() {
+        JournalState::Reading => protocol::FileState::Following,
+        JournalState::Failed => protocol::FileState::Unreadable,
+    };
+    let overlong = (counters.overlong > 0)
+        .then(|| format!("{} entries longer than {LINE_MAX} bytes were dropped", counters.overlong));
+    let suppressed = (counters.suppressed > 0)
+        .then(|| format!("journald has thrown away {} messages of services that wrote too many", counters.suppressed));
+    let gaps = (counters.gaps > 0).then(|| format!("{} times entries may have been removed unread", counters.gaps));
+    let notes: Vec<String> = [stale, overlong, suppressed, gaps].into_iter().flatten().collect();
+    protocol::File {
+        path: JOURNAL.into(),
+        state,
+        offset: journal.position().map_or(0, |position| position.number()),
+        behind: 0,
+        lines: counters.entries,
         note: (!notes.is_empty()).then(|| Text::from(notes.join("; "))),
     }
 }

@@ -6,8 +6,12 @@ use super::{
     pattern::PatternError,
     rule::{Finding, RuleFault},
     rules::Rules,
+    writers::{Doubt, Writers},
 };
-use crate::{event::FilterName, nearest::nearest};
+use crate::{
+    event::{FilterName, Writer},
+    nearest::nearest,
+};
 
 /// The filters that exist without configuration, as data.
 const BUILT_IN: [(&str, &str); 14] = [
@@ -193,6 +197,23 @@ impl Filter {
         matches!(self.form, Form::Imported(_))
     }
 
+    /// Why it does not believe an entry of the journal; none where it does.
+    pub(super) fn doubt(&self, writer: &Writer<'_>) -> Option<Doubt> {
+        self.writers().doubt(writer)
+    }
+
+    /// Whether it can believe entries of this unit.
+    pub(super) fn reads_unit(&self, unit: &[u8]) -> bool {
+        self.writers().reads_unit(unit)
+    }
+
+    fn writers(&self) -> &Writers {
+        match &self.form {
+            Form::Rules(rules) => rules.writers(),
+            Form::Imported(imported) => imported.writers(),
+        }
+    }
+
     /// Whether it reads lines of this program at all.
     pub(super) fn reads(&self, ident: Option<Ident<'_>>) -> bool {
         match &self.form {
@@ -212,6 +233,18 @@ mod tests {
             Filter::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
             let filter = Filter::built_in(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(&**filter.name(), name);
+        }
+    }
+
+    #[test]
+    fn the_built_in_filters_say_whose_entries_they_believe() {
+        for name in Filter::built_in_names() {
+            let filter = Filter::built_in(name).unwrap();
+            let writer = |uid, account| Writer { uid: Some(uid), account, executable: None, unit: None };
+            assert_eq!(filter.doubt(&writer(0, Some("root"))), None, "{name}");
+            for account in [None, Some("backup"), Some("alice")] {
+                assert_eq!(filter.doubt(&writer(34, account)), Some(Doubt::Account), "{name}");
+            }
         }
     }
 

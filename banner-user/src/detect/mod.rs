@@ -25,6 +25,7 @@ mod rule;
 mod rules;
 mod sessions;
 mod stamp;
+mod writers;
 
 use jiff::tz::TimeZone;
 
@@ -35,6 +36,7 @@ pub use self::{
     missed::Missed,
     pattern::PatternError,
     rule::RuleFault,
+    writers::{Doubt, Refusal},
 };
 use self::{
     automaton::RuleId,
@@ -43,10 +45,11 @@ use self::{
     readers::Readers,
     rule::Finding,
     stamp::{Stamp, Stamps},
+    writers::Refused,
 };
 use crate::{
     clock::{LogTime, WallTime},
-    event::{Attempt, Event, FilterName, Outage, Weight},
+    event::{Attempt, Event, FilterName, Outage, Weight, Writer},
 };
 
 /// Reads events out of log lines by a set of filters.
@@ -59,6 +62,8 @@ pub struct Detector {
     line_readers: Vec<usize>,
     /// Lines on which one of them gave up.
     gave_up: u64,
+    /// What was not believed.
+    refused: Refused,
     stamps: Stamps,
     told: Told,
 }
@@ -79,13 +84,14 @@ impl Detector {
         let line_readers = filters.iter().enumerate().filter(|(_, filter)| filter.reads_lines());
         let line_readers = line_readers.map(|(place, _)| place).collect();
         let (readers, stamps, told) = (Readers::default(), Stamps::new(zone), Told::default());
-        Self { filters, readers, line_readers, stamps, told, gave_up: 0 }
+        Self { filters, readers, line_readers, stamps, told, gave_up: 0, refused: Refused::default() }
     }
 
     /// Takes over what a detector that ran before knows beyond single lines: open sessions and connections, of the filters that
     /// both have, and what was counted.
     pub fn continue_from(&mut self, former: Self) {
         self.gave_up = former.gave_up;
+        self.refused.continue_from(&former.refused);
         for former in former.filters {
             if let Some(filter) = self.filters.iter_mut().find(|filter| filter.name() == former.name()) {
                 filter.continue_from(former);
@@ -99,17 +105,27 @@ impl Detector {
     /// A stamp without a year (RFC 3164) is taken for the time nearest to `near`: now for a followed file, the file's own time
     /// for an old one. The caller bounds the line's length (16 KiB in a followed file).
     pub fn handle(&mut self, line: &[u8], near: WallTime) -> &[Event] {
+        self.read(line, near, None)
+    }
+
+    /// The same of an entry of the systemd journal, written out as a line: a filter that does not believe its writer does not
+    /// read it.
+    pub fn handle_entry(&mut self, line: &[u8], near: WallTime, writer: &Writer<'_>) -> &[Event] {
+        self.read(line, near, Some(writer))
+    }
+
+    fn read(&mut self, line: &[u8], near: WallTime, writer: Option<&Writer<'_>>) -> &[Event] {
         self.told.events.clear();
         self.told.ignored = None;
         let line = first_physical_line(line);
-        self.read_message(line, near);
-        self.read_line(line, near);
+        self.read_message(line, near, writer);
+        self.read_line(line, near, writer);
         &self.told.events
     }
 
     /// What it tells filters that read messages.
-    fn read_message(&mut self, line: &[u8], near: WallTime) {
-        let Self { filters, readers, stamps, told, .. } = self;
+    fn read_message(&mut self, line: &[u8], near: WallTime, writer: Option<&Writer<'_>>) {
+        let Self { filters, readers, stamps, told, refused, .. } = self;
         let Some(Line { stamp, ident, message, times }) = prefix::parse(line) else { return };
         let mut at = || stamps.resolve(stamp, near);
         let (reading, automaton) = readers.of(ident, filters);
@@ -118,6 +134,10 @@ impl Detector {
                 for rules in rules.chunk_by(|one, next| one.filter == next.filter) {
                     let [RuleId { filter: place, .. }, ..] = *rules else { continue };
                     let Some(filter) = filters.get_mut(place).filter(|_| reading.contains(&place)) else { continue };
+                    if let Some((writer, doubt)) = doubt(filter, writer) {
+                        refused.note(filter.name(), doubt, writer);
+                        continue;
+                    }
                     let finding = filter.find_among(rules.iter().map(|rule| rule.rule), message);
                     told.tell(finding.map(|finding| finding.times(times)), place, filter.name(), &mut at);
                 }
@@ -126,6 +146,9 @@ impl Detector {
             None => {
                 for place in reading {
                     let Some(filter) = filters.get_mut(*place) else { continue };
+                    if doubt(filter, writer).is_some() {
+                        continue;
+                    }
                     let finding = filter.find(ident, message);
                     told.tell(finding.map(|finding| finding.times(times)), *place, filter.name(), &mut at);
                 }
@@ -134,10 +157,13 @@ impl Detector {
     }
 
     /// What it tells filters that read whole lines.
-    fn read_line(&mut self, line: &[u8], near: WallTime) {
+    fn read_line(&mut self, line: &[u8], near: WallTime, writer: Option<&Writer<'_>>) {
         let Self { filters, line_readers, stamps, told, gave_up, .. } = self;
         for place in line_readers {
             let Some(filter) = filters.get_mut(*place) else { continue };
+            if doubt(filter, writer).is_some() {
+                continue;
+            }
             match filter.find_in_line(line) {
                 None => {}
                 Some(Outcome::GaveUp) => *gave_up += 1,
@@ -166,6 +192,23 @@ impl Detector {
     #[must_use]
     pub fn gave_up(&self) -> u64 {
         self.gave_up
+    }
+
+    /// How many entries of the journal a filter in banner's own form knew, and did not believe.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.entries()
+    }
+
+    /// Those of them that an operator should be told of, and was not yet: of each filter each doubt once.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        self.refused.take_untold()
+    }
+
+    /// Whether any filter can believe entries of this unit: what journald throws away of other units does not matter.
+    #[must_use]
+    pub fn reads_unit(&self, unit: &[u8]) -> bool {
+        self.filters.iter().any(|filter| filter.reads_unit(unit))
     }
 
     /// Why a line tells nothing. Slower than [`Self::handle`], and for a line that tells something of no meaning.
@@ -201,6 +244,12 @@ fn event(finding: Finding, filter: &FilterName, at: LogTime) -> Option<Event> {
         Finding::Outage { source } => Some(Event::Outage(Outage { filter, source, at })),
         Finding::Ignored | Finding::Noted => None,
     }
+}
+
+/// The writer of an entry, and what a filter doubts of it.
+fn doubt<'w>(filter: &Filter, writer: Option<&'w Writer<'w>>) -> Option<(&'w Writer<'w>, Doubt)> {
+    let writer = writer?;
+    Some((writer, filter.doubt(writer)?))
 }
 
 /// Up to the first newline: a daemon may log one that came from a client, and what follows it looks like a line of its own.

@@ -5,6 +5,9 @@
 //! bare = true                            # also lines that the server itself writes to a file, without host and tag
 //! nobody = ["(unavailable)"]             # what stands in a user's place where there is none
 //!
+//! [journal]                              # whose entries of the systemd journal are believed: see `writers`
+//! accounts = ["postfix"]
+//!
 //! [[rule]]
 //! kind = "failure"                       # or another one: see below
 //! weight = "low"                         # of a failure: "low" is a quarter, or a number; without it one
@@ -45,6 +48,7 @@ use super::{
     pattern::{Pattern, check_size},
     rule::{Compile, Finding, Matched, Rule, RuleFault, WrittenRule},
     sessions::Sessions,
+    writers::Writers,
 };
 
 /// The most rules that are compared with each other, each with each.
@@ -60,6 +64,7 @@ pub(super) struct Rules {
     nobody: Vec<String>,
     rules: Vec<Rule>,
     sessions: Sessions,
+    writers: Writers,
 }
 
 impl Rules {
@@ -95,8 +100,8 @@ impl Rules {
         let rules = rules
             .map(|(index, rule)| Rule::compile(rule, compile).map_err(|reason| fault(name, index, reason)))
             .collect::<Result<_, _>>()?;
-        let WrittenFilter { ident: idents, bare, nobody, .. } = written;
-        Ok((Self { idents, bare, nobody, rules, sessions: Sessions::default() }, examples))
+        let WrittenFilter { ident: idents, bare, nobody, journal: writers, .. } = written;
+        Ok((Self { idents, bare, nobody, rules, sessions: Sessions::default(), writers }, examples))
     }
 
     /// Which rules could be deceived by what a client writes; of each its first fault. The name is for errors.
@@ -124,6 +129,11 @@ impl Rules {
             }
         }
         faults.into_iter().map(|(index, ambiguity)| fault(name, index, RuleFault::Ambiguous(ambiguity))).collect()
+    }
+
+    /// Whose entries of the journal they believe.
+    pub(super) fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     /// Whether they are about lines of this program; none stands for a server that wrote the line itself.
@@ -181,6 +191,8 @@ struct WrittenFilter {
     bare: bool,
     #[serde(default)]
     nobody: Vec<String>,
+    #[serde(default)]
+    journal: Writers,
     rule: Vec<WrittenRule>,
 }
 

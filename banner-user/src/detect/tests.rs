@@ -248,3 +248,25 @@ fn among_more_programs_than_have_automata_each_filter_reads_its_own() {
         assert_eq!(filters, [format!("f{index}")]);
     }
 }
+
+#[test]
+fn an_entry_that_is_not_believed_leaves_no_trace() {
+    let session = Filter::parse("session", OWN[2]).unwrap();
+    let (mut detector, near) = (Detector::new(vec![session], TimeZone::UTC), WallTime(1_793_588_645_000_000));
+    let writer = |uid| Writer { uid: Some(uid), account: None, executable: None, unit: None };
+    let mut handle = |uid, message: &str| {
+        let line = format!("2026-11-02T03:04:05Z mail x[1]: {message}");
+        let events = detector.handle_entry(line.as_bytes(), near, &writer(uid));
+        let sources = events.iter().map(|event| match event {
+            Event::Failure(attempt) => attempt.source.to_string(),
+            Event::Success(_) | Event::Outage(_) => panic!("{event:?}"),
+        });
+        sources.collect::<Vec<_>>()
+    };
+    assert!(handle(0, "a1 opened by 192.0.2.1.").is_empty());
+    // A local user opens the session anew, for somebody else, and fails in it.
+    assert!(handle(1000, "a1 opened by 203.0.113.9.").is_empty());
+    assert!(handle(1000, "a1 failed").is_empty());
+    assert_eq!(handle(0, "a1 failed"), ["192.0.2.1"]);
+    assert_eq!((detector.refused(), detector.take_refusals().len(), detector.take_refusals().len()), (2, 1, 0));
+}

@@ -162,15 +162,15 @@ impl Guard {
             });
             self.guarded.push(guarded);
         }
-        match error {
-            _ if !self.guarded.is_empty() => {}
-            SelectError::NoDefaultRoute { .. } => {
-                let notes = vec![format!("{error}; until then, the first one with a default route is waited for")];
-                let (name, state) = ("auto".to_owned(), State::NoRoute);
-                self.guarded.push(Guarded { name, index: None, state, notes, configured: None });
-            }
-            error => return Err(error.into()),
+        if !self.guarded.is_empty() {
+            return Ok(());
         }
+        if !matches!(error, SelectError::NoDefaultRoute { .. }) {
+            return Err(error.into());
+        }
+        let notes = vec![format!("{error}; without a name, the first interface that has one is waited for")];
+        let (name, state) = ("auto".to_owned(), State::NoRoute);
+        self.guarded.push(Guarded { name, index: None, state, notes, configured: None });
         Ok(())
     }
 

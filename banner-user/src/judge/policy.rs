@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::{event::FilterName, service::ServiceMask};
+use crate::{event::FilterName, service::ServiceMask, source::journal::JOURNAL};
 
 /// Everything that an operator decides about judging.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Every source that a jail names, once, in the order of their first mention. The place of one in this list is the number
-    /// by which a line says where it comes from.
+    /// Every source that a jail names, once, in the order of their first mention, the journal last: files have the numbers
+    /// that they would have without it. The place of one in this list is the number by which a line says where it comes from.
     #[must_use]
     pub fn sources(&self) -> Vec<&str> {
         let mut sources = Vec::new();
@@ -32,6 +32,7 @@ impl Policy {
                 sources.push(source.as_str());
             }
         }
+        sources.sort_by_key(|source| *source == JOURNAL);
         sources
     }
 }
@@ -43,7 +44,7 @@ pub struct Jail {
     pub name: Arc<str>,
     /// It counts events of these filters alone.
     pub filters: Vec<FilterName>,
-    /// Paths and globs whose lines it judges.
+    /// Paths and globs whose lines it judges; [`JOURNAL`] for the systemd journal.
     pub source: Vec<String>,
     /// This many failures (of weight one) within `findtime` ban. At least 1.
     pub maxretry: u16,

@@ -21,6 +21,12 @@ pub enum Fault {
     /// It cannot be opened, or not even its first bytes be read.
     #[error("{0}")]
     Unopened(String),
+    /// It is the systemd journal.
+    #[error(
+        "the systemd journal is read by the daemon alone; hand on its lines: `journalctl --system --output=short \
+         --since=...`, and `-` in place of the file"
+    )]
+    Journal,
     /// It is a directory.
     #[error("it is a directory; name the files in it")]
     Directory,

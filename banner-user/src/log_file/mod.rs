@@ -18,6 +18,7 @@ use std::{
     cell::Cell,
     fs::File,
     io::{self, Read},
+    os::unix::fs::FileExt as _,
     path::Path,
     rc::Rc,
 };
@@ -29,7 +30,10 @@ pub use self::{
     compression::Compression,
     error::{Fault, LogFileError},
 };
-use crate::{clock::WallTime, source::LINE_MAX};
+use crate::{
+    clock::WallTime,
+    source::{LINE_MAX, journal::JOURNAL},
+};
 
 /// How a file is compressed, and the text in it.
 ///
@@ -97,10 +101,21 @@ impl LogFile {
     pub fn open(path: &Path) -> Result<Self, LogFileError> {
         let name = path.to_string_lossy().into_owned();
         let system = |error: &io::Error| LogFileError::new(name.clone(), Fault::Unopened(error.to_string()));
-        let file = File::open(path).map_err(|error| system(&error))?;
+        let file = File::open(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound && path == Path::new(JOURNAL) {
+                LogFileError::new(name.clone(), Fault::Journal)
+            } else {
+                system(&error)
+            }
+        })?;
         let metadata = file.metadata().map_err(|error| system(&error))?;
         if metadata.is_dir() {
             return Err(LogFileError::new(name, Fault::Directory));
+        }
+        // The signature of systemd's journal-def.h.
+        let mut signature = [0; 8];
+        if metadata.is_file() && file.read_exact_at(&mut signature, 0).is_ok() && signature == *b"LPKSHHRH" {
+            return Err(LogFileError::new(name, Fault::Journal));
         }
         let mut log = Self::read(name, file)?;
         if metadata.is_file() {

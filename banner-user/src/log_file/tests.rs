@@ -201,4 +201,8 @@ fn a_file_tells_its_size_and_when_it_was_written() {
     let fault = |path: &Path| LogFile::open(path).err().unwrap().fault;
     assert_eq!(fault(folder.path()), Fault::Directory);
     assert!(matches!(fault(&folder.path().join("none")), Fault::Unopened(_)));
+
+    fs::write(&path, b"LPKSHHRH and more").unwrap();
+    assert_eq!(fault(&path), Fault::Journal);
+    assert_eq!(fault(Path::new("journal")), Fault::Journal);
 }

@@ -13,6 +13,7 @@
 //! left.
 
 use std::{
+    fs::Metadata,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -56,15 +57,21 @@ impl Sought {
         self.bookmarks.iter().any(|bookmark| bookmark.path == path)
     }
 
-    /// This path was followed by the earlier run: what stands there is no older.
-    pub(super) fn was_followed(&self, path: &Path) -> bool {
+    /// What stands at a path, and no bookmark knows, is newer than what the earlier run read: the path was followed then, or the
+    /// file was made since (where its file system tells).
+    pub(super) fn is_newer(&self, path: &Path, metadata: &Metadata) -> bool {
+        let is_made_since = |since| metadata.created().is_ok_and(|made| made >= since);
+        self.was_followed(path) || self.since.is_some_and(is_made_since)
+    }
+
+    fn was_followed(&self, path: &Path) -> bool {
         self.followed.iter().any(|followed| followed == path)
     }
 
     /// Every path was looked at: from now on, what is new is new.
-    pub(super) fn forget_paths(&mut self) {
+    pub(super) fn forget(&mut self) {
         if self.bookmarks.is_empty() {
-            self.followed.clear();
+            *self = Self::default();
         }
     }
 }
@@ -99,11 +106,18 @@ impl Follower {
         while let Some(path) = rest.first().map(|bookmark| bookmark.path.clone()) {
             let (bookmarks, others) = rest.into_iter().partition(|bookmark| bookmark.path == path);
             rest = others;
-            self.catch_up_path(&path, bookmarks, now, notice);
+            self.catch_up_path(&path, bookmarks, &rest, now, notice);
         }
     }
 
-    fn catch_up_path(&mut self, path: &Path, bookmarks: Vec<Bookmark>, now: BootTime, notice: &mut dyn FnMut(Notice)) {
+    fn catch_up_path(
+        &mut self,
+        path: &Path,
+        bookmarks: Vec<Bookmark>,
+        others: &[Bookmark],
+        now: BootTime,
+        notice: &mut dyn FnMut(Notice),
+    ) {
         let Some(id) = self.slot_of(path) else {
             bookmarks.into_iter().for_each(|bookmark| self.shelf.put(bookmark)); // Not followed any more.
             return;
@@ -128,8 +142,10 @@ impl Follower {
                 }
             }
         }
-        let is_rotated = found.last().is_none_or(|(_, sibling)| sibling.path != path);
-        let unseen = if is_rotated { self.unseen(siblings, &found, notice) } else { Vec::new() };
+        // A file that was empty may have been filled and emptied again, with a copy.
+        let is_rotated =
+            found.last().is_none_or(|(bookmark, sibling)| sibling.path != path || bookmark.beginning.is_empty());
+        let unseen = if is_rotated { self.unseen(siblings, &found, others, notice) } else { Vec::new() };
         let elsewhere = found.iter().filter(|(_, sibling)| sibling.path != path).count() + unseen.len();
         if elsewhere > 0 {
             notice(Notice::RotatedMeanwhile { path: path.to_owned(), files: elsewhere });
@@ -155,10 +171,11 @@ impl Follower {
         &self,
         siblings: Vec<Sibling>,
         found: &[(Bookmark, Sibling)],
+        others: &[Bookmark],
         notice: &mut dyn FnMut(Notice),
     ) -> Vec<Sibling> {
         let is_known = |sibling: &Sibling| {
-            self.shelf.iter().any(|bookmark| sibling.is_of(bookmark))
+            self.shelf.iter().chain(others).any(|bookmark| sibling.is_of(bookmark))
                 || self.open.iter().any(|file| file.reader.inode() == sibling.inode())
                 || found.iter().any(|(_, found)| sibling.is_form_of(found))
                 || self.slots.iter().any(|slot| slot.is_named && slot.path == sibling.path)

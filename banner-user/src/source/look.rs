@@ -78,7 +78,7 @@ impl Follower {
         for pattern in &mut self.patterns {
             pattern.looked = true;
         }
-        self.sought.forget_paths();
+        self.sought.forget();
         if mem::take(&mut self.is_changed) {
             self.assign(now);
             self.generation += 1;
@@ -253,7 +253,6 @@ impl Follower {
         if self.sought.is_waited_for(&slot.path) {
             return There::Nothing; // What it was before comes first, and is looked for again.
         }
-        let was_there_before_us = slot.is_first_look && !self.sought.was_followed(&slot.path);
         let opened = file::open(&slot.path).and_then(|(file, metadata)| {
             let inode = super::Inode::from(&metadata);
             // Another path leads there too, or this one did before.
@@ -262,7 +261,7 @@ impl Follower {
             }
             let (key, start) = match self.shelf.take(inode, &file) {
                 Some(bookmark) => (Some(bookmark.key), Start::At(bookmark.into())),
-                None if was_there_before_us => (None, Start::End),
+                None if slot.is_first_look && !self.sought.is_newer(&slot.path, &metadata) => (None, Start::End),
                 None => (None, Start::Beginning),
             };
             let remembers = start == Start::End;

@@ -37,6 +37,7 @@
 mod bookmark;
 mod catch_up;
 mod file;
+pub mod journal;
 mod look;
 mod memory;
 mod notice;

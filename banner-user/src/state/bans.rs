@@ -30,6 +30,9 @@ const UNKNOWN: &str = "unknown";
 /// Why a ban ended whose services are gone.
 const NO_SERVICES: &str = "none of its services is configured any more";
 
+/// How many rows one statement changes: SQLite keeps their pages as they were, in memory, until it ends.
+const SLICE: i64 = 10_000;
+
 /// The bans in force, and what was wrong with some.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -242,18 +245,28 @@ fn end_all_but(transaction: &Transaction<'_>, changes: &[BanChange], now: Now) -
     Ok(gone.len())
 }
 
-/// Moves the rows in force when the wall clock was set.
-pub(super) fn shift(transaction: &Transaction<'_>, by: i64) -> rusqlite::Result<()> {
-    transaction.execute(
-        "UPDATE bans SET since = max(-?2, min(?2, since)) + ?1, until = max(-?2, min(?2, until)) + ?1",
-        params![by, offset::DISK_MAX],
+/// Ties the rows in force to other clocks: lets none begin later than `latest`, as [`offset::after_reboot`] does, and moves all of
+/// them by so many nanoseconds.
+pub(super) fn tie(transaction: &Transaction<'_>, latest: Option<i64>, by: i64) -> rusqlite::Result<()> {
+    let mut slice =
+        transaction.prepare("SELECT max(id) FROM (SELECT id FROM bans WHERE id > ?1 ORDER BY id LIMIT ?2)")?;
+    let mut begin = transaction.prepare(
+        "UPDATE bans SET until = until - (since - ?3), since = ?3 WHERE id > ?1 AND id <= ?2 AND since > ?3",
     )?;
-    Ok(())
-}
-
-/// Lets the rows in force begin no later than now: [`offset::after_reboot`] on disk.
-pub(super) fn begin_by(transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE bans SET until = until - (since - ?1), since = ?1 WHERE since > ?1", [now])?;
+    let mut shift = transaction.prepare(
+        "UPDATE bans SET since = max(-?4, min(?4, since)) + ?3, until = max(-?4, min(?4, until)) + ?3
+         WHERE id > ?1 AND id <= ?2",
+    )?;
+    let mut after = i64::MIN;
+    while let Some(last) = slice.query_row(params![after, SLICE], |row| row.get::<_, Option<i64>>(0))? {
+        if let Some(latest) = latest {
+            begin.execute(params![after, last, latest])?;
+        }
+        if by != 0 {
+            shift.execute(params![after, last, by, offset::DISK_MAX])?;
+        }
+        after = last;
+    }
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! What is written: all that has changed since the last batch, in one transaction.
 
 use crate::{
-    clock::{Now, WallTime},
+    clock::Now,
     judge::saved::Changes,
-    source::Bookmark,
+    source::{Bookmark, journal::JournalPosition},
 };
 
 /// All that has changed since the last batch.
@@ -62,13 +62,4 @@ pub enum PositionChange {
     Is(Bookmark),
     /// The bookmark of this key need not be known any more.
     Gone(u64),
-}
-
-/// How far the journal was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalPosition {
-    /// The cursor of the last entry that was read (sd_journal_get_cursor(3)).
-    pub cursor: String,
-    /// When that entry was written: where to go on if the cursor is not known any more.
-    pub realtime: WallTime,
 }

@@ -1,27 +1,29 @@
 //! The database, open: what it gives, and what it takes.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ipnet::IpNet;
 use rusqlite::{
-    Connection, OptionalExtension as _, Transaction, TransactionBehavior, config::DbConfig, limits::Limit, params,
+    Connection, MAIN_DB, OptionalExtension as _, Transaction, TransactionBehavior, config::DbConfig, limits::Limit,
+    params,
 };
 
 use super::{
     bans::{self, Kept, Repairs},
     batch::Batch,
     failure::Failure,
-    files::Files,
+    files::{self, Files},
     history::{self, Limits, PastBan},
     loaded::Loaded,
     offset::{self, Offset},
     places,
     schema::{self, Was},
     tallies,
+    trouble::Reason,
 };
 use crate::{clock::Now, service::Services};
 
@@ -86,13 +88,19 @@ impl Database {
             return Err(Failure::Damaged("it is not a file".to_owned()));
         }
         let mut connection = Connection::open(path)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if connection.is_readonly(MAIN_DB)? {
+            let is_on_read_only = files::is_on_read_only(path);
+            return Err(Failure::Trouble(if is_on_read_only { Reason::ReadOnly } else { Reason::Permission }));
+        }
         connection.busy_timeout(PATIENCE)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_MAX)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // Exclusive before WAL is entered: the index of the log is in this process's memory, and no other process gets in
         // (https://sqlite.org/wal.html#noshm).
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         connection.pragma_update(None, "cell_size_check", true)?;
+        // No other file is ever made: the service may write nowhere else.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(Failure::Damaged(format!("its journal mode stays {mode}")));
@@ -101,15 +109,20 @@ impl Database {
         connection.pragma_update(None, "journal_size_limit", LOG_MAX)?;
         connection.pragma_update(None, "cache_size", -8_192)?; // in KiB
         let was = schema::migrate(&mut connection)?;
+        Ok((Self::reading(connection, path, boot, now)?, was))
+    }
+
+    /// What is open and up to date.
+    pub(super) fn reading(connection: Connection, path: &Path, boot: &BootId, now: Now) -> Result<Self, Failure> {
         let clock = Clock::read(&connection, boot, now)?;
         let batches = connection.query_row("SELECT value FROM meta WHERE name = 'batches'", [], |row| row.get(0))?;
         let files = Files::see(path)?;
         let (path, boot) = (path.to_owned(), boot.clone());
-        Ok((Self { connection, path, files, boot, clock, batches, repairs: Repairs::default() }, was))
+        Ok(Self { connection, path, files, boot, clock, batches, repairs: Repairs::default() })
     }
 
     /// Reads what a daemon that starts goes on from.
-    pub(super) fn load(&mut self, services: &Services) -> Result<Loaded, Failure> {
+    pub(super) fn load(&self, services: &Services) -> Result<(Loaded, Repairs), Failure> {
         let mut loaded = Loaded::default();
         let Kept { bans, repairs, notices } =
             bans::read(&self.connection, services, self.clock.offset, self.clock.after_reboot)?;
@@ -117,8 +130,12 @@ impl Database {
         loaded.notices = notices;
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
+        Ok((loaded, repairs))
+    }
+
+    /// What the next batch is to put right.
+    pub(super) fn repair(&mut self, repairs: Repairs) {
         self.repairs = repairs;
-        Ok(loaded)
     }
 
     /// Writes a batch. It is on disk, or nothing of it is.
@@ -159,9 +176,14 @@ impl Database {
         history::read(&self.connection, prefixes, limit)
     }
 
-    pub(super) fn integrity(&self) -> Integrity {
-        let Ok(files) = Files::see(&self.path) else { return Integrity::Replaced };
-        if files == self.files {
+    /// Looks at the files.
+    pub(super) fn integrity(&self) -> Result<Integrity, Failure> {
+        let files = match Files::see(&self.path) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Integrity::Replaced),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(if files == self.files {
             Integrity::Sound
         } else if !files.database.is_same_file(self.files.database) {
             Integrity::Replaced
@@ -169,7 +191,7 @@ impl Database {
             Integrity::LogGone
         } else {
             Integrity::Meddled
-        }
+        })
     }
 
     /// How many batches it has taken, ever.
@@ -177,10 +199,16 @@ impl Database {
         self.batches
     }
 
-    /// Lets go of the files and leaves them as they are: closing in order would copy the log into the database, and then remove the
-    /// log of whatever has its name now.
-    pub(super) fn abandon(self) {
-        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    /// Removes what would spoil another database of this name.
+    pub(super) fn remove_orphaned_log(&self) -> Result<(), Failure> {
+        Ok(self.files.remove_orphaned_log(&self.path)?)
+    }
+
+    /// Closes it in order: what the log has is copied into the database, and the log removed. Dropped instead, the files stay as
+    /// they are, whosever they are by now.
+    pub(super) fn close(self) {
+        // Where this fails, the log stays, and is read at the next start.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
     }
 }
 
@@ -202,15 +230,8 @@ impl Clock {
         if self == to {
             return Ok(());
         }
-        if let Some(now) = self.after_reboot {
-            bans::begin_by(transaction, now)?;
-        }
-        if self.offset != to.offset {
-            bans::shift(
-                transaction,
-                to.offset.0.saturating_sub(self.offset.0).clamp(-offset::DISK_MAX, offset::DISK_MAX),
-            )?;
-        }
+        let by = to.offset.0.saturating_sub(self.offset.0).clamp(-offset::DISK_MAX, offset::DISK_MAX);
+        bans::tie(transaction, self.after_reboot, by)?;
         let mut set = transaction.prepare("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["boot_id", boot.0.as_deref().unwrap_or_default()])?;
         set.execute(params!["offset", to.offset.0])?;

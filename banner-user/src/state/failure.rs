@@ -20,6 +20,16 @@ pub(super) enum Failure {
     Trouble(Reason),
 }
 
+impl Failure {
+    /// The trouble that it is where nothing more is done about it.
+    pub(super) fn into_reason(self) -> Reason {
+        match self {
+            Self::Trouble(reason) => reason,
+            Self::Damaged(_) | Self::Newer { .. } => Reason::Damaged,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use super::loaded::Notice;
 use crate::clock::WallTime;
 
@@ -77,12 +79,26 @@ pub(super) struct Seen {
 
 impl Files {
     pub(super) fn see(path: &Path) -> io::Result<Self> {
-        let log = match fs::metadata(with(path, "-wal")) {
-            Ok(metadata) => Some(Seen::from(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { database: Seen::from(&fs::metadata(path)?), log })
+        Ok(Self { database: Seen::from(&fs::metadata(path)?), log: Self::see_log(path)? })
+    }
+
+    fn see_log(path: &Path) -> io::Result<Option<Seen>> {
+        match fs::metadata(log(path)) {
+            Ok(metadata) => Ok(Some(Seen::from(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Files {
+    /// Removes the log of a database whose own file is gone: another database of its name would take it for its own.
+    pub(super) fn remove_orphaned_log(&self, path: &Path) -> io::Result<()> {
+        let there = Self::see_log(path)?;
+        if self.log.zip(there).is_some_and(|(log, there)| log.is_same_file(there)) {
+            fs::remove_file(log(path))?;
+        }
+        Ok(())
     }
 }
 
@@ -152,6 +168,16 @@ fn keep_newest(path: &Path) {
             let _ = fs::remove_file(file);
         }
     }
+}
+
+/// The write-ahead log of a database.
+pub(super) fn log(path: &Path) -> PathBuf {
+    with(path, "-wal")
+}
+
+/// Whether a file cannot be written because of its file system.
+pub(super) fn is_on_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|system| system.flags().contains(FsFlags::ST_RDONLY))
 }
 
 fn with(path: &Path, end: &str) -> PathBuf {

@@ -2,8 +2,12 @@
 
 use std::{fmt, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
-use super::batch::JournalPosition;
-use crate::{clock::WallTime, event::Escaped, judge::saved::Saved, source::Bookmark};
+use crate::{
+    clock::WallTime,
+    event::Escaped,
+    judge::saved::Saved,
+    source::{Bookmark, journal::JournalPosition},
+};
 
 /// What was kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

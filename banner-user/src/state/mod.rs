@@ -23,6 +23,7 @@ mod history;
 mod loaded;
 mod offset;
 mod places;
+mod read_only;
 mod schema;
 mod store;
 mod tallies;
@@ -33,7 +34,7 @@ mod trouble;
 mod tests;
 
 pub use self::{
-    batch::{Batch, JournalPosition, PositionChange, PositionChanges},
+    batch::{Batch, PositionChange, PositionChanges},
     history::{HistoryError, Limits, PastBan, PastCause},
     loaded::{Loaded, Notice},
     store::{Outcome, Store, Wants},

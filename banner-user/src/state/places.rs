@@ -5,7 +5,7 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{
-    batch::{Batch, JournalPosition, PositionChange},
+    batch::{Batch, PositionChange},
     failure::Failure,
     loaded::{Loaded, Notice},
     offset,
@@ -51,11 +51,11 @@ pub(super) fn read(connection: &Connection, loaded: &mut Loaded) -> Result<(), F
         .optional()?
         .map(offset::from_disk)
         .unwrap_or_default();
-    loaded.journal = connection
-        .query_row("SELECT cursor, realtime FROM journal", [], |row| {
-            Ok(JournalPosition { cursor: row.get(0)?, realtime: offset::from_disk(row.get(1)?) })
-        })
-        .optional()?;
+    let cursor: Option<String> = connection.query_row("SELECT cursor FROM journal", [], |row| row.get(0)).optional()?;
+    match cursor.map(|cursor| cursor.parse()).transpose() {
+        Ok(position) => loaded.journal = position,
+        Err(_) => loaded.notices.push(Notice::Unreadable { what: "positions in the journal", rows: 1 }),
+    }
     let mut statement = connection.prepare("SELECT name FROM interfaces ORDER BY place")?;
     loaded.interfaces = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     Ok(())
@@ -89,11 +89,8 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::R
     }
     transaction
         .execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('saved_at', ?1)", [offset::wall(batch.at.wall)])?;
-    if let Some(JournalPosition { cursor, realtime }) = &batch.journal {
-        transaction.execute(
-            "INSERT OR REPLACE INTO journal (id, cursor, realtime) VALUES (1, ?1, ?2)",
-            params![cursor, offset::wall(*realtime)],
-        )?;
+    if let Some(position) = &batch.journal {
+        transaction.execute("INSERT OR REPLACE INTO journal (id, cursor) VALUES (1, ?1)", [position.to_string()])?;
     }
     if let Some(interfaces) = &batch.interfaces {
         transaction.execute("DELETE FROM interfaces", [])?;

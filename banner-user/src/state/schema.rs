@@ -11,7 +11,7 @@ use super::failure::Failure;
 const APPLICATION: i64 = 0x6261_6e6e;
 
 /// Each leads from the version of its place to the next one.
-const MIGRATIONS: [&str; 1] = [VERSION_1];
+pub(super) const MIGRATIONS: [&str; 1] = [VERSION_1];
 
 const VERSION_1: &str = "
 -- Times are nanoseconds since 1970-01-01T00:00:00Z.
@@ -80,8 +80,8 @@ CREATE TABLE positions (
     before BLOB NOT NULL
 ) STRICT;
 
--- How far the journal was read: one row.
-CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL, realtime INTEGER NOT NULL) STRICT;
+-- How far the journal was read, as a cursor of systemd's: one row.
+CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL) STRICT;
 
 -- The interfaces that were guarded last.
 CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;

@@ -33,6 +33,7 @@ use super::{
     files::{self, Aside, Made},
     history::{HistoryError, Limits, PastBan},
     loaded::{Loaded, Notice},
+    read_only,
     schema::Was,
     store::Outcome,
     trouble::{Reason, Trouble},
@@ -67,6 +68,8 @@ pub(super) struct Worker {
     boot: BootId,
     limits: Limits,
     services: Arc<Services>,
+    /// When the state was asked for first: what a daemon knows of an earlier boot's times was read by these clocks.
+    started: Now,
     database: Option<Database>,
     /// How many batches the database has taken, as the loop knows; `None` before anything was loaded.
     known: Option<i64>,
@@ -119,6 +122,7 @@ impl Worker {
             boot,
             limits,
             services,
+            started: now,
             database: None,
             known: None,
             untold: None,
@@ -127,13 +131,13 @@ impl Worker {
             since: None,
             wait: WAIT_MIN,
         };
-        match worker.open(Purpose::Load, now) {
-            Ok(loaded) => (worker, loaded),
-            Err(reason) => {
-                worker.give_up(reason, now);
-                (worker, Loaded { is_new: true, ..Loaded::default() })
-            }
-        }
+        let loaded = worker.open(Purpose::Load, now).unwrap_or_else(|reason| {
+            let cannot_write = matches!(reason, Reason::ReadOnly | Reason::Permission);
+            let loaded = if cannot_write { worker.load_only() } else { None };
+            worker.give_up(reason, now);
+            loaded.unwrap_or_else(|| Loaded { is_new: true, ..Loaded::default() })
+        });
+        (worker, loaded)
     }
 
     /// Serves until the loop is gone or closes the state.
@@ -168,7 +172,7 @@ impl Worker {
                 Ok(Request::Close { batches, answer }) => {
                     let result = self.write_last(batches);
                     // The files are in order before anybody is told so.
-                    drop(self.database.take());
+                    self.close();
                     let _ = answer.send(result);
                     return;
                 }
@@ -177,7 +181,7 @@ impl Worker {
                         let _ = outcomes.send(outcome);
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
         }
     }
@@ -198,43 +202,58 @@ impl Worker {
 
     /// Writes a batch; tells what happened to the database where it could not be written because the database is another one now.
     fn write(&mut self, batch: &Batch) -> Result<Option<Notice>, Reason> {
-        let Some(database) = &mut self.database else {
-            // The loop does not send a batch while there is trouble.
+        if let Some(notice) = self.look(batch.at)? {
+            return Ok(Some(notice));
+        }
+        let Some(database) = &mut self.database else { return Err(Reason::InUse) };
+        if let Err(failure) = database.commit(batch, &self.services, self.limits) {
+            return self.begin_anew(failure, batch.at).map(Some);
+        }
+        self.known = Some(database.batches());
+        self.was_damaged = false;
+        self.since = None;
+        self.wait = WAIT_MIN;
+        Ok(None)
+    }
+
+    /// Looks whether the files are as they were left, and makes them usable again where they are not.
+    fn look(&mut self, now: Now) -> Result<Option<Notice>, Reason> {
+        let Some(database) = &self.database else {
+            // The loop sends no batch while there is trouble; one may have been on its way.
             return Err(self.trouble.as_ref().map_or(Reason::InUse, |attempts| attempts.reason.clone()));
         };
-        let failure = match database.integrity() {
-            Integrity::Sound => match database.commit(batch, &self.services, self.limits) {
-                Ok(()) => {
-                    self.known = Some(database.batches());
-                    self.was_damaged = false;
-                    self.since = None;
-                    self.wait = WAIT_MIN;
-                    return Ok(None);
-                }
-                Err(failure) => failure,
-            },
-            Integrity::Meddled => Failure::Damaged("another process has changed it".to_owned()),
-            integrity @ (Integrity::LogGone | Integrity::Replaced) => {
-                match integrity {
-                    // Closing it in order copies what the log had into the database.
-                    Integrity::LogGone => drop(self.database.take()),
-                    _ => self.abandon(),
-                }
-                return match self.open_again(batch.at)? {
-                    Found::Same => self.write(batch),
-                    Found::Other(notice) => Ok(Some(notice)),
-                };
+        match database.integrity().map_err(Failure::into_reason)? {
+            Integrity::Sound => return Ok(None),
+            Integrity::Meddled => {
+                return self
+                    .begin_anew(Failure::Damaged("somebody else has changed its files".to_owned()), now)
+                    .map(Some);
             }
-        };
-        self.abandon();
+            // The open file has what the log had, and closing copies it into the database.
+            Integrity::LogGone => self.close(),
+            Integrity::Replaced => {
+                let removed = database.remove_orphaned_log();
+                self.database = None;
+                removed.map_err(Failure::into_reason)?;
+            }
+        }
+        match self.open_again(now)? {
+            Found::Same => Ok(None),
+            Found::Other(notice) => Ok(Some(notice)),
+        }
+    }
+
+    /// Sets a database aside and begins another; not at once where the one before was damaged too.
+    fn begin_anew(&mut self, failure: Failure, now: Now) -> Result<Notice, Reason> {
+        self.database = None;
         let again = self.was_damaged;
-        self.set_aside(failure, batch.at)?;
+        self.set_aside(failure, now)?;
         if again {
             return Err(Reason::Damaged);
         }
-        match self.open_again(batch.at)? {
+        match self.open_again(now)? {
             Found::Same => Err(Reason::Damaged),
-            Found::Other(notice) => Ok(Some(notice)),
+            Found::Other(notice) => Ok(notice),
         }
     }
 
@@ -270,17 +289,16 @@ impl Worker {
             return (error, None);
         }
         let now = Now::read();
-        self.abandon();
-        let outcome = match self.set_aside(failure, now).and_then(|()| self.open_again(now)) {
-            Ok(Found::Other(notice)) => Some(Outcome::Lost { batch: None, notice }),
-            Ok(Found::Same) => None,
-            Err(reason) => Some(Outcome::Failed { batch: None, trouble: self.give_up(reason, now) }),
+        let outcome = match self.begin_anew(failure, now) {
+            Ok(notice) => Outcome::Lost { batch: None, notice },
+            Err(reason) => Outcome::Failed { batch: None, trouble: self.give_up(reason, now) },
         };
-        (error, outcome)
+        (error, Some(outcome))
     }
 
     fn try_again(&mut self, now: Now) -> Option<Outcome> {
         let result = if self.known.is_none() {
+            self.started = now;
             self.open(Purpose::Load, now).map(|loaded| Outcome::Opened(Box::new(loaded)))
         } else {
             self.open_again(now).map(|found| match found {
@@ -315,7 +333,7 @@ impl Worker {
             ));
         }
         if let Err(failure) = database.probe() {
-            self.abandon();
+            self.database = None;
             self.set_aside(failure, now)?;
             return Err(Reason::Damaged);
         }
@@ -324,34 +342,38 @@ impl Worker {
 
     /// Opens the database. One that cannot be used is set aside, and a new one is begun.
     fn open(&mut self, purpose: Purpose, now: Now) -> Result<Loaded, Reason> {
-        match self.open_once(purpose, now) {
+        match self.open_once(purpose) {
             Ok(loaded) => Ok(loaded),
             Err(failure) => {
                 self.set_aside(failure, now)?;
-                self.open_once(purpose, now).map_err(|failure| match failure {
-                    Failure::Trouble(reason) => reason,
-                    Failure::Damaged(_) | Failure::Newer { .. } => Reason::Damaged,
-                })
+                self.open_once(purpose).map_err(Failure::into_reason)
             }
         }
     }
 
-    fn open_once(&mut self, purpose: Purpose, now: Now) -> Result<Loaded, Failure> {
+    fn open_once(&mut self, purpose: Purpose) -> Result<Loaded, Failure> {
         let made = files::prepare(&self.directory)?;
-        let (mut database, was) = Database::open(&self.path, &self.boot, now)?;
-        let mut loaded = match purpose {
-            Purpose::Load => database.load(&self.services)?,
-            Purpose::GoOn => Loaded::default(),
-        };
-        loaded.is_new = was == Was::New;
+        let (mut database, was) = Database::open(&self.path, &self.boot, self.started)?;
+        let mut loaded = Loaded::default();
         if purpose == Purpose::Load {
+            let (kept, repairs) = database.load(&self.services)?;
+            loaded = kept;
+            database.repair(repairs);
             let empty = (made == Made::Empty).then(|| Notice::Empty { path: self.path.clone() });
             loaded.notices.extend(self.untold.take().into_iter().chain(empty));
             loaded.notices.extend(files::openness(&self.directory));
         }
+        loaded.is_new = was == Was::New;
         self.known = Some(database.batches());
         self.database = Some(database);
         Ok(loaded)
+    }
+
+    /// What a database has that can be read and not written.
+    fn load_only(&mut self) -> Option<Loaded> {
+        let (loaded, batches) = read_only::load(&self.path, &self.boot, &self.services, self.started).ok()?;
+        self.known = Some(batches);
+        Some(loaded)
     }
 
     /// Gives the files of a database that cannot be used another name.
@@ -362,25 +384,21 @@ impl Worker {
             Failure::Damaged(_) => Aside::Damaged,
             Failure::Newer { version } => Aside::Newer(version),
         };
-        let to = files::set_aside(&self.path, aside, now.wall).map_err(|error| match Failure::from(error) {
-            Failure::Trouble(reason) => reason,
-            Failure::Damaged(_) | Failure::Newer { .. } => Reason::Damaged,
-        })?;
+        let to = files::set_aside(&self.path, aside, now.wall).map_err(|error| Failure::from(error).into_reason())?;
         self.untold = Some(Notice::SetAside { to, why });
         self.was_damaged = true;
         Ok(())
     }
 
-    /// Leaves the files as they are.
-    fn abandon(&mut self) {
+    fn close(&mut self) {
         if let Some(database) = self.database.take() {
-            database.abandon();
+            database.close();
         }
     }
 
     /// Lets go of the database, until the next attempt.
     fn give_up(&mut self, reason: Reason, now: Now) -> Trouble {
-        self.abandon();
+        self.database = None;
         let since = *self.since.get_or_insert(now.wall);
         self.trouble = Some(Attempts { reason: reason.clone(), next: Instant::now() + self.wait });
         self.wait = self.wait.saturating_mul(2).min(WAIT_MAX);

@@ -5,6 +5,7 @@
 mod answers;
 mod hand;
 mod hanging;
+mod held;
 mod http;
 mod output;
 mod phases;

@@ -104,6 +104,7 @@ impl Evidence {
     /// The ban of a source that has reached the limit; none of another, which must not be banned.
     fn ban(&self, source: &Source) -> anyhow::Result<Option<Ban>> {
         let Source { address, .. } = source;
+        let lift = self.lift(*address);
         let seen = self.sight.seen.get(&key(*address));
         let Some(at) = source.over_the_limit() else {
             let failures = source.written.len();

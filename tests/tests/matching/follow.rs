@@ -195,7 +195,7 @@ fn an_object_has_its_file_and_its_offset_besides_the_usual_keys() -> anyhow::Res
     let path = folder.path("mail.log");
     let expected = format!(
         "{{\"file\":{path:?},\"line\":2,\"offset\":{},\"filter\":\"postfix-sasl\",\"addr\":\"198.51.100.7\",\"user\":\"alice\",\
-         \"weight\":1.0,\"kind\":\"failure\",\"at\":",
+         \"weight\":1,\"kind\":\"failure\",\"at\":",
         "before\n".len() + OTHER.len() + 1
     );
     ensure!(line.starts_with(&expected), "{line}{expected}");

@@ -134,15 +134,9 @@ fn folder<'a>(installation: &'a Installation<'_>) -> anyhow::Result<&'a Path> {
 /// Starts the daemon under the unit's restrictions, and waits until it answers.
 fn start(installation: &Installation<'_>, sandbox: &Sandbox) -> anyhow::Result<Daemon> {
     let mut daemon = installation.spawn_confined(&mut installation.command(&["run"]), || sandbox.enter())?;
-    until("the daemon answers", || {
-        ensure!(
-            daemon.has_ended()?.is_none(),
-            "the daemon ended by itself: {:?}: {}",
-            daemon.await_end()?,
-            daemon.output()
-        );
-        Ok((installation.banner("status --json")?.code == Some(0)).then_some(()))
-    })?;
+    let answers =
+        until("the daemon answers", || Ok((installation.banner("status --json")?.code == Some(0)).then_some(())));
+    answers.with_context(|| format!("the daemon ended with {:?}: {}", daemon.await_end(), daemon.output()))?;
     Ok(daemon)
 }
 

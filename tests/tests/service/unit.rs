@@ -46,9 +46,11 @@ pub(crate) fn families() -> anyhow::Result<Vec<AddressFamily>> {
     words("RestrictAddressFamilies").map(parse).collect()
 }
 
-/// What it can write to, beside its own directories.
+/// What it can write to, beside its own directories. `ProtectKernelTunables` makes all of /sys read-only, and bpffs by name, so
+/// that naming it in `ReadWritePaths` does not help (`protect_kernel_tunables_table`, src/core/namespace.c, systemd 252).
 pub(crate) fn writable() -> impl Iterator<Item = &'static Path> {
-    words("ReadWritePaths").map(Path::new)
+    let covers_sys = values("ProtectKernelTunables").contains(&"yes");
+    words("ReadWritePaths").map(Path::new).filter(move |path| !(covers_sys && path.starts_with("/sys")))
 }
 
 /// The system calls that it can make, as systemd.exec(5) reads `SystemCallFilter`: the first list allows, later ones take away

@@ -165,7 +165,7 @@ impl Installation {
 
     fn with_daemon() -> Self {
         let mut installation = Self::without_daemon();
-        let (server, mut requests) = Server::start(&installation.directory.path().join("banner.sock")).unwrap();
+        let (server, mut requests) = Server::start(&installation.directory.path().join("banner.sock"), || {}).unwrap();
         server.running();
         let answering = std::thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().build().unwrap();

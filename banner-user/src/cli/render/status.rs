@@ -78,7 +78,8 @@ fn files(files: &[File], style: &Style) -> String {
             FileState::Missing => style.bad("missing"),
             FileState::Unreadable => style.bad("unreadable"),
         };
-        let read = format!("{}, at byte {}", count(file.lines, "line"), file.offset);
+        let behind = if file.behind > 0 { format!(", {} behind", count(file.behind, "byte")) } else { String::new() };
+        let read = format!("{}, at byte {}{behind}", count(file.lines, "line"), file.offset);
         [file.path.to_string(), read, with_note(state, file.note.as_ref())]
     };
     table(&files.iter().map(row).collect::<Vec<_>>())
@@ -180,6 +181,7 @@ mod tests {
                 path: "/var/log/mail.log".into(),
                 state: FileState::Following,
                 offset: 52_000,
+                behind: 0,
                 lines: 1,
                 note: Some("its stamps are an hour behind".into()),
             }],

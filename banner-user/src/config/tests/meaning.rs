@@ -194,6 +194,18 @@ fn only_sources_of_enabled_jails_are_read() {
     assert_eq!(config.policy.sources(), ["/b", "/a"]);
 }
 
+#[test]
+fn the_journal_is_a_source_behind_all_files() {
+    let config =
+        parse(&["[jail.mail]\nsource = \"journal\"\n[jail.a]\nfilter = \"cyrus\"\nsource = [\"/b\", \"journal\"]"]);
+    let policy = config.unwrap().policy;
+    assert_eq!(
+        policy.jails.iter().map(|jail| jail.source.clone()).collect::<Vec<_>>(),
+        [vec!["journal"], vec!["/b", "journal"]]
+    );
+    assert_eq!(policy.sources(), ["/b", "journal"]);
+}
+
 /// A value of a key as it may be written in TOML.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()

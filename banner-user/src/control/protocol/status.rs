@@ -113,6 +113,9 @@ pub struct File {
     pub state: FileState,
     /// Bytes from its start to the end of the last line that was read.
     pub offset: u64,
+    /// Bytes behind that line that are not read yet, in older files of this path too; 0 for the journal.
+    #[serde(default)]
+    pub behind: u64,
     /// Lines that were read since the daemon started.
     pub lines: u64,
     /// Why it is not read, or what is odd about it (stamps far from now, cut lines).

@@ -71,6 +71,7 @@ fn status() {
             path: "/var/log/mail.log".into(),
             state: FileState::Following,
             offset: 8,
+            behind: 0,
             lines: 9,
             note: None,
         }],
@@ -93,7 +94,7 @@ fn status() {
             "maxretry": 5, "findtime": 600, "bantime": 700, "services": ["smtp"], "filter": ["cyrus"],
             "source": ["/var/log/mail.log"], "observe": true,
         }],
-        "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "lines": 9, "note": null}],
+        "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "behind": 0, "lines": 9, "note": null}],
         "lag": {"current_ms": 10, "worst_ms": 11},
         "packets": {
             "dropped_ban": 0, "dropped_odd": 1, "dropped_unreadable": 2, "observed": 3,

@@ -378,6 +378,12 @@ async fn a_loop_that_takes_nothing_is_told_within_five_seconds_and_does_nothing_
         assert_eq!(error.cause, ["it did not take the request within 4 s; nothing was done".into()], "{request}");
         assert!(took >= ANSWERED_WITHIN && took < Duration::from_secs(5), "{request}: {took:?}");
     }
+    // A reload is two requests.
+    let before = Instant::now();
+    let reloaded = Client::new(&served.socket()).reload().await;
+    assert!(matches!(reloaded, Err(ClientError::Answered(error)) if error.kind == ErrorKind::Unresponsive));
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+
     let mut stream = served.connect().await;
     stream.write_all(get("/v1/status").as_bytes()).await.unwrap();
     let next = served.requests.recv().await;
@@ -506,7 +512,7 @@ async fn a_socket_that_was_removed_is_made_anew() {
 fn the_server_answers_from_its_own_thread_until_it_is_let_go_of() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("banner.sock");
-    let (server, mut requests) = Server::start(&path).unwrap();
+    let (server, mut requests) = Server::start(&path, || {}).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = Client::new(&path);
     // This thread, which would be the loop's, does nothing else meanwhile.
@@ -521,7 +527,7 @@ fn the_server_answers_from_its_own_thread_until_it_is_let_go_of() {
     assert_eq!(status, Ok(Status::default()));
     server.stopping();
     assert_eq!(kind(), ErrorKind::Unavailable);
-    assert!(matches!(Server::start(&path), Err(BindError::AlreadyRunning { .. })));
+    assert!(matches!(Server::start(&path, || {}), Err(BindError::AlreadyRunning { .. })));
     drop(server);
     assert!(!path.exists());
     assert!(runtime.block_on(requests.recv()).is_none());

@@ -25,7 +25,7 @@ use self::{
     date::Dates,
     expression::{Expression, GaveUp, Outlines, Spans},
 };
-use super::{address, rule::Finding, stamp::Stamp};
+use super::{address, rule::Finding, stamp::Stamp, writers::Writers};
 use crate::event::{User, Weight};
 
 /// The most patterns of one option.
@@ -49,6 +49,8 @@ pub struct Imports {
 /// A compiled filter of fail2ban's.
 #[derive(Debug)]
 pub(super) struct Imported {
+    /// fail2ban's filters name none (their `journalmatch` names units, but is one option of several).
+    writers: Writers,
     dates: Dates,
     prefix: Option<Pattern>,
     failures: Vec<Pattern>,
@@ -136,6 +138,7 @@ impl Imported {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
+            writers: Writers::default(),
             dates: Dates::compile(&imports.datepattern)?,
             prefix,
             candidates: Outlines::compile(failures.iter().map(|pattern| &pattern.expression))?,
@@ -151,6 +154,11 @@ impl Imported {
     /// Takes over what the same filter, as it was before, knows of connections.
     pub(super) fn continue_from(&mut self, former: Self) {
         self.connections = former.connections;
+    }
+
+    /// Whose entries of the journal are believed.
+    pub(super) fn writers(&self) -> &Writers {
+        &self.writers
     }
 
     /// What a line says; none where no pattern matches or it has no time.

@@ -106,6 +106,9 @@ fn page<const KEY: usize>(
     Ok((entries.collect(), next))
 }
 
+/// Keys as the kernel has them, their values, and where the next page begins.
+type Raw<const KEY: usize> = (Vec<([u8; KEY], Ban)>, Option<Cursor>);
+
 /// `struct { .. } batch` of `union bpf_attr` (include/uapi/linux/bpf.h).
 #[repr(C)]
 struct Batch {
@@ -125,11 +128,7 @@ const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 ///
 /// # Errors
 /// The kernel's. ENOSPC where a single bucket of a hash holds more than `count`.
-fn read<const KEY: usize>(
-    map: &MapData,
-    from: Option<Cursor>,
-    count: u32,
-) -> io::Result<(Vec<([u8; KEY], Ban)>, Option<Cursor>)> {
+fn read<const KEY: usize>(map: &MapData, from: Option<Cursor>, count: u32) -> io::Result<Raw<KEY>> {
     let room = usize::try_from(count).unwrap_or(0);
     let mut keys = vec![[0_u8; KEY]; room];
     let mut values = vec![Ban::default(); room];

@@ -106,7 +106,7 @@ impl Diagnosis {
                 Some(Errno::ENOENT | Errno::ESTALE) => Destroyed::Before,
                 Some(cause) => Destroyed::Not(cause),
             }),
-            Some(_) | None => Err(malformed("no acknowledgement".to_owned().into())),
+            Some(_) | None => Err(DecodeError::from("no acknowledgement").into()),
         }
     }
 
@@ -209,7 +209,7 @@ pub(super) fn read(
                     Some(cause) => Err(SocketsError::Transfer { cause }),
                 };
             }
-            _ => found(InetResponseHeader::parse(message.payload()).map_err(malformed)?)?,
+            _ => found(InetResponseHeader::parse(message.payload())?)?,
         }
     }
     Ok(false)
@@ -220,7 +220,7 @@ fn next_message<'a>(bytes: &mut &'a [u8]) -> Result<Option<NetlinkBuffer<&'a [u8
     if bytes.is_empty() {
         return Ok(None);
     }
-    let message = NetlinkBuffer::new_checked(*bytes).map_err(malformed)?;
+    let message = NetlinkBuffer::new_checked(*bytes)?;
     let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
     *bytes = bytes.get(length.next_multiple_of(usize::from(NLMSG_ALIGNTO))..).unwrap_or_default();
     Ok(Some(message))
@@ -228,12 +228,14 @@ fn next_message<'a>(bytes: &mut &'a [u8]) -> Result<Option<NetlinkBuffer<&'a [u8
 
 /// What a final message says: it starts with zero or a negative errno; an empty one means zero.
 fn answer(payload: &[u8]) -> Result<Option<Errno>, SocketsError> {
-    let code = payload.first_chunk().map_or(Ok(0), |code: &[u8; 4]| parse_i32(code)).map_err(malformed)?;
+    let code = payload.first_chunk().map_or(Ok(0), |code: &[u8; 4]| parse_i32(code))?;
     Ok((code != 0).then(|| Errno::from_raw(code.saturating_neg())))
 }
 
-fn malformed(error: DecodeError) -> SocketsError {
-    SocketsError::Decode { detail: error.to_string() }
+impl From<DecodeError> for SocketsError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode { detail: error.to_string() }
+    }
 }
 
 fn transfer(error: &io::Error) -> SocketsError {

@@ -1,8 +1,4 @@
 use super::*;
-use crate::{
-    source::{Bookmark, BookmarkState, Inode},
-    state::JournalPosition,
-};
 
 #[test]
 fn what_was_committed_is_loaded() {
@@ -30,7 +26,8 @@ fn what_was_committed_is_loaded() {
         before: (*b"\xffx").into(),
         state: BookmarkState::Emptied,
     };
-    let journal = Some(JournalPosition { cursor: "s=1;i=2".to_owned(), realtime: WallTime(5) });
+    let cursor = format!("s={0:032x};i=2;b={0:032x};m=3;t=4;x=5", 1);
+    let journal = Some(cursor.parse().unwrap());
     let interfaces = vec!["eth1".to_owned(), "eth0".to_owned()];
     let mut batch = complete(at(3));
     batch.changes.bans = bans.iter().cloned().map(began).collect();

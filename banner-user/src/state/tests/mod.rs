@@ -1,12 +1,19 @@
 //! The store, from outside: what was written is there again.
 
+mod clocks;
+mod damage;
 mod keeping;
+mod kill;
+mod model;
+mod past;
+mod trouble;
+mod versions;
 
 use std::{path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
 
-use super::{Batch, Limits, Loaded, Outcome, PositionChange, Store, Wants, database::BootId};
+use super::{Batch, Limits, Loaded, Notice, Outcome, PositionChange, Store, Wants, database::BootId};
 use crate::{
     clock::{BootTime, LogTime, Now, WallTime},
     event::Weight,
@@ -14,9 +21,10 @@ use crate::{
         Origin,
         effect::Until,
         report::Ended,
-        saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
+        saved::{BanChange, Cause, SavedBan, SavedTally, TallyChange},
     },
-    service::{ServiceMask, Services},
+    service::Services,
+    source::{Bookmark, BookmarkState, Inode},
 };
 
 /// Nanoseconds.
@@ -40,14 +48,19 @@ struct World {
 }
 
 impl World {
-    fn new() -> (Self, Loaded) {
-        let mut world = Self {
-            directory: TempDir::new().unwrap(),
+    fn on(directory: TempDir) -> Self {
+        Self {
+            directory,
             boot: BootId(Some("first".to_owned())),
             services: Services::default(),
             limits: Limits::default(),
             store: None,
-        };
+        }
+    }
+
+    /// Opened for the first time.
+    fn new() -> (Self, Loaded) {
+        let mut world = Self::on(TempDir::new().unwrap());
         let loaded = world.open(at(0));
         (world, loaded)
     }
@@ -117,4 +130,28 @@ fn ban(prefix: &str, since: Now, seconds: i64) -> SavedBan {
 fn began(ban: SavedBan) -> BanChange {
     let cause = Cause { failures: 12, filter: "cyrus".into(), line: (*b"badlogin: \xff\0 [192.0.2.1]").into() };
     BanChange::Began { ban, cause: Some(cause) }
+}
+
+fn ended(prefix: &str, at: Now, why: Ended) -> BanChange {
+    BanChange::Ended { prefix: prefix.parse().unwrap(), origin: Origin::Jail("mail".into()), at: at.boot, why }
+}
+
+fn with_bans(mut batch: Batch, bans: impl IntoIterator<Item = BanChange>) -> Batch {
+    batch.changes.bans = bans.into_iter().collect();
+    batch
+}
+
+/// How far a file was read, in a batch that says no more.
+fn read_to(mut batch: Batch, offset: u64) -> Batch {
+    let position = Bookmark {
+        key: 3,
+        path: "/var/log/mail.log".into(),
+        inode: Inode { device: 1, number: 2 },
+        offset,
+        beginning: (*b"Nov 22").into(),
+        before: (*b"]\n").into(),
+        state: BookmarkState::Open,
+    };
+    batch.positions.changes.push(PositionChange::Is(position));
+    batch
 }

@@ -421,7 +421,7 @@ fn defer_accept(listener: &TcpListener) {
             libc::IPPROTO_TCP,
             libc::TCP_DEFER_ACCEPT,
             (&raw const seconds).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
+            libc::socklen_t::try_from(size_of_val(&seconds)).unwrap(),
         )
     };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());

@@ -15,11 +15,11 @@ fn prefixes(texts: &[&str]) -> BTreeSet<IpNet> {
 fn more_prefixes_than_a_filter_takes_are_everyone() {
     let mut banned = Banned::default();
     assert!(banned.is_empty());
-    for number in 0..256_u32 {
+    for number in 0..32_u32 {
         banned.add(IpNet::from(std::net::IpAddr::from((0xc612_0000 + number).to_be_bytes())));
         banned.add("198.18.0.0/32".parse().unwrap());
     }
-    assert!(matches!(&banned, Banned::In(prefixes) if prefixes.len() == 256));
+    assert!(matches!(&banned, Banned::In(prefixes) if prefixes.len() == 32));
     let mut more = Banned::default();
     more.add("192.0.2.1/32".parse().unwrap());
     more.add_all(banned.clone());
