@@ -52,6 +52,8 @@ fn a_full_disk() -> anyhow::Result<()> {
         let filler = scene.installation.path("state/filler");
         let mut file = File::create(&filler)?;
         while file.write_all(&[0; 4096]).is_ok() {}
+        // What is open keeps its room after its removal.
+        drop(file);
         await_warning(scene, "disk is full")?;
         scene.ban(BANNED_MEANWHILE, Some(Duration::from_secs(600)))?;
         scene.await_bans(3)?;

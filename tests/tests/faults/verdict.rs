@@ -114,6 +114,10 @@ impl Evidence {
             );
             return Ok(None);
         };
+        // Lifted before anybody looked.
+        if let (None, Some(lift)) = (seen, lift) {
+            return Ok(Some(Ban { earliest: at, surely: lift.asked, until: None, lift: Some(lift) }));
+        }
         let seen =
             seen.with_context(|| format!("{address} failed {MAXRETRY} times and was never banned: {source:?}"))?;
         ensure!(seen.from >= at, "{address} was banned before its last failure: {seen:?}, {source:?}");
