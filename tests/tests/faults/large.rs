@@ -109,13 +109,13 @@ fn a_million_bans_in_force_at_a_restart() -> anyhow::Result<()> {
     let sources = Sources::default();
     let mut traffic = Traffic::start(&network, &sources, Dice::new(7))?;
     traffic.add(banned);
-    for start in ["which finds them in the kernel", "which has them from its state"] {
+    for (start, is_bounded) in [("which finds them in the kernel", false), ("which has them from its state", true)] {
         let started = Instant::now();
         let mut daemon = installation.spawn()?;
         ready.wait()?;
         let took = started.elapsed();
         tell(&format!("a start with a million bans, {start}, took {took:?}"));
-        ensure!(took < START_MAX, "a start {start} took {took:?}");
+        ensure!(!is_bounded || took < START_MAX, "a start {start} took {took:?}");
         until("all are known", || Ok((used()? == Some(u64::from(BANS) + 1)).then_some(())))?;
         daemon.signal(nix::sys::signal::Signal::SIGTERM)?;
         ensure!(daemon.await_end()?.success(), "{}", daemon.output());

@@ -8,6 +8,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::{
     clock::{let_pass, now},
+    expected::Gap,
     scene::{Conditions, Scene, at_work},
 };
 
@@ -20,7 +21,6 @@ fn bans_come_back_with_what_is_left_of_them_before_the_daemon_is_ready() -> anyh
         let ready = ReadySocket::bind(&scene.installation.path("notify"))?;
         scene.installation.launch_with(["env".to_owned(), format!("NOTIFY_SOCKET={}", ready.path)]);
         for boot in 1..=2 {
-            // What came in the last second may not be on disk; the log still has it, and the next boot reads it.
             let in_force = power_off(scene)?;
             start_kernel(scene, boot)?;
             scene.spawn()?;
@@ -31,9 +31,13 @@ fn bans_come_back_with_what_is_left_of_them_before_the_daemon_is_ready() -> anyh
                 let is_over = until.is_some_and(|until| until <= now().unwrap_or_default());
                 ensure!(is_over || pinned.contains_key(&source), "ready without the ban of {source} until {until:?}");
             }
-            scene.watch.set_blind(false)?;
+            // What was not on disk yet is in the log, and read again first of all.
+            let from = now()?;
             scene.traffic.resume(scene.network)?;
             scene.await_start()?;
+            scene.installation.await_log_read()?;
+            scene.allow(Gap { from, until: now()? });
+            scene.watch.set_blind(false)?;
             scene.await_bans(3)?;
         }
         Ok(())

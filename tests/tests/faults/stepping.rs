@@ -18,7 +18,8 @@ fn while_it_runs() -> anyhow::Result<()> {
     let Some(conditions) = conditions()? else { return Ok(()) };
     at_work(conditions, |scene| {
         for clock_off_by in [HOUR, 0, -HOUR, DAY, 0, -DAY] {
-            step(scene, clock_off_by, |_| Ok(()))?;
+            settle(scene)?;
+            step(scene, clock_off_by)?;
         }
         Ok(())
     })
@@ -29,25 +30,25 @@ fn while_it_is_down() -> anyhow::Result<()> {
     let Some(conditions) = conditions()? else { return Ok(()) };
     at_work(conditions, |scene| {
         for clock_off_by in [HOUR, 0, -HOUR, DAY, 0, -DAY] {
+            settle(scene)?;
             scene.kill()?;
-            step(scene, clock_off_by, |scene| scene.start())?;
+            set(&scene.installation, clock_off_by)?;
+            scene.start()?;
+            step(scene, clock_off_by)?;
         }
         Ok(())
     })
 }
 
-/// Sets the clock, and lets more sources fail by it. None fails both before and after: its failures are hours apart then.
-fn step(
-    scene: &mut Scene<'_>,
-    clock_off_by: i64,
-    then: impl FnOnce(&mut Scene<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+/// Nobody fails both before and after a step: such failures are hours apart.
+fn settle(scene: &Scene<'_>) -> anyhow::Result<()> {
     scene.writer.settle()?;
-    if scene.is_running() {
-        scene.installation.await_log_read()?;
-    }
+    scene.installation.await_log_read()
+}
+
+/// Sets the clock, and lets more sources fail by it.
+fn step(scene: &Scene<'_>, clock_off_by: i64) -> anyhow::Result<()> {
     set(&scene.installation, clock_off_by)?;
-    then(scene)?;
     scene.writer.go_on(SignedDuration::from_secs(clock_off_by));
     scene.await_bans(4).with_context(|| format!("with a clock that is {clock_off_by} s off"))
 }
