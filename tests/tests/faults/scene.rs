@@ -190,11 +190,6 @@ impl<'n> Scene<'n> {
         self.deeds.gaps.push(gap);
     }
 
-    /// In this time packets may come through.
-    pub(crate) fn allow(&mut self, gap: Gap) {
-        self.deeds.gaps.push(gap);
-    }
-
     /// Waits until the daemon that runs has said something.
     pub(crate) fn await_word(&self, word: &str) -> anyhow::Result<()> {
         let daemon = self.daemon.as_ref().context("a daemon runs")?;
