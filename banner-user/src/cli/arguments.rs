@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn what_to_match_is_read_as_it_is_meant() {
         let line = "match --filter cyrus --filter ./mine.toml --count --json mail.log -";
-        let read = |line| match parse(line).unwrap().command {
-            Command::Match(arguments) => arguments,
-            other => panic!("not a match: {other:?}"),
+        let read = |line| {
+            let Command::Match(arguments) = parse(line).unwrap().command else { panic!("not a match: {line}") };
+            arguments
         };
         let MatchArguments { subjects, filters, missed, count, json, follow, positions } = read(line);
         assert_eq!(

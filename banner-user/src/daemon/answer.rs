@@ -159,7 +159,8 @@ impl Daemon {
             .chain(others)
             .chain(unmatched)
             .chain(self.keeper.trouble())
-            .chain(view::gave_up(self.detector.gave_up()));
+            .chain(view::gave_up(self.detector.gave_up()))
+            .chain(view::refused(self.detector.refused()));
         let all = all.chain(self.enforcer.foreign().shown()).chain(self.enforcer.refusals().shown()).map(Text::from);
         all.chain(self.enforcer.connections().notice()).collect()
     }

@@ -101,7 +101,8 @@ impl Keeper {
         (keeper, loaded)
     }
 
-    /// Hands over what has changed, if the state takes it now and there is anything.
+    /// Hands over what has changed, if the state takes it now. Nothing is something, too: by it the state sees that its file is
+    /// gone, or that the clock was set.
     pub(super) fn save(&mut self, judge: &mut Judge, places: Places<'_>, now: Now) {
         let is_complete = match self.store.wants() {
             Wants::Nothing => return,
@@ -115,10 +116,6 @@ impl Keeper {
             self.journal = None;
         }
         let batch = self.batch(judge, &places, is_complete, now);
-        if is_empty(&batch) {
-            self.waiting.drain(..).for_each(|waiting| waiting.answer.give(None));
-            return;
-        }
         match self.store.commit(batch) {
             Ok(()) => {
                 self.interfaces = places.interfaces;
@@ -232,15 +229,4 @@ impl Keeper {
             waiting.answer.give(trouble.as_deref());
         }
     }
-}
-
-fn is_empty(batch: &Batch) -> bool {
-    let changes = &batch.changes;
-    changes.bans.is_empty()
-        && changes.tallies.is_empty()
-        && !changes.complete
-        && batch.positions.changes.is_empty()
-        && !batch.positions.complete
-        && batch.journal.is_none()
-        && batch.interfaces.is_none()
 }

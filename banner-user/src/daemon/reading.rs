@@ -15,7 +15,7 @@ use crate::{
     judge::{Input, Line},
     source::{
         Progress, TimeOfLine,
-        journal::{JOURNAL, Journal, JournalPosition, Journalctl},
+        journal::{self, JOURNAL, Journal, JournalPosition, Journalctl},
     },
 };
 
@@ -55,6 +55,7 @@ impl Daemon {
         // The last of the sources: see `Policy::sources`.
         let place = self.config.policy.sources().len().saturating_sub(1);
         let mut has_entries = false;
+        let mut notices = Vec::new();
         let Self { journal: Some(journal), detector, judge, enforcer, .. } = self else { return };
         let progress = journal.poll(
             now,
@@ -70,8 +71,12 @@ impl Daemon {
                     enforcer.carry_out(judge, Input::Line(line), now);
                 }
             },
-            &mut |notice| warn!("{notice}"),
+            &mut |notice| notices.push(notice),
         );
+        // What journald throws away of other services is nobody's loss here.
+        let is_of_others = |notice: &journal::Notice| matches!(notice, journal::Notice::Suppressed { unit, .. } if !self.detector.reads_unit(unit));
+        notices.iter().filter(|notice| !is_of_others(notice)).for_each(|notice| warn!("{notice}"));
+        self.detector.take_refusals().iter().for_each(|refusal| warn!("{refusal}"));
         self.journal_lag.polled(now.boot, has_entries, progress == Progress::More);
         self.tell_of_lines(decided_all);
     }

@@ -223,6 +223,16 @@ pub(super) fn gave_up(lines: u64) -> Option<String> {
     })
 }
 
+/// What is to be said of entries of the journal that were not believed.
+pub(super) fn refused(entries: u64) -> Option<String> {
+    (entries > 0).then(|| {
+        format!(
+            "{entries} entries of the journal look like a mail server's and were written by somebody else: they count for \
+             nobody; the daemon's log tells whose they were"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

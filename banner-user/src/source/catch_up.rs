@@ -20,7 +20,7 @@ use std::{
 
 use super::{
     Follower, Notice, Open,
-    bookmark::{BEFORE_MAX, Bookmark, BookmarkState, Place},
+    bookmark::{BEFORE_MAX, Bookmark, BookmarkState, Inode, Place},
     file::{Reader, Start},
     siblings::{self, Sibling},
     text::{Compressed, Text},
@@ -43,6 +43,8 @@ pub(super) struct Sought {
     bookmarks: Vec<Bookmark>,
     /// The paths of these bookmarks: what stands there now, and is not known, is newer.
     followed: Vec<PathBuf>,
+    /// The paths of closed files: something may have come there and gone.
+    closed: Vec<PathBuf>,
     /// What was written since then may be unread.
     since: Option<SystemTime>,
 }
@@ -92,6 +94,9 @@ impl Follower {
                 }
                 self.sought.bookmarks.push(bookmark);
             } else {
+                if !self.sought.closed.contains(&bookmark.path) {
+                    self.sought.closed.push(bookmark.path.clone());
+                }
                 self.shelf.put(bookmark);
             }
         }
@@ -107,6 +112,12 @@ impl Follower {
             let (bookmarks, others) = rest.into_iter().partition(|bookmark| bookmark.path == path);
             rest = others;
             self.catch_up_path(&path, bookmarks, &rest, now, notice);
+        }
+        for path in std::mem::take(&mut self.sought.closed) {
+            let is_named = self.slots.iter().any(|slot| slot.is_named && slot.path == path);
+            if is_named && !self.sought.was_followed(&path) {
+                self.catch_up_path(&path, Vec::new(), &[], now, notice);
+            }
         }
     }
 
@@ -127,9 +138,16 @@ impl Follower {
             self.sought.bookmarks.extend(bookmarks);
             return;
         };
+        // What is read in the file of its own number is no copy of another's.
+        let is_own = |sibling: &Sibling| {
+            let mut known = bookmarks.iter().chain(others).chain(self.shelf.iter());
+            known.any(|bookmark| bookmark.inode.number == sibling.inode().number && sibling.holds(bookmark))
+                || self.open.iter().any(|file| file.reader.inode() == sibling.inode())
+        };
+        let owned: Vec<Inode> = siblings.iter().filter(|sibling| is_own(sibling)).map(Sibling::inode).collect();
         let mut found: Vec<(Bookmark, Sibling)> = Vec::new();
         for bookmark in bookmarks {
-            match seek(&siblings, &bookmark) {
+            match seek(&siblings, &owned, &bookmark) {
                 Some(index) => found.push((bookmark, siblings.remove(index))),
                 // An empty file that is gone, one that was found already, or one that is open by another path.
                 None if bookmark.beginning.is_empty() => {}
@@ -245,13 +263,14 @@ impl Follower {
 
 /// Where what a bookmark says was read stands: in the file of the same number, or else in a copy or a compressed file. Of
 /// several, where most is.
-fn seek(siblings: &[Sibling], bookmark: &Bookmark) -> Option<usize> {
+fn seek(siblings: &[Sibling], owned: &[Inode], bookmark: &Bookmark) -> Option<usize> {
     let same = |sibling: &Sibling| sibling.inode().number == bookmark.inode.number && sibling.holds(bookmark);
     siblings.iter().position(same).or_else(|| {
         // A few bytes that were not even a line may begin anything.
         let tells = bookmark.offset > 0 || bookmark.beginning.len() >= BEFORE_MAX;
-        let copies =
-            siblings.iter().enumerate().filter(|(_, sibling)| tells && sibling.is_rotated && sibling.holds(bookmark));
+        let is_copy =
+            |sibling: &Sibling| sibling.is_rotated && !owned.contains(&sibling.inode()) && sibling.holds(bookmark);
+        let copies = siblings.iter().enumerate().filter(|(_, sibling)| tells && is_copy(sibling));
         copies.max_by_key(|(_, sibling)| (sibling.is_plain(), sibling.metadata.len())).map(|(index, _)| index)
     })
 }

@@ -221,7 +221,8 @@ impl Reader {
         let fresh = window.strip_prefix(self.before.bytes()).filter(|fresh| {
             // Nothing before the offset: a line that is still being written is all that there is to compare.
             let length = fresh.len().min(self.beginning.len());
-            self.offset > 0 || fresh.get(..length) == self.beginning.get(..length)
+            let is_whole = length == self.beginning.len() || read == wanted;
+            self.offset > 0 || is_whole && fresh.get(..length) == self.beginning.get(..length)
         });
         let Some(fresh) = fresh else {
             return if self.text.is_compressed() { Ok(Step::Other) } else { self.restart().map(Step::Truncated) };

@@ -17,6 +17,10 @@
 //! the same one, which is read once. Every poll looks at every path; four polls a second are the truth, and [`Wakeup`] makes
 //! them come at once.
 //!
+//! Over a restart ([`Follower::positions`], [`Follower::resume`]) this goes on as if nobody had been away: rotated, copied and
+//! compressed files are found by what they hold. A file that no bookmark knows is read from its end, or with
+//! [`Follower::set_memory`] from its first line within a time.
+//!
 //! A line is what stands before a `\n`, byte for byte: a `\r` stays, invalid UTF-8 is just bytes. It is handed on when its
 //! `\n` is there, never before. A line that never gets one before its file is closed is dropped, as is one above
 //! [`LINE_MAX`]; both are told.
@@ -31,6 +35,8 @@
 //! - a file that is emptied, and grows beyond the offset with the very same 64 bytes before it, between two polls, goes on;
 //! - a writer that keeps a rotated file open, is silent for 30 s and then writes to it is not heard, unless a pattern
 //!   matches the file's new name;
+//! - over a restart, what was deleted, or moved to another directory (`olddir`), or compressed by anything but gz, xz and zst is
+//!   lost, and told; so is what was written to a file and emptied away without a copy;
 //! - an edited file looks like a new one, and is read again. Its lines are not [live](Line::live), so that each is judged by its
 //!   stamp. The same goes for a copy that a pattern matches, unless it was finished and its original emptied.
 

@@ -1,15 +1,11 @@
 //! The rows of bans: those in force, and how they become history.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write as _,
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
-use ipnet::IpNet;
-use rusqlite::{Connection, Transaction, params, types::ValueRef};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{
+    columns::{Column, Origins, ServiceSets, prefix, show},
     failure::Failure,
     loaded::Notice,
     offset::{self, Offset},
@@ -17,7 +13,7 @@ use super::{
 use crate::{
     clock::Now,
     judge::{
-        LINE_MAX, Origin,
+        LINE_MAX,
         effect::Until,
         saved::{BanChange, Cause, SavedBan},
     },
@@ -274,88 +270,4 @@ fn service_set(transaction: &Transaction<'_>, services: &Services, mask: Service
     let names = services.names(mask).collect::<Vec<_>>().join(",");
     transaction.execute("INSERT INTO service_sets (names) VALUES (?1) ON CONFLICT (names) DO NOTHING", [&names])?;
     transaction.query_row("SELECT id FROM service_sets WHERE names = ?1", [&names], |row| row.get(0))
-}
-
-/// What the numbers in the column `services` mean.
-struct ServiceSets {
-    /// The services that are known, and the names of those that are not.
-    masks: HashMap<i64, (ServiceMask, Vec<String>)>,
-}
-
-impl ServiceSets {
-    fn read(connection: &Connection, services: &Services) -> rusqlite::Result<Self> {
-        let mut statement = connection.prepare("SELECT id, names FROM service_sets")?;
-        let sets = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        let masks = sets.map(|set| {
-            let (id, names) = set?;
-            let mut known = (ServiceMask::NONE, Vec::new());
-            for name in names.split(',') {
-                match services.mask([name]) {
-                    Ok(mask) => known.0 = known.0.union(mask),
-                    Err(_) => known.1.push(name.to_owned()),
-                }
-            }
-            Ok((id, known))
-        });
-        Ok(Self { masks: masks.collect::<rusqlite::Result<_>>()? })
-    }
-}
-
-/// The origins that were read, so that each jail's name is kept once.
-#[derive(Default)]
-pub(super) struct Origins {
-    jails: HashSet<Arc<str>>,
-}
-
-impl Origins {
-    pub(super) fn parse(&mut self, column: ValueRef<'_>) -> Option<Origin> {
-        let text = text(column)?;
-        match text {
-            "hand" => Some(Origin::Hand),
-            "adopted" => Some(Origin::Adopted),
-            _ => Some(Origin::Jail(self.jail(text.strip_prefix("jail:")?))),
-        }
-    }
-
-    pub(super) fn jail(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.jails.get(name) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = name.into();
-        self.jails.insert(Arc::clone(&name));
-        name
-    }
-}
-
-/// An origin as it stands on disk.
-struct Column<'a>(&'a Origin);
-
-impl std::fmt::Display for Column<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Origin::Hand => f.write_str("hand"),
-            Origin::Adopted => f.write_str("adopted"),
-            Origin::Jail(name) => write!(f, "jail:{name}"),
-        }
-    }
-}
-
-/// Reads a prefix, which has no bits beyond its length.
-pub(super) fn prefix(column: ValueRef<'_>) -> Option<IpNet> {
-    let prefix: IpNet = text(column)?.parse().ok()?;
-    (prefix.network() == prefix.addr()).then_some(prefix)
-}
-
-fn text(column: ValueRef<'_>) -> Option<&str> {
-    match column {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
-    }
-}
-
-/// Writes into the same memory again.
-pub(super) fn show(buffer: &mut String, what: impl std::fmt::Display) {
-    buffer.clear();
-    // Writing to a string does not fail.
-    let _ = write!(buffer, "{what}");
 }

@@ -36,6 +36,12 @@ const VALUE_MAX: i32 = 1 << 20;
 /// How large the write-ahead log stays after a batch that made it larger, in bytes.
 const LOG_MAX: i64 = 16 << 20;
 
+/// How much of the database is kept in memory, in KiB.
+const CACHE_MIN: i64 = 8 << 10;
+
+/// The same while a large batch is written.
+const CACHE_MAX: i64 = 128 << 10;
+
 /// Which boot this is (`/proc/sys/kernel/random/boot_id`). An unknown one is like none before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BootId(pub(super) Option<String>);
@@ -107,7 +113,7 @@ impl Database {
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_size_limit", LOG_MAX)?;
-        connection.pragma_update(None, "cache_size", -8_192)?; // in KiB
+        connection.pragma_update(None, "cache_size", -CACHE_MIN)?;
         let was = schema::migrate(&mut connection)?;
         Ok((Self::reading(connection, path, boot, now)?, was))
     }
@@ -144,6 +150,19 @@ impl Database {
         if clock == self.clock && self.repairs.is_empty() && batch.is_empty() {
             return Ok(());
         }
+        let cache = cache(batch);
+        if cache > CACHE_MIN {
+            self.connection.pragma_update(None, "cache_size", -cache)?;
+        }
+        let result = self.write(batch, services, limits, clock);
+        if cache > CACHE_MIN {
+            self.connection.pragma_update(None, "cache_size", -CACHE_MIN)?;
+            self.connection.execute_batch("PRAGMA shrink_memory")?;
+        }
+        result
+    }
+
+    fn write(&mut self, batch: &Batch, services: &Services, limits: Limits, clock: Clock) -> Result<(), Failure> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.clock.write(&transaction, clock, &self.boot)?;
         self.repairs.write(&transaction, batch.at)?;
@@ -237,4 +256,11 @@ impl Clock {
         set.execute(params!["offset", to.offset.0])?;
         Ok(())
     }
+}
+
+/// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
+/// for each are the part of them that it changes.
+fn cache(batch: &Batch) -> i64 {
+    let rows = batch.changes.bans.len().saturating_add(batch.changes.tallies.len());
+    i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

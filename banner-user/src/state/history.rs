@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
-    bans::{Origins, prefix},
+    columns::{Origins, prefix},
     failure::Failure,
     offset,
 };

@@ -16,10 +16,12 @@
 
 mod bans;
 mod batch;
+mod columns;
 mod database;
 mod failure;
 mod files;
 mod history;
+mod keeper;
 mod loaded;
 mod offset;
 mod places;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
-    bans::{Origins, prefix, show},
+    columns::{Origins, prefix, show},
     failure::Failure,
     loaded::Notice,
 };

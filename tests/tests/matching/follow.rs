@@ -68,10 +68,10 @@ impl Drop for Followed {
 }
 
 fn users(output: &str) -> anyhow::Result<Vec<usize>> {
-    let whole = output.rfind('\n').map_or("", |end| &output[..end]);
+    let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let user = |line: &str| -> anyhow::Result<usize> {
         let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        let user = event["user"].as_str().and_then(|user| user.strip_prefix("user"));
+        let user = event.get("user").and_then(Value::as_str).and_then(|user| user.strip_prefix("user"));
         Ok(user.with_context(|| line.to_owned())?.parse()?)
     };
     whole.lines().map(user).collect()
@@ -87,8 +87,10 @@ fn await_saved(folder: &Folder) -> anyhow::Result<()> {
     until("the positions are saved", || {
         let Ok(text) = fs::read_to_string(folder.path("positions")) else { return Ok(None) };
         let saved: Value = serde_json::from_str(&text).context("what was renamed is whole")?;
-        let mut files = saved["files"].as_array().into_iter().flatten();
-        Ok(files.any(|file| file["offset"] == length && file["state"] == "open").then_some(()))
+        let mut files = saved.get("files").and_then(Value::as_array).into_iter().flatten();
+        let is_read =
+            |file: &Value| file.get("offset") == Some(&length.into()) && file.get("state") == Some(&"open".into());
+        Ok(files.any(is_read).then_some(()))
     })
 }
 
@@ -144,11 +146,11 @@ fn what_is_killed_again_and_again_loses_no_line_through_rotations_and_compressio
     ensure!(lost.is_empty(), "lost {lost:?}; {}", fs::read_to_string(folder.path("errors"))?);
     // Each is first printed in its place, and again only what was printed in the last moment before a kill.
     let mut first = Vec::new();
-    seen.iter().for_each(|number| {
+    for number in &seen {
         if !first.contains(number) {
-            first.push(*number)
+            first.push(*number);
         }
-    });
+    }
     ensure!(first.is_sorted(), "{first:?}");
     ensure!(seen.len() < next + 24 * 21, "{} of {next} lines", seen.len());
     Ok(())

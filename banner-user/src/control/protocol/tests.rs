@@ -152,6 +152,7 @@ fn why() {
         "address": "2001:db8::1", "source": "2001:db8::/64", "protected": "ignoreip", "bans": [ban_json()],
         "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600, "protected": null}],
         "failures": [failure], "newest_line": "line", "failures_while_banned": 1,
+        "history": [], "history_unknown": null,
     });
     is(&why, &expected);
 }
@@ -193,7 +194,7 @@ fn outcomes() {
     );
     is(
         &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix], not_saved: None },
-        &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"]}),
+        &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"], "not_saved": null}),
     );
     is(&Reloaded { lifted: 1, warnings: Vec::new() }, &json!({"lifted": 1, "warnings": []}));
     is(&Detached { interfaces: vec!["eth0".into()], entries: 2 }, &json!({"interfaces": ["eth0"], "entries": 2}));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
-use crate::source::{DRAINING_MAX, LINE_MAX};
+use crate::source::{BookmarkState, DRAINING_MAX, Inode, LINE_MAX};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -109,8 +109,8 @@ struct Model {
     copied: Option<usize>,
     /// Since the last poll it was the log.
     was_log: bool,
-    /// Since the last poll it was emptied.
-    was_emptied: bool,
+    /// What its bookmark said at the restart of its first bytes. (Whether it was seen to be emptied depends on the budget.)
+    beginning: Option<Box<[u8]>>,
     is_compressed: bool,
 }
 
@@ -135,8 +135,8 @@ struct World {
     /// A new follower has not polled yet.
     is_restarted: bool,
     has_restarted: bool,
-    /// It polls for the first time, so that it may find what the former one never saw.
-    may_find: bool,
+    /// Since the last poll an older file came back.
+    is_brought_back: bool,
 }
 
 impl World {
@@ -153,7 +153,7 @@ impl World {
             partial_lines_dropped: 0,
             is_restarted: false,
             has_restarted: false,
-            may_find: false,
+            is_brought_back: false,
         };
         world.create();
         // What was there before us is not read, but for the line that is being written.
@@ -165,13 +165,17 @@ impl World {
     }
 
     fn take(&mut self, step: &Step) {
-        if let Some(log) = self.log {
+        // What a copy has more than what was read of its original is not looked for, once the original was seen to be empty.
+        if let Some(log) = self.log.filter(|log| self.files[*log].copied.is_none()) {
             self.files[log].was_log = true;
         }
         // Where older files come back, it takes more than the model to say what is new.
-        if self.is_restarted && matches!(step, Step::Restore(_) | Step::Switch(_) | Step::Restart) {
+        let brings_back = matches!(step, Step::Restore(_) | Step::Switch(_));
+        let is_restart = matches!(step, Step::Restart);
+        if self.is_restarted && (brings_back || is_restart) || self.is_brought_back && is_restart {
             self.settle();
         }
+        self.is_brought_back |= brings_back;
         match step {
             Step::Restart => self.restart(),
             Step::Compress(index) => self.compress(index.index(self.files.len())),
@@ -262,7 +266,7 @@ impl World {
             open: None,
             copied: None,
             was_log: false,
-            was_emptied: false,
+            beginning: None,
             is_compressed: false,
         });
         self.files.len() - 1
@@ -313,7 +317,6 @@ impl World {
         file.content.clear();
         file.cursor = 0;
         file.copied = None;
-        file.was_emptied = true;
         if let Some(open) = &mut file.open {
             open.read = usize::MAX;
         }
@@ -352,16 +355,24 @@ impl World {
         let saved: Vec<_> = self.bench.follower.positions().collect();
         let patterns: &[&str] = if self.shape == Shape::Matched { &["log", "log.*"] } else { &["log"] };
         self.bench.follow(patterns);
-        self.bench.follower.resume(saved, SAVED);
+        self.bench.follower.resume(saved.clone(), SAVED);
         self.is_restarted = true;
         self.has_restarted = true;
+        for file in &mut self.files {
+            let inode = Inode::from(&file.writer.metadata().unwrap());
+            let mut open = saved.iter().filter(|bookmark| bookmark.state == BookmarkState::Open);
+            file.beginning = open.find(|bookmark| bookmark.inode == inode).map(|bookmark| bookmark.beginning.clone());
+            if file.is_compressed && file.open.is_some() {
+                file.beginning = Some(Box::default()); // Under its own number, and no more to be changed.
+            }
+        }
         self.matched_at = None;
     }
 
     fn compress(&mut self, file: usize) {
         let is_log = self.log == Some(file);
         let file = &mut self.files[file];
-        let is_unread = file.open.is_some() && !file.was_emptied || file.was_log;
+        let is_unread = file.open.is_some() && file.is_bookmarked() || file.was_log;
         let Some(name) = file.name.clone().filter(|name| name.starts_with("log.")) else { return };
         if is_log || !self.is_restarted || !is_unread || self.shape == Shape::Matched {
             return;
@@ -384,25 +395,26 @@ impl World {
             let is_there = file.name.is_some() || file.is_compressed;
             let is_rotated = file.is_compressed || file.name.as_ref().is_some_and(|name| name.starts_with("log."));
             let is_new = file.was_log && (is_rotated || self.log == Some(index));
-            let is_known = file.open.is_some() && !file.was_emptied;
-            let copied = file.copied.take().filter(|_| file.was_log);
+            let is_known =
+                file.open.is_some() && file.is_bookmarked() && (file.name.is_some() || !file.content.is_empty());
             let is_empty = file.content.is_empty() && self.log != Some(index);
             let opened = OpenFile { read: usize::MAX, grown: now, orphaned: None };
-            file.open = (is_there && !is_empty && (is_known || is_new)).then_some(opened);
-            file.cursor = file.cursor.max(copied.unwrap_or(0));
+            file.open = (is_there && (is_known || is_new && !is_empty)).then_some(opened);
+            if file.open.is_some() {
+                file.cursor = file.cursor.max(file.copied.take().unwrap_or(0));
+            }
         }
     }
 
     /// What the follower has open in its next poll.
     fn look(&mut self) {
         let now = self.bench.now;
-        self.may_find = std::mem::take(&mut self.is_restarted);
-        if self.may_find {
+        self.is_brought_back = false;
+        if std::mem::take(&mut self.is_restarted) {
             self.find();
         }
         for (index, file) in self.files.iter_mut().enumerate() {
-            file.was_log = self.log == Some(index);
-            file.was_emptied = false;
+            file.was_log = self.log == Some(index) && file.copied.is_none();
         }
         if self.shape == Shape::Matched && self.matched_at.is_none_or(|at| now - at >= Duration::from_secs(1)) {
             self.matched_at = Some(now);
@@ -432,12 +444,11 @@ impl World {
         for seen in std::mem::take(&mut self.bench.lines) {
             let next =
                 |file: &Model| file.open.is_some() && file.next_line() == Some((seen.offset, seen.bytes.as_slice()));
-            // What a poll never saw, and a restart finds.
+            // What a poll never saw, or nothing whole in it, and a restart finds.
             let found = |file: &Model| {
-                let is_rotated = file.name.as_ref().is_some_and(|name| name.starts_with("log."));
-                let is_unseen = is_rotated && file.open.is_none() && file.cursor == 0;
+                let is_unseen = file.name.is_some() && file.open.is_none() && file.cursor == 0;
                 let next = file.line_behind(file.copied.unwrap_or(0));
-                self.may_find && is_unseen && next == Some((seen.offset, seen.bytes.as_slice()))
+                self.has_restarted && is_unseen && next == Some((seen.offset, seen.bytes.as_slice()))
             };
             if !self.files.iter().any(next)
                 && let Some(file) = self.files.iter_mut().find(|file| found(file))
@@ -493,6 +504,11 @@ impl World {
 }
 
 impl Model {
+    /// It is as its bookmark says, or has grown.
+    fn is_bookmarked(&self) -> bool {
+        self.beginning.as_ref().is_some_and(|beginning| self.content.starts_with(beginning))
+    }
+
     /// The next line that is whole and not too long, with its offset.
     fn next_line(&self) -> Option<(u64, &[u8])> {
         self.line_behind(self.cursor)

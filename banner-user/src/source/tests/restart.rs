@@ -321,7 +321,7 @@ fn a_reboot_that_numbers_devices_anew_and_a_number_that_was_given_away_deceive_n
 
 #[test]
 fn what_cannot_be_found_is_told_and_what_stands_there_is_read() {
-    let table: [(&str, fn(&Bench), &[&str]); 4] = [
+    let table: [Meanwhile; 4] = [
         ("deleted", |bench| fs::remove_file(bench.path("log")).unwrap(), &[]),
         (
             "emptied",
