@@ -41,16 +41,27 @@ pub struct Now {
     pub wall: WallTime,
 }
 
+/// How far apart the clocks of one reading are read.
+const TOGETHER: Duration = Duration::from_millis(1);
+
+/// How often they are read at most: a machine on which that is not enough keeps no time anyway.
+const READINGS_MAX: usize = 8;
+
 impl Now {
-    /// Reads both clocks.
+    /// Reads both clocks, within [`TOGETHER`] of each other: what the one shows is translated into the other by this, and a
+    /// thread that has to wait for the processor in between would shift the end of a ban by its waiting.
     #[must_use]
     pub fn read() -> Self {
-        // clock_gettime on these two clocks fails only for a bad pointer (clock_gettime(2)): a zero never stands for a real time.
-        let boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
-        Self {
-            boot: BootTime(i64::try_from(boot.as_nanos()).unwrap_or(i64::MAX)),
-            wall: WallTime(Timestamp::now().as_microsecond()),
+        let mut before = boot_time();
+        for _ in 0..READINGS_MAX {
+            let wall = WallTime(Timestamp::now().as_microsecond());
+            let after = boot_time();
+            if after - before <= TOGETHER {
+                return Self { boot: before, wall };
+            }
+            before = after;
         }
+        Self { boot: before, wall: WallTime(Timestamp::now().as_microsecond()) }
     }
 
     /// The wall-clock time at which a deadline falls, as the clock stands now.
@@ -178,6 +189,12 @@ impl TickClock {
             BootTime(self.boot.0.saturating_sub(nanos(self.ticks.0 - ticks.0)))
         }
     }
+}
+
+fn boot_time() -> BootTime {
+    // clock_gettime on this clock fails only for a bad pointer (clock_gettime(2)): a zero never stands for a real time.
+    let boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    BootTime(i64::try_from(boot.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// How long the machine has been suspended since boot.

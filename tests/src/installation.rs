@@ -259,6 +259,15 @@ impl<'n> Installation<'n> {
     /// It ends by itself; the error has what it said.
     pub fn start(&self) -> anyhow::Result<Daemon> {
         let mut daemon = self.spawn()?;
+        self.await_start(&mut daemon)?;
+        Ok(daemon)
+    }
+
+    /// Waits until a daemon follows its log.
+    ///
+    /// # Errors
+    /// It ends by itself; the error has what it said.
+    pub fn await_start(&self, daemon: &mut Daemon) -> anyhow::Result<()> {
         until("the daemon follows its log", || {
             if let Some(status) = daemon.child.0.try_wait()? {
                 anyhow::bail!("the daemon ended by itself: {status}");
@@ -269,8 +278,7 @@ impl<'n> Installation<'n> {
             }
             Ok((self.file()?.get("state") != Some(&"missing".into())).then_some(()))
         })
-        .with_context(|| daemon.output())?;
-        Ok(daemon)
+        .with_context(|| daemon.output())
     }
 
     /// Starts the daemon, and waits for nothing.

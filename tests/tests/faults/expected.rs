@@ -2,13 +2,16 @@
 
 use std::{net::IpAddr, time::Duration};
 
-/// A ban by hand, in times since boot.
+/// A ban that does not follow from what the writer writes, in times since boot.
 #[derive(Clone, Debug)]
-pub(crate) struct ByHand {
+pub(crate) struct OtherBan {
     pub(crate) source: IpAddr,
-    /// `banner ban` was started then, and had ended then.
+    /// It was begun not before this: `banner ban` was started then.
     pub(crate) asked: Duration,
+    /// It was there at the latest then: the command had ended.
     pub(crate) answered: Duration,
+    /// It was told that it drops nothing until there is room.
+    pub(crate) waits: bool,
     /// None for ever.
     pub(crate) length: Option<Duration>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Gap {
 /// Everything that the row did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deeds {
-    pub(crate) by_hand: Vec<ByHand>,
+    pub(crate) other_bans: Vec<OtherBan>,
     pub(crate) lifts: Vec<Lift>,
     pub(crate) gaps: Vec<Gap>,
 }

@@ -18,4 +18,11 @@ mod verdict;
 mod watch;
 mod writer;
 
+mod disk;
 mod killing;
+mod large;
+mod meddling;
+mod reboot;
+mod rotating;
+mod stepping;
+mod upgrading;

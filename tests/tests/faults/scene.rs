@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use banner_tests::{
     installation::{Configuration, Daemon, Installation},
+    mail_log::postfix,
     network::Network,
     patience::until,
 };
@@ -21,8 +22,8 @@ use nix::{
 use crate::{
     clock::{TOLERANCE, let_pass, now},
     dice::Dice,
-    expected::{ByHand, Deeds, Gap, Lift},
-    sources::{MAXRETRY, Source, Sources, prefix},
+    expected::{Deeds, Gap, Lift, OtherBan},
+    sources::{MAXRETRY, Source, Sources, key, prefix},
     traffic::Traffic,
     verdict::{Evidence, Tally},
     watch::Watch,
@@ -47,6 +48,8 @@ pub(crate) struct Conditions {
     pub(crate) configuration: Configuration,
     /// Happens before the first daemon starts.
     pub(crate) prepare: fn(&mut Installation<'_>) -> anyhow::Result<()>,
+    /// All sources in the log are of IPv6.
+    pub(crate) is_ipv6: bool,
     /// Varies the moments.
     pub(crate) seed: u64,
 }
@@ -57,6 +60,7 @@ impl Default for Conditions {
             bantime: Duration::from_secs(10),
             configuration: Configuration { findtime: "2m".to_owned(), bans_v4: 4096, ..Configuration::default() },
             prepare: |_| Ok(()),
+            is_ipv6: false,
             seed: 4,
         }
     }
@@ -110,7 +114,7 @@ fn hide_mounts() -> anyhow::Result<()> {
 
 impl<'n> Scene<'n> {
     fn begin(network: &'n Network, conditions: Conditions) -> anyhow::Result<Self> {
-        let Conditions { bantime, configuration, prepare, seed } = conditions;
+        let Conditions { bantime, configuration, prepare, is_ipv6, seed } = conditions;
         let configuration = Configuration { bantime: format!("{}s", bantime.as_secs()), ..configuration };
         let mut installation = Installation::new(network, &configuration)?;
         prepare(&mut installation)?;
@@ -118,7 +122,7 @@ impl<'n> Scene<'n> {
         let sources = Sources::default();
         let watch = Watch::start(installation.bpffs().to_owned())?;
         let traffic = Traffic::start(network, &sources, Dice::new(seed))?;
-        let writer = Writer::start(installation.log.path(), &sources, Dice::new(!seed))?;
+        let writer = Writer::start(installation.log.path(), &sources, is_ipv6, Dice::new(!seed))?;
         let mut scene = Self {
             network,
             installation,
@@ -150,8 +154,20 @@ impl<'n> Scene<'n> {
         self.traffic.add(source);
         let words = length.map_or("permanent".to_owned(), |length| format!("{}s", length.as_secs()));
         let asked = now()?;
-        self.installation.banner(&format!("ban {} --for {words}", prefix(source)))?.expect(0)?;
-        self.deeds.by_hand.push(ByHand { source, asked, answered: now()?, length });
+        let answer = self.installation.json(&format!("ban {} --for {words} --json", prefix(source)))?;
+        let waits = answer.get("waits") == Some(&true.into());
+        self.deeds.other_bans.push(OtherBan { source, asked, answered: now()?, waits, length });
+        Ok(())
+    }
+
+    /// Lets a line of a source be logged that the writer knows nothing of, and waits for the jail's ban.
+    pub(crate) fn fail_and_await_ban(&mut self, source: IpAddr) -> anyhow::Result<()> {
+        self.traffic.add(source);
+        let asked = now()?;
+        self.installation.log.append(&postfix(source, "alice"))?;
+        until("the source is banned", || Ok(self.watch.sight().seen.contains_key(&key(source)).then_some(())))?;
+        let length = Some(self.bantime);
+        self.deeds.other_bans.push(OtherBan { source, asked, answered: now()?, waits: false, length });
         Ok(())
     }
 
@@ -174,13 +190,10 @@ impl<'n> Scene<'n> {
         self.deeds.gaps.push(gap);
     }
 
-    pub(crate) fn daemon(&self) -> anyhow::Result<&Daemon> {
-        self.daemon.as_ref().context("a daemon runs")
-    }
-
-    /// What all daemons so far have said.
-    pub(crate) fn output(&self) -> String {
-        std::fs::read_to_string(self.installation.path("daemon.out")).unwrap_or_default()
+    /// Waits until the daemon that runs has said something.
+    pub(crate) fn await_word(&self, word: &str) -> anyhow::Result<()> {
+        let daemon = self.daemon.as_ref().context("a daemon runs")?;
+        until(&format!("the daemon says {word:?}"), || Ok(daemon.output().contains(word).then_some(())))
     }
 
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
@@ -208,6 +221,11 @@ impl<'n> Scene<'n> {
         ensure!(self.daemon.is_none(), "a daemon runs already");
         self.daemon = Some(self.installation.spawn()?);
         Ok(())
+    }
+
+    /// Waits until the daemon that was spawned follows its log.
+    pub(crate) fn await_start(&mut self) -> anyhow::Result<()> {
+        self.installation.await_start(self.daemon.as_mut().context("a daemon runs")?)
     }
 
     fn finish(mut self) -> anyhow::Result<Tally> {

@@ -26,9 +26,12 @@ impl Source {
     }
 }
 
-/// The address with this number: every fourth is of IPv6, each in a /64 of its own.
+/// Every so manyth number is a source of IPv6.
+pub(crate) const EVERY_IPV6: usize = 4;
+
+/// The address with this number, of IPv6 each in a /64 of its own.
 pub(crate) fn address(number: u16) -> IpAddr {
-    if number.is_multiple_of(4) {
+    if usize::from(number).is_multiple_of(EVERY_IPV6) {
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xf, number, 0, 0, 0, 1))
     } else {
         let [high, low] = number.to_be_bytes();

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::{
     clock::TOLERANCE,
-    expected::{ByHand, Deeds, Lift},
+    expected::{Deeds, Lift, OtherBan},
     sources::{MAXRETRY, Source, key},
     traffic::Knock,
     watch::{Seen, Sight},
@@ -71,9 +71,9 @@ impl Evidence {
                 Err(error) => complaints.push(format!("{error:#}")),
             }
         }
-        for by_hand in &self.deeds.by_hand {
-            match self.ban_by_hand(by_hand) {
-                Ok(ban) => drop(bans.insert(key(by_hand.source), ban)),
+        for other in &self.deeds.other_bans {
+            match self.other_ban(other) {
+                Ok(ban) => drop(bans.insert(key(other.source), ban)),
                 Err(error) => complaints.push(format!("{error:#}")),
             }
         }
@@ -104,6 +104,7 @@ impl Evidence {
     /// The ban of a source that has reached the limit; none of another, which must not be banned.
     fn ban(&self, source: &Source) -> anyhow::Result<Option<Ban>> {
         let Source { address, .. } = source;
+        let lift = self.lift(*address);
         let seen = self.sight.seen.get(&key(*address));
         let Some(at) = source.over_the_limit() else {
             let failures = source.written.len();
@@ -113,23 +114,28 @@ impl Evidence {
             );
             return Ok(None);
         };
+        // Lifted before anybody looked.
+        if let (None, Some(lift)) = (seen, lift) {
+            return Ok(Some(Ban { earliest: at, surely: lift.asked, until: None, lift: Some(lift) }));
+        }
         let seen =
             seen.with_context(|| format!("{address} failed {MAXRETRY} times and was never banned: {source:?}"))?;
         ensure!(seen.from >= at, "{address} was banned before its last failure: {seen:?}, {source:?}");
         self.lasts(*address, seen, (at, seen.from), Some(self.bantime)).with_context(|| format!("{source:?}"))?;
-        Ok(Some(Ban { earliest: at, surely: seen.from, until: seen.until, lift: self.lift(*address) }))
+        Ok(Some(Ban { earliest: at, surely: seen.from, until: seen.until, lift }))
     }
 
-    fn ban_by_hand(&self, by_hand: &ByHand) -> anyhow::Result<Ban> {
-        let ByHand { source, asked, answered, length } = *by_hand;
+    fn other_ban(&self, other: &OtherBan) -> anyhow::Result<Ban> {
+        let OtherBan { source, asked, answered, waits, length } = *other;
         let seen = self.sight.seen.get(&key(source));
         let lift = self.lift(source);
         let Some(seen) = seen else {
-            ensure!(lift.is_some(), "{source} was banned by hand, and is not in the kernel: {by_hand:?}");
+            ensure!(lift.is_some(), "{source} is banned, and not in the kernel: {other:?}");
             return Ok(Ban { earliest: asked, surely: answered, until: None, lift });
         };
-        self.lasts(source, seen, (asked, answered), length).with_context(|| format!("{by_hand:?}"))?;
-        Ok(Ban { earliest: asked, surely: answered, until: seen.until, lift })
+        self.lasts(source, seen, (asked, answered), length).with_context(|| format!("{other:?}"))?;
+        let surely = if waits { seen.from.max(answered) } else { answered };
+        Ok(Ban { earliest: asked, surely, until: seen.until, lift })
     }
 
     /// Sees that a ban that began between these times has the end that it should have, and was not over before.
@@ -186,7 +192,7 @@ impl Evidence {
 
     fn is_known(&self, banned: IpAddr) -> bool {
         let sources = self.sources.iter().map(|source| source.address);
-        let mut all = sources.chain(self.deeds.by_hand.iter().map(|by_hand| by_hand.source));
+        let mut all = sources.chain(self.deeds.other_bans.iter().map(|other| other.source));
         all.any(|source| key(source) == banned)
     }
 }

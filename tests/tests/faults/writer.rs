@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     clock::{let_pass, now},
     dice::Dice,
-    sources::{MAXRETRY, Source, Sources, address},
+    sources::{EVERY_IPV6, MAXRETRY, Source, Sources, address},
 };
 
 /// One line in so much time.
@@ -36,6 +36,7 @@ struct Shared {
     path: PathBuf,
     file: File,
     dice: Dice,
+    is_ipv6: bool,
     /// Indices of sources with lines to come.
     open: Vec<usize>,
     /// New sources begin.
@@ -43,21 +44,19 @@ struct Shared {
     ends: bool,
     /// How far the clock of the machine is from the true one, as a row pretends.
     clock_off_by: SignedDuration,
-    /// Lines that were written.
-    lines: usize,
 }
 
 impl Writer {
-    pub(crate) fn start(path: &Path, sources: &Sources, dice: Dice) -> anyhow::Result<Self> {
+    pub(crate) fn start(path: &Path, sources: &Sources, is_ipv6: bool, dice: Dice) -> anyhow::Result<Self> {
         let shared = Arc::new(Mutex::new(Shared {
             path: path.to_owned(),
             file: open(path)?,
             dice,
+            is_ipv6,
             open: Vec::new(),
             goes_on: true,
             ends: false,
             clock_off_by: SignedDuration::ZERO,
-            lines: 0,
         }));
         let (at_work, about) = (Arc::clone(&shared), sources.clone());
         let thread = thread::spawn(move || {
@@ -75,6 +74,12 @@ impl Writer {
         let mut shared = lock(&self.shared);
         shared.file = open(&shared.path)?;
         Ok(())
+    }
+
+    /// Nothing is written while this happens: copytruncate loses what is written between its copying and its truncating.
+    pub(crate) fn while_silent<T>(&self, happens: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let _silent = lock(&self.shared);
+        happens()
     }
 
     /// Lets every source that has begun come to its last line, and none begin.
@@ -95,7 +100,7 @@ impl Writer {
 
     /// Writes all lines of one new source now, and says which it is.
     pub(crate) fn write_source(&self, failures: usize) -> anyhow::Result<usize> {
-        let index = add(&self.sources, failures)?;
+        let index = self.new_source(failures)?;
         for _ in 0..failures {
             lock(&self.shared).write_line(&self.sources, index)?;
         }
@@ -109,12 +114,7 @@ impl Writer {
 
     /// A new source, about which only [`Self::write_line`] writes.
     pub(crate) fn new_source(&self, failures: usize) -> anyhow::Result<usize> {
-        add(&self.sources, failures)
-    }
-
-    /// How many lines there are by now.
-    pub(crate) fn lines(&self) -> usize {
-        lock(&self.shared).lines
+        add(&self.sources, failures, lock(&self.shared).is_ipv6)
     }
 
     /// Lets every source come to its last line, and ends.
@@ -155,7 +155,7 @@ impl Shared {
         while self.goes_on && self.open.len() < OPEN {
             // Every third source stays below the limit.
             let failures = if self.dice.once_in(3) { MAXRETRY - 1 } else { MAXRETRY };
-            self.open.push(add(sources, failures)?);
+            self.open.push(add(sources, failures, self.is_ipv6)?);
         }
         if self.open.is_empty() {
             return Ok(());
@@ -181,7 +181,6 @@ impl Shared {
             }
             self.file.write_all(piece.as_bytes()).context("writing the log")?;
         }
-        self.lines += 1;
         if let Some(source) = sources.lock().get_mut(index) {
             source.written.push(at);
         }
@@ -189,11 +188,12 @@ impl Shared {
     }
 }
 
-fn add(sources: &Sources, failures: usize) -> anyhow::Result<usize> {
+fn add(sources: &Sources, failures: usize, is_ipv6: bool) -> anyhow::Result<usize> {
     let mut sources = sources.lock();
     let index = sources.len();
     // The first numbers are other rows' business: 198.18.0.0 is no host.
-    let number = u16::try_from(index + 1).context("there are so many sources")?;
+    let number = (index + 1) * if is_ipv6 { EVERY_IPV6 } else { 1 };
+    let number = u16::try_from(number).context("there are so many sources")?;
     sources.push(Source { address: address(number), planned: failures, written: Vec::new() });
     Ok(index)
 }
