@@ -146,6 +146,7 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
             _ = signals.terminate.recv() => return Ok(()),
             daemon = Daemon::start(config, config_path) => daemon?,
         };
+        daemon.catch_up();
         server.running();
         daemon.service_manager.ready();
         let result = daemon.serve(&mut requests, &mut watch, signals).await;

@@ -1,6 +1,6 @@
 //! What is read, and that each line is judged, and all that follows from it done, before the next one is looked at.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tracing::warn;
@@ -21,6 +21,9 @@ use crate::{
 
 /// How much of the logs is read before the loop looks at everything else again: some milliseconds of work.
 const READ_BUDGET: usize = 1 << 20;
+
+/// How long the start reads logs at most.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
 impl Daemon {
     /// Reads what the log files have.
@@ -46,6 +49,16 @@ impl Daemon {
         );
         self.lag.polled(now.boot, has_lines, self.progress == Progress::More);
         self.tell_of_lines(decided_all);
+    }
+
+    /// Reads what was written before the start: whom it bans should be banned when the service manager starts the mail servers.
+    /// A long log is read on beside everything else.
+    pub(super) fn catch_up(&mut self) {
+        let begun = Instant::now();
+        self.read();
+        while self.progress == Progress::More && begun.elapsed() < CATCH_UP_MAX {
+            self.read();
+        }
     }
 
     /// Reads what the journal has.
