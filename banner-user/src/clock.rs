@@ -48,7 +48,7 @@ const TOGETHER: Duration = Duration::from_millis(1);
 const READINGS_MAX: usize = 8;
 
 impl Now {
-    /// Reads both clocks, within [`TOGETHER`] of each other: what the one shows is translated into the other by this, and a
+    /// Reads both clocks, within a millisecond of each other: what the one shows is translated into the other by this, and a
     /// thread that has to wait for the processor in between would shift the end of a ban by its waiting.
     #[must_use]
     pub fn read() -> Self {
