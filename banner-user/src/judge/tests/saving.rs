@@ -167,6 +167,27 @@ fn saved_ban(prefix: &str, origin: Origin, until: u64, forced: bool) -> SavedBan
 }
 
 #[test]
+fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
+    for (off_by_ms, writes) in [(0, 0), (10, 0), (-10, 0), (21, 1), (-21, 1)] {
+        let mut judge = Judge::new(policy([mail()])).saved();
+        let ban = saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 100, false);
+        let Until::Boot(BootTime(until)) = ban.until else { panic!("it ends") };
+        let found = Entry {
+            slot: Slot::V4([192, 0, 2, 1]),
+            services: ban.services,
+            until: Until::Boot(BootTime(until + off_by_ms * 1_000_000)),
+            observe: false,
+            manual: false,
+            protected: false,
+        };
+        judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let effects = judge.handle(Input::Adopt(vec![found]), at(50));
+        let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
+        assert_eq!(written, writes, "{off_by_ms} ms off");
+    }
+}
+
+#[test]
 fn what_is_over_or_protected_by_now_does_not_go_on() {
     let mut judge = Judge::new(Policy { ignoreip: nets(&["198.51.100.0/24"]), ..policy([mail()]) }).saved();
     let mail = || Origin::Jail("mail".into());
