@@ -10,7 +10,7 @@ use crate::{
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
         Effect, Input, Judge, Line, Origin, Report,
-        effect::Until,
+        effect::{Entry, Slot, Until},
         manual::Target,
         saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
     },
