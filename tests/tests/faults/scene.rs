@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{PoisonError, RwLock, RwLockWriteGuard},
     thread,
     time::Duration,
 };
@@ -87,6 +88,7 @@ pub(crate) fn at_work(
     row: impl FnOnce(&mut Scene<'_>) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     thread::scope(|scope| {
+        let _others = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         let scene = scope.spawn(|| {
             let Some(network) = Network::new()? else { return Ok(()) };
             hide_mounts()?;
@@ -104,6 +106,14 @@ pub(crate) fn at_work(
             Err(_) => bail!("the row panicked"),
         }
     })
+}
+
+/// Rows share the machine, but for one that measures.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Waits until no row is at work, and keeps all others waiting.
+pub(crate) fn machine_alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says that a row is left out for want of a Debian package.
