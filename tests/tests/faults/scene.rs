@@ -1,7 +1,9 @@
 //! A daemon at work, and what goes on around it.
 
 use std::{
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{PoisonError, RwLock, RwLockWriteGuard},
     thread,
     time::Duration,
 };
@@ -86,6 +88,7 @@ pub(crate) fn at_work(
     row: impl FnOnce(&mut Scene<'_>) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     thread::scope(|scope| {
+        let _others = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         let scene = scope.spawn(|| {
             let Some(network) = Network::new()? else { return Ok(()) };
             hide_mounts()?;
@@ -103,6 +106,25 @@ pub(crate) fn at_work(
             Err(_) => bail!("the row panicked"),
         }
     })
+}
+
+/// Rows share the machine, but for one that measures.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Waits until no row is at work, and keeps all others waiting.
+pub(crate) fn machine_alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says that a row is left out for want of a Debian package.
+///
+/// # Errors
+/// In CI that is a failure, so that a green run has tested everything.
+pub(crate) fn left_out(row: &str, package: &str) -> anyhow::Result<()> {
+    let skipped = format!("skipped: {row}: the package {package} is not installed");
+    ensure!(std::env::var_os("CI").is_none(), "{skipped}");
+    // Straight to the descriptor: the test harness swallows what a passing test prints.
+    Ok(writeln!(std::io::stderr(), "{skipped}")?)
 }
 
 /// What the calling thread, its threads and processes mount from now on, nobody else sees.
@@ -188,12 +210,6 @@ impl<'n> Scene<'n> {
     /// In this time packets may come through.
     pub(crate) fn allow(&mut self, gap: Gap) {
         self.deeds.gaps.push(gap);
-    }
-
-    /// Waits until the daemon that runs has said something.
-    pub(crate) fn await_word(&self, word: &str) -> anyhow::Result<()> {
-        let daemon = self.daemon.as_ref().context("a daemon runs")?;
-        until(&format!("the daemon says {word:?}"), || Ok(daemon.output().contains(word).then_some(())))
     }
 
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {

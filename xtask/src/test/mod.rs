@@ -70,6 +70,10 @@ const WORKSPACE: [&str; 4] = ["--workspace", "--exclude", "banner-ebpf", "--lock
 /// The crate whose tests see banner from outside.
 const SYSTEM_TESTS: &str = "banner-tests";
 
+/// System tests that wait for most of their time, and so run more at a time than there are processors.
+const WAITING: [&str; 1] = ["faults"];
+const WAITING_THREADS: &str = "4";
+
 /// Runs the parts.
 ///
 /// # Errors
@@ -232,6 +236,9 @@ impl Run<'_> {
             if let Some(value) = env::var_os(name) {
                 command.arg(assignment(name, value));
             }
+        }
+        if WAITING.contains(&name) {
+            command.arg(assignment("RUST_TEST_THREADS", WAITING_THREADS));
         }
         command
             .arg(assignment("BANNER_BIN", &executables.banner))

@@ -1,6 +1,9 @@
 //! From bans to entries: what stands at a key, and what differs between two states.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -15,6 +18,10 @@ use super::{
 use crate::service::ServiceMask;
 
 pub(super) type Entries = BTreeMap<Slot, Entry>;
+
+/// A deadline in the kernel is in ticks, of 10 ms at the longest. Two daemons that translate it, each by its own sample of the
+/// clocks, differ by a tick; without this each start would write all entries anew.
+const SAME_END: Duration = Duration::from_millis(20);
 
 impl Ledger {
     /// What the kernel should have at a key.
@@ -46,10 +53,13 @@ impl Ledger {
         })
     }
 
-    /// What has to change in the kernel where it has `found`.
+    /// What has to change in the kernel where it has `found`. Not what ends there within [`SAME_END`] of when it should.
     pub(in super::super) fn reconcile(&self, found: &Entries, effects: &mut Vec<Effect>) {
         let desired = Map::ALL.into_iter().flat_map(|map| self.entries(map, None));
-        difference(found, &desired.map(|entry| (entry.slot, entry)).collect(), effects);
+        let desired: Entries = desired.map(|entry| (entry.slot, entry)).collect();
+        let as_desired = |found: &Entry| desired.get(&found.slot).filter(|desired| is_same(found, desired)).copied();
+        let found = found.values().map(|entry| (entry.slot, as_desired(entry).unwrap_or(*entry))).collect();
+        difference(&found, &desired, effects);
     }
 
     /// The bans in the trie that apply to a whole prefix, the narrowest first: those that cover it, but for the ones that a
@@ -136,6 +146,15 @@ fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> O
 
 fn protected(slot: Slot) -> Entry {
     Entry { slot, services: ServiceMask::NONE, until: Until::Permanent, observe: false, manual: false, protected: true }
+}
+
+/// Whether an entry that was found is the one that should be there.
+fn is_same(found: &Entry, desired: &Entry) -> bool {
+    let ends = match (found.until, desired.until) {
+        (Until::Boot(found), Until::Boot(desired)) => (found - desired).max(desired - found) <= SAME_END,
+        (found, desired) => found == desired,
+    };
+    ends && Entry { until: desired.until, ..*found } == *desired
 }
 
 /// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban

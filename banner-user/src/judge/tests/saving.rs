@@ -10,7 +10,7 @@ use crate::{
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
         Effect, Input, Judge, Line, Origin, Report,
-        effect::Until,
+        effect::{Entry, Slot, Until},
         manual::Target,
         saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
     },
@@ -164,6 +164,27 @@ fn saved_ban(prefix: &str, origin: Origin, until: u64, forced: bool) -> SavedBan
     let until = Until::Boot(BootTime::default() + Duration::from_secs(until));
     let since = BootTime(-5_000_000_000);
     SavedBan { prefix: prefix.parse().unwrap(), origin, since, until, services: MAIL, observe: false, forced }
+}
+
+#[test]
+fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
+    for (off_by_ms, writes) in [(0, 0), (10, 0), (-10, 0), (21, 1), (-21, 1)] {
+        let mut judge = Judge::new(policy([mail()])).saved();
+        let ban = saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 100, false);
+        let Until::Boot(BootTime(until)) = ban.until else { panic!("it ends") };
+        let found = Entry {
+            slot: Slot::V4([192, 0, 2, 1]),
+            services: ban.services,
+            until: Until::Boot(BootTime(until + off_by_ms * 1_000_000)),
+            observe: false,
+            manual: false,
+            protected: false,
+        };
+        judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let effects = judge.handle(Input::Adopt(vec![found]), at(50));
+        let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
+        assert_eq!(written, writes, "{off_by_ms} ms off");
+    }
 }
 
 #[test]
