@@ -32,7 +32,7 @@ fn a_killed_reader_is_started_again_and_nothing_is_lost_or_doubled() -> anyhow::
     scene.read_up_to(1)?;
     ensure!(scene.banned()? == THRICE.chain([1]).collect(), "{:?}", scene.banned()?);
     for source in TWICE {
-        ensure!(scene.failures(source)? == 2, "{source}: {} instead of 2", scene.failures(source)?);
+        ensure!(scene.failures(source)? == 2.0, "{source}: {} instead of 2", scene.failures(source)?);
     }
     ensure!(daemon.output().contains("signal: 9 (SIGKILL)"), "that it ended is not told");
     Ok(())

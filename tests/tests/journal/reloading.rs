@@ -23,13 +23,13 @@ fn a_reload_takes_the_journal_up_and_lets_it_go_and_each_failure_counts_once() -
     // Taken up, it is read from findtime ago.
     reload(&both)?;
     scene.read_up_to(1)?;
-    ensure!(scene.banned()? == [1].into() && scene.failures(66)? == 2, "{:?}", scene.banned()?);
+    ensure!(scene.banned()? == [1].into() && scene.failures(66)? == 2.0, "{:?}", scene.banned()?);
     // Read on by a reload that changes nothing.
     reload(&both)?;
     scene.fail(&[(66, NOW), (67, NOW)])?;
     scene.installation.await_ban("198.51.100.66")?;
     scene.read_up_to(2)?;
-    ensure!(scene.failures(67)? == 1, "{} instead of 1", scene.failures(67)?);
+    ensure!(scene.failures(67)? == 1.0, "{} instead of 1", scene.failures(67)?);
 
     reload(&log)?;
     until("`status` knows nothing of it", || Ok(scene.status()?.is_none().then_some(())))?;
@@ -37,7 +37,7 @@ fn a_reload_takes_the_journal_up_and_lets_it_go_and_each_failure_counts_once() -
 
     reload(&both)?;
     scene.read_up_to(3)?;
-    ensure!(scene.failures(67)? == 2, "{} instead of 2", scene.failures(67)?);
+    ensure!(scene.failures(67)? == 2.0, "{} instead of 2", scene.failures(67)?);
     ensure!(scene.banned()? == [1, 2, 3, 66].into(), "{:?}", scene.banned()?);
     Ok(())
 }

@@ -29,8 +29,8 @@ fn two_failures_and_a_kill_and_the_third_bans() -> anyhow::Result<()> {
     let _daemon = scene.start()?;
     scene.read_up_to(10)?;
     for round in 0..6 {
-        ensure!(scene.failures(100 + round)? == 1, "round {round}: {} instead of 1", scene.failures(100 + round)?);
-        ensure!(scene.failures(150 + round)? == 2, "round {round}: {} instead of 2", scene.failures(150 + round)?);
+        ensure!(scene.failures(100 + round)? == 1.0, "round {round}: {} instead of 1", scene.failures(100 + round)?);
+        ensure!(scene.failures(150 + round)? == 2.0, "round {round}: {} instead of 2", scene.failures(150 + round)?);
         ensure!(!scene.banned()?.contains(&(150 + round)), "round {round}: banned after two failures");
     }
     scene.fail(&(0..6).map(|round| (150 + round, NOW)).collect::<Vec<_>>())?;
@@ -101,7 +101,7 @@ fn a_rotation_while_the_daemon_is_down_loses_nothing() -> anyhow::Result<()> {
     let daemon = scene.start()?;
     scene.read_up_to(2)?;
     ensure!(scene.banned()? == [1, 2, 66].into(), "{:?}", scene.banned()?);
-    ensure!(scene.failures(67)? == 2, "{} instead of 2", scene.failures(67)?);
+    ensure!(scene.failures(67)? == 2.0, "{} instead of 2", scene.failures(67)?);
     ensure!(!daemon.output().contains("removed before it was read"), "a loss is told of that was none");
     ensure!(scene.status()?.is_some_and(|journal| journal["note"].is_null()), "{:?}", scene.status()?);
     Ok(())

@@ -79,11 +79,12 @@ impl<'n> Scene<'n> {
         bans.iter().map(|ban| number(ban).with_context(|| format!("an unexpected ban: {ban}"))).collect()
     }
 
-    /// How often a source has failed, as far as `why` knows.
-    pub(crate) fn failures(&self, number: u8) -> anyhow::Result<usize> {
+    /// How many failures of a source count now.
+    pub(crate) fn failures(&self, number: u8) -> anyhow::Result<f64> {
         let answer = self.installation.banner(&format!("why {} --json", source(number)))?;
         let why: Value = serde_json::from_str(&answer.stdout).with_context(|| format!("{answer:?}"))?;
-        Ok(why["failures"].as_array().with_context(|| why.to_string())?.len())
+        let tally = why["tally"].as_array().with_context(|| why.to_string())?;
+        tally.iter().map(|jail| jail["failures"].as_f64().with_context(|| why.to_string())).sum()
     }
 
     /// What `status` says of the journal; none where it is no source.
