@@ -41,6 +41,8 @@ pub struct Configuration {
     pub findtime: String,
     /// `bantime` of the jail.
     pub bantime: String,
+    /// `source` of the jail, as TOML; the log of the installation where there is none.
+    pub source: Option<String>,
     /// `limits.bans_v4`.
     pub bans_v4: u32,
     /// Further top-level keys.
@@ -55,6 +57,7 @@ impl Default for Configuration {
             ignoreip: "[]".to_owned(),
             findtime: "10m".to_owned(),
             bantime: "10m".to_owned(),
+            source: None,
             bans_v4: 1024,
             more: String::new(),
         }
@@ -101,15 +104,15 @@ impl<'n> Installation<'n> {
     /// # Errors
     /// The system's.
     pub fn configure(&self, configuration: &Configuration) -> anyhow::Result<()> {
-        let Configuration { interface, ignoreip, findtime, bantime, bans_v4, more } = configuration;
+        let Configuration { interface, ignoreip, findtime, bantime, source, bans_v4, more } = configuration;
+        let source = source.clone().unwrap_or_else(|| format!("{:?}", self.log.path()));
         self.write_configuration(&format!(
             "interface = {interface}\nignoreip = {ignoreip}\nsocket = {:?}\nstate_dir = {:?}\nbpffs = {:?}\n{more}\n\
              [limits]\nbans_v4 = {bans_v4}\nbans_v6 = 1024\nprefixes = 1024\n\
-             [jail.mail]\nsource = {:?}\nfindtime = \"{findtime}\"\nbantime = \"{bantime}\"\n",
+             [jail.mail]\nsource = {source}\nfindtime = \"{findtime}\"\nbantime = \"{bantime}\"\n",
             self.socket(),
             self.path("state"),
             self.bpffs,
-            self.log.path(),
         ))
     }
 

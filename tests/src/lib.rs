@@ -5,12 +5,14 @@
 //! - [`namespace`] makes two hosts with a cable between them, which vanish with the test;
 //! - [`wire`] sends frames as they are and sees what comes back, [`segments`] counts what reaches TCP;
 //! - [`network`] is a mail server with the internet around it, [`installation`] is banner on that server, [`mail_log`] is what
-//!   Postfix and Cyrus log there, [`pinned`] is what banner leaves in the kernel;
+//!   Postfix and Cyrus log there, [`journal`] is the journal that they may log to instead, [`pinned`] is what banner leaves in the
+//!   kernel;
 //! - [`patience`] waits for what must come;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
 pub mod frame;
 pub mod installation;
+pub mod journal;
 pub mod mail_log;
 pub mod namespace;
 pub mod network;

@@ -15,10 +15,7 @@ use crate::{
         protocol::{Banned, Detached, ErrorBody, Text, Unbanned},
     },
     judge::Judge,
-    source::{
-        Bookmark, Follower,
-        journal::{Journal, JournalPosition},
-    },
+    source::{Bookmark, Follower, journal::JournalPosition},
     state::{Batch, Loaded, Outcome, PositionChange, PositionChanges, Store, Wants},
 };
 
@@ -46,7 +43,7 @@ pub(super) struct Keeper {
 /// Where to go on.
 pub(super) struct Places<'a> {
     pub(super) follower: &'a Follower,
-    pub(super) journal: Option<&'a Journal>,
+    pub(super) journal: Option<JournalPosition>,
     /// The interfaces that are guarded.
     pub(super) interfaces: Vec<String>,
 }
@@ -119,7 +116,7 @@ impl Keeper {
         match self.store.commit(batch) {
             Ok(()) => {
                 self.interfaces = places.interfaces;
-                self.journal = places.journal.and_then(Journal::position);
+                self.journal = places.journal;
                 self.in_flight = std::mem::take(&mut self.waiting);
             }
             Err(batch) => judge.not_saved(batch.changes),
@@ -127,7 +124,6 @@ impl Keeper {
     }
 
     fn batch(&mut self, judge: &mut Judge, places: &Places<'_>, is_complete: bool, now: Now) -> Batch {
-        let journal = places.journal.and_then(Journal::position);
         self.sent = places.follower.positions().map(|bookmark| (bookmark.key, bookmark)).collect();
         let moved = self.sent.iter().filter(|(key, bookmark)| self.kept.get(key) != Some(*bookmark));
         let gone = self.kept.keys().filter(|key| !self.sent.contains_key(key));
@@ -139,7 +135,7 @@ impl Keeper {
             changes: judge.changes(),
             positions: PositionChanges { changes, complete: is_complete },
             interfaces: (self.interfaces != places.interfaces).then(|| places.interfaces.clone()),
-            journal: journal.filter(|_| journal != self.journal),
+            journal: places.journal.filter(|_| places.journal != self.journal),
             ..Batch::new(now)
         }
     }

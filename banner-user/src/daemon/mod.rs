@@ -60,7 +60,10 @@ use crate::{
         privileges::{self, Stage},
     },
     judge::{HostAddresses, Input, Judge},
-    source::{Follower, PatternError, Progress, Wakeup, journal::Journal},
+    source::{
+        Follower, PatternError, Progress, Wakeup,
+        journal::{Journal, JournalPosition},
+    },
     state::Outcome,
 };
 
@@ -102,6 +105,8 @@ struct Daemon {
     follower: Follower,
     /// Where a jail reads it.
     journal: Option<Journal>,
+    /// How far it was read. Kept where no jail reads it any more: one that does again goes on there.
+    journal_position: Option<JournalPosition>,
     progress: Progress,
     lag: Lag,
     journal_lag: Lag,
@@ -225,6 +230,7 @@ impl Daemon {
             started,
             follower,
             journal,
+            journal_position: loaded.journal,
             progress: Progress::More,
             lag: Lag::new(started.boot),
             journal_lag: Lag::new(started.boot),
@@ -306,8 +312,8 @@ impl Daemon {
 
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
-        let Self { keeper, judge, follower, journal, guard, .. } = self;
-        let places = Places { follower, journal: journal.as_ref(), interfaces: guard.names() };
+        let Self { keeper, judge, follower, journal_position, guard, .. } = self;
+        let places = Places { follower, journal: *journal_position, interfaces: guard.names() };
         keeper.save(judge, places, Now::read());
     }
 
@@ -327,8 +333,8 @@ impl Daemon {
     }
 
     async fn close(self) {
-        let Self { keeper, mut judge, follower, journal, guard, .. } = self;
-        let places = Places { follower: &follower, journal: journal.as_ref(), interfaces: guard.names() };
+        let Self { keeper, mut judge, follower, journal_position, guard, .. } = self;
+        let places = Places { follower: &follower, journal: journal_position, interfaces: guard.names() };
         keeper.close(&mut judge, places, Now::read()).await;
     }
 

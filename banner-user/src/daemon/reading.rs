@@ -86,6 +86,7 @@ impl Daemon {
             },
             &mut |notice| notices.push(notice),
         );
+        self.journal_position = journal.position();
         // What journald throws away of other services is nobody's loss here.
         let is_of_others = |notice: &journal::Notice| matches!(notice, journal::Notice::Suppressed { unit, .. } if !self.detector.reads_unit(unit));
         notices.iter().filter(|notice| !is_of_others(notice)).for_each(|notice| warn!("{notice}"));

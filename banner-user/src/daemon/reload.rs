@@ -58,10 +58,11 @@ impl Daemon {
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 
-    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins.
+    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins where it was
+    /// let go, or findtime ago.
     fn reload_journal(&mut self, config: &Config) {
         let (now, former) = (Now::read(), self.journal.take());
-        self.journal = reading::journal(config, None, now).map(|new| match former {
+        self.journal = reading::journal(config, self.journal_position, now).map(|new| match former {
             Some(mut former) => {
                 former.reload(now);
                 former

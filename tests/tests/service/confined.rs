@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use banner_tests::{
     installation::{Configuration, Daemon, Installation},
+    journal::{Journal, entries},
     mail_log::{cyrus, postfix},
     network::{INTERFACE, MAIL_PORTS, Network},
     patience::until,
@@ -89,6 +90,37 @@ fn the_daemon_does_all_its_work_with_what_the_unit_leaves_it() -> anyhow::Result
 }
 
 #[test]
+fn the_journal_is_read_with_what_the_unit_leaves_the_daemon() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let Some(journal) = Journal::new()? else { return Ok(()) };
+    let configuration = Configuration { source: Some("\"journal\"".to_owned()), ..Configuration::default() };
+    let installation = Installation::new(&network, &configuration)?;
+    let Some(sandbox) = Sandbox::new(folder(&installation)?)? else { return Ok(()) };
+    let start = || {
+        start_confined(&installation, || {
+            journal.enter()?;
+            sandbox.enter()
+        })
+    };
+    let mut daemon = start()?;
+    journal.append(&entries(&postfix(FIRST, "alice").repeat(3))?)?;
+    installation.await_ban("198.51.100.66")?;
+    stays_out(&network, FIRST)?;
+    journal.append(&entries(&postfix(SECOND, "alice").repeat(2))?)?;
+    daemon.signal(Signal::SIGTERM)?;
+    let end = daemon.await_end()?;
+    ensure!(end.success(), "the end of the daemon: {end}");
+
+    let daemon = start()?;
+    journal.append(&entries(&postfix(SECOND, "alice"))?)?;
+    installation.await_ban("203.0.113.66")?;
+    for refusal in ["not permitted", "ermission denied", "ead-only", "journalctl"] {
+        ensure!(!daemon.output().contains(refusal), "something was refused");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_daemon_that_root_starts_ends_up_with_as_little() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     let installation = Installation::new(&network, &Configuration::default())?;
@@ -133,7 +165,14 @@ fn folder<'a>(installation: &'a Installation<'_>) -> anyhow::Result<&'a Path> {
 
 /// Starts the daemon under the unit's restrictions, and waits until it answers.
 fn start(installation: &Installation<'_>, sandbox: &Sandbox) -> anyhow::Result<Daemon> {
-    let mut daemon = installation.spawn_confined(&mut installation.command(&["run"]), || sandbox.enter())?;
+    start_confined(installation, || sandbox.enter())
+}
+
+fn start_confined(
+    installation: &Installation<'_>,
+    confine: impl FnOnce() -> anyhow::Result<()> + Send,
+) -> anyhow::Result<Daemon> {
+    let mut daemon = installation.spawn_confined(&mut installation.command(&["run"]), confine)?;
     let answers =
         until("the daemon answers", || Ok((installation.banner("status --json")?.code == Some(0)).then_some(())));
     answers.with_context(|| format!("the daemon ended with {:?}: {}", daemon.await_end(), daemon.output()))?;
