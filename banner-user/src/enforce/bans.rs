@@ -111,7 +111,10 @@ impl BanMaps {
             nets: [HashSet::new(), HashSet::new()],
             hashed: [0, 0],
         };
-        maps.hashed = [maps.v4.keys().count() as u64, maps.v6.keys().count() as u64];
+        let [mut v4, mut v6] = [0, 0];
+        maps.each_page(effect::Map::BansV4, |page| v4 += page.len() as u64)?;
+        maps.each_page(effect::Map::BansV6, |page| v6 += page.len() as u64)?;
+        maps.hashed = [v4, v6];
         let [nets_v4, nets_v6] = &mut maps.nets;
         for key in maps.nets_v4.keys() {
             nets_v4.extend(net_v4(&key.map_err(|error| refused("list the bans", error))?).map(IpNet::V4));
@@ -228,15 +231,13 @@ impl BanMaps {
     /// Where the kernel refuses.
     pub fn entries(&self, ticks: &TickClock) -> Result<Vec<(Entry, Counters)>, BanMapError> {
         let mut entries = Vec::new();
+        // Two calls for each entry would be a second for a million of them.
+        for map in [effect::Map::BansV4, effect::Map::BansV6] {
+            self.each_page(map, |page| {
+                entries.extend(page.iter().map(|(slot, ban)| (decode(*slot, ban, ticks), counters(ban, ticks))));
+            })?;
+        }
         let mut push = |slot, ban: &Ban| entries.push((decode(slot, ban, ticks), counters(ban, ticks)));
-        for found in self.v4.iter() {
-            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
-            push(Slot::V4(key), &ban);
-        }
-        for found in self.v6.iter() {
-            let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
-            push(Slot::V6(key), &ban);
-        }
         for found in self.nets_v4.iter() {
             let (key, ban) = found.map_err(|error| refused("list the bans", error))?;
             if let Some(net) = net_v4(&key) {

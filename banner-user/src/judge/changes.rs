@@ -3,6 +3,7 @@
 use super::{
     Judge,
     ledger::{Key, Record},
+    origin::OriginId,
     recent::Recent,
     report::{Because, Ended},
     saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
@@ -109,13 +110,15 @@ impl Judge {
 
     /// All that there is.
     pub(super) fn everything(&self) -> Changes {
-        let bans = self.ledger.after(None);
-        let bans = bans.map(|(key, record)| BanChange::Began { ban: self.saved_ban(key, record), cause: None });
+        // There may be a million, which are copied while the loop stands still.
+        let mut bans = Vec::with_capacity(self.ledger.len());
+        let began = |(key, record)| BanChange::Began { ban: self.saved_ban(key, record), cause: None };
+        bans.extend(self.ledger.after(None).map(began));
         let tallies = self.jails.iter().flat_map(|jail| {
             let tallies = jail.tracked.iter();
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
         });
-        Changes { bans: bans.collect(), tallies: tallies.collect(), complete: true }
+        Changes { bans, tallies: tallies.collect(), complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {
@@ -149,7 +152,8 @@ impl Judge {
             until: record.until(),
             services: record.services,
             observe: record.observe,
-            forced: self.ledger.protections().covering(key.prefix).next().is_some(),
+            // Whoever else bans does it inside no protection.
+            forced: key.origin == OriginId::HAND && self.ledger.protections().covering(key.prefix).next().is_some(),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Judge {
     /// Takes bans and tallies over, but for those that are over or protected by now. Writes nothing: see
     /// [`Input::Restore`](super::Input::Restore).
     pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
-        let (mut bans, mut ended) = (0_usize, 0_usize);
+        let (mut bans, mut ended) = (Vec::with_capacity(saved.bans.len()), 0_usize);
         for ban in saved.bans {
             if let Until::Boot(until) = ban.until
                 && until <= now.boot
@@ -24,31 +24,33 @@ impl Judge {
                 self.was_banned(&ban, now.wall_at(until).as_log_time());
                 self.note_over(ban, Ended::Expired);
                 ended = ended.saturating_add(1);
-            } else if self.restore_ban(ban, effects) {
-                bans = bans.saturating_add(1);
+            } else {
+                bans.extend(self.restored_ban(ban, effects));
             }
         }
+        // The first of a key has it.
+        bans.sort_by_key(|(key, _)| *key);
+        bans.dedup_by_key(|(key, _)| *key);
+        bans.iter().for_each(|(key, _)| self.origins.goes_on(key.origin));
+        let number = bans.len();
+        self.ledger.restore(bans);
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.bound_sources(now, effects);
-        effects.push(Effect::Report(Report::Restored { bans, ended, tallies }));
+        effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
     }
 
-    fn restore_ban(&mut self, ban: SavedBan, effects: &mut Vec<Effect>) -> bool {
+    /// The ban as the ledger takes it, where it goes on.
+    fn restored_ban(&mut self, ban: SavedBan, effects: &mut Vec<Effect>) -> Option<(Key, Record)> {
         if let Some(protection) = self.ledger.protections().forbids(ban.prefix, ban.forced) {
             let why = Ended::Protected(protection);
             effects.push(Effect::Report(Report::Unbanned { origin: ban.origin.clone(), prefix: ban.prefix, why }));
             self.note_over(ban, why);
-            return false;
+            return None;
         }
-        let Some(origin) = self.origins.of_earlier_run(ban.origin) else { return false };
-        let key = Key { prefix: ban.prefix, origin };
-        if self.ledger.get(key).is_some() {
-            return false; // Made since the start: the state could not be opened then.
-        }
-        let record = Record::new(ban.since, ban.until, ban.services, ban.observe);
-        self.ledger.adopt(key, record);
-        self.origins.goes_on(origin);
-        true
+        let key = Key { prefix: ban.prefix, origin: self.origins.of_earlier_run(ban.origin)? };
+        // One that is there was made since the start: the state could not be opened then.
+        let is_new = self.ledger.get(key).is_none();
+        is_new.then(|| (key, Record::new(ban.since, ban.until, ban.services, ban.observe)))
     }
 
     fn restore_tally(&mut self, SavedTally { jail, source, failures, told }: SavedTally) -> Option<()> {

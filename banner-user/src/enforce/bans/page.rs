@@ -79,14 +79,32 @@ impl BanMaps {
         count: u32,
         ticks: &TickClock,
     ) -> Result<(Vec<Entry>, Option<Cursor>), BanMapError> {
+        let (bans, next) = self.bans(map, from, count)?;
+        Ok((bans.into_iter().map(|(slot, ban)| decode(slot, &ban, ticks)).collect(), next))
+    }
+
+    /// All of a hash, page by page.
+    pub(super) fn each_page(&self, map: Map, mut page: impl FnMut(&[(Slot, Ban)])) -> Result<(), BanMapError> {
+        let mut from = None;
+        loop {
+            let (bans, next) = self.bans(map, from, PAGE)?;
+            page(&bans);
+            from = next;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn bans(&self, map: Map, from: Option<Cursor>, count: u32) -> Result<Page, BanMapError> {
         let Paged { v4, v6, nets_v4, nets_v6, .. } = &self.paged;
         match map {
-            Map::BansV4 => page(v4, from, count, ticks, |key| Some(Slot::V4(key))),
-            Map::BansV6 => page(v6, from, count, ticks, |key| Some(Slot::V6(key))),
-            Map::NetsV4 => page(nets_v4, from, count, ticks, |[a, b, c, d, data @ ..]: [u8; 12]| {
+            Map::BansV4 => page(v4, from, count, |key| Some(Slot::V4(key))),
+            Map::BansV6 => page(v6, from, count, |key| Some(Slot::V6(key))),
+            Map::NetsV4 => page(nets_v4, from, count, |[a, b, c, d, data @ ..]: [u8; 12]| {
                 net_v4(&Key::new(u32::from_ne_bytes([a, b, c, d]), data)).map(Slot::NetV4)
             }),
-            Map::NetsV6 => page(nets_v6, from, count, ticks, |[a, b, c, d, data @ ..]: [u8; 20]| {
+            Map::NetsV6 => page(nets_v6, from, count, |[a, b, c, d, data @ ..]: [u8; 20]| {
                 net_v6(&Key::new(u32::from_ne_bytes([a, b, c, d]), data)).map(Slot::NetV6)
             }),
         }
@@ -94,16 +112,20 @@ impl BanMaps {
     }
 }
 
+/// Entries as they stand in a map, and where the next page begins.
+type Page = (Vec<(Slot, Ban)>, Option<Cursor>);
+
+/// Entries of a page where all of a map is read. More than a bucket of a hash ever has: it has one for each entry.
+const PAGE: u32 = 4_096;
+
 fn page<const KEY: usize>(
     map: &MapData,
     from: Option<Cursor>,
     count: u32,
-    ticks: &TickClock,
     slot: impl Fn([u8; KEY]) -> Option<Slot>,
-) -> io::Result<(Vec<Entry>, Option<Cursor>)> {
-    let (entries, next) = read(map, from, count)?;
-    let entries = entries.into_iter().filter_map(|(key, ban)| Some(decode(slot(key)?, &ban, ticks)));
-    Ok((entries.collect(), next))
+) -> io::Result<Page> {
+    let (bans, next) = read(map, from, count)?;
+    Ok((bans.into_iter().filter_map(|(key, ban)| Some((slot(key)?, ban))).collect(), next))
 }
 
 /// Keys as the kernel has them, their values, and where the next page begins.

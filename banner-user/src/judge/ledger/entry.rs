@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound::{self, Excluded, Included},
     time::Duration,
 };
 
@@ -41,25 +42,49 @@ impl Ledger {
 
     /// What the kernel should have in one map, in the order of the prefixes, from the one after `after` on.
     pub(in super::super) fn entries(&self, map: Map, after: Option<IpNet>) -> impl Iterator<Item = Entry> {
+        let (hashed, in_trie) = match map {
+            Map::BansV4 | Map::BansV6 => (Some(self.hash_entries(map, after)), None),
+            Map::NetsV4 | Map::NetsV6 => (None, Some(self.trie_entries(map, after))),
+        };
+        hashed.into_iter().flatten().chain(in_trie.into_iter().flatten())
+    }
+
+    /// One way through the bans, since there may be a million.
+    fn hash_entries(&self, map: Map, after: Option<IpNet>) -> impl Iterator<Item = Entry> {
+        let mut bans = bounds(map, after).map(|bounds| self.exact.range(bounds).peekable());
+        std::iter::from_fn(move || {
+            let bans = bans.as_mut()?;
+            let prefix = bans.peek()?.0.prefix;
+            let of_prefix = std::iter::from_fn(|| bans.next_if(|(key, _)| key.prefix == prefix));
+            union(Slot::exact(prefix)?, of_prefix)
+        })
+    }
+
+    fn trie_entries(&self, map: Map, after: Option<IpNet>) -> impl Iterator<Item = Entry> {
         let mut next = self.prefix_after(map, after);
         std::iter::from_fn(move || {
             let prefix = next?;
             next = self.prefix_after(map, Some(prefix));
             Some(prefix)
         })
-        .filter_map(move |prefix| match map {
-            Map::BansV4 | Map::BansV6 => self.entry(Slot::exact(prefix)?),
-            Map::NetsV4 | Map::NetsV6 => self.entry(Slot::net(prefix)),
-        })
+        .filter_map(|prefix| self.entry(Slot::net(prefix)))
     }
 
-    /// What has to change in the kernel where it has `found`. Not what ends there within [`SAME_END`] of when it should.
+    /// What has to change in the kernel where it has `found`, in the order of the slots; not what ends there within [`SAME_END`] of
+    /// when it should. Of a million entries nearly all are as they should be: only the others are gathered.
     pub(in super::super) fn reconcile(&self, found: &Entries, effects: &mut Vec<Effect>) {
-        let desired = Map::ALL.into_iter().flat_map(|map| self.entries(map, None));
-        let desired: Entries = desired.map(|entry| (entry.slot, entry)).collect();
-        let as_desired = |found: &Entry| desired.get(&found.slot).filter(|desired| is_same(found, desired)).copied();
-        let found = found.values().map(|entry| (entry.slot, as_desired(entry).unwrap_or(*entry))).collect();
-        difference(&found, &desired, effects);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut found = found.values().peekable();
+        for desired in Map::ALL.into_iter().flat_map(|map| self.entries(map, None)) {
+            before.extend(std::iter::from_fn(|| found.next_if(|found| found.slot < desired.slot)));
+            let same = found.next_if(|found| found.slot == desired.slot);
+            if !same.is_some_and(|found| is_same(found, &desired)) {
+                before.extend(same);
+                after.push((desired.slot, desired));
+            }
+        }
+        let before = before.into_iter().chain(found).map(|entry| (entry.slot, *entry)).collect();
+        difference(&before, &after.into_iter().collect(), effects);
     }
 
     /// The bans in the trie that apply to a whole prefix, the narrowest first: those that cover it, but for the ones that a
@@ -93,34 +118,36 @@ impl Ledger {
             .collect()
     }
 
-    /// The next prefix that may have an entry in a map.
+    /// The next prefix that may have an entry in a trie.
     fn prefix_after(&self, map: Map, after: Option<IpNet>) -> Option<IpNet> {
-        use std::ops::Bound::{Excluded, Included};
-        let (first, last) = range(match map {
-            Map::BansV4 | Map::NetsV4 => IpNet::V4(ipnet::Ipv4Net::default()),
-            Map::BansV6 | Map::NetsV6 => IpNet::V6(ipnet::Ipv6Net::default()),
-        })
-        .into_inner();
-        let after = after.filter(|after| *after >= first);
-        if after > Some(last) {
-            return None;
-        }
-        let bans = match map {
-            Map::BansV4 | Map::BansV6 => &self.exact,
-            Map::NetsV4 | Map::NetsV6 => &self.nets,
-        };
-        // The last origin of a prefix is passed over with the prefix.
-        let end = |prefix| Key { prefix, origin: OriginId::LAST };
-        let from = after.map_or(Included(Key::first(first)), |after| Excluded(end(after)));
-        let ban = bans.range((from, Included(end(last)))).next().map(|(key, _)| key.prefix);
-        let protection = match map {
-            Map::BansV4 | Map::BansV6 => None,
-            Map::NetsV4 | Map::NetsV6 => {
-                self.protections.next_in((after.map_or(Included(first), Excluded), Included(last)))
-            }
-        };
+        let (first, last) = ends(map);
+        let ban = self.nets.range(bounds(map, after)?).next().map(|(key, _)| key.prefix);
+        let from = after.filter(|after| *after >= first).map_or(Included(first), Excluded);
+        let protection = self.protections.next_in((from, Included(last)));
         ban.into_iter().chain(protection).min()
     }
+}
+
+/// The first and the last prefix of a map's family.
+fn ends(map: Map) -> (IpNet, IpNet) {
+    range(match map {
+        Map::BansV4 | Map::NetsV4 => IpNet::V4(ipnet::Ipv4Net::default()),
+        Map::BansV6 | Map::NetsV6 => IpNet::V6(ipnet::Ipv6Net::default()),
+    })
+    .into_inner()
+}
+
+/// Where the bans of a map's family stand whose prefixes come after this one; None where that is the last.
+fn bounds(map: Map, after: Option<IpNet>) -> Option<(Bound<Key>, Bound<Key>)> {
+    let (first, last) = ends(map);
+    // The last origin of a prefix is passed over with the prefix.
+    let end = |prefix| Key { prefix, origin: OriginId::LAST };
+    let from = match after.filter(|after| *after >= first) {
+        Some(after) if after > last => return None,
+        Some(after) => Excluded(end(after)),
+        None => Included(Key::first(first)),
+    };
+    Some((from, Included(end(last))))
 }
 
 fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> Option<Entry> {

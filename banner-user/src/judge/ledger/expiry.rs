@@ -20,6 +20,23 @@ impl Expiry {
         self.set(map, key).insert((deadline, key));
     }
 
+    /// Many at once.
+    pub(super) fn add_all(&mut self, ends: Vec<(Map, BootTime, Key)>) {
+        let mut by_hand = BTreeSet::new();
+        let mut automatic: BTreeMap<Map, Vec<(BootTime, Key)>> = BTreeMap::new();
+        for (map, deadline, key) in ends {
+            if key.origin == OriginId::HAND {
+                by_hand.insert((deadline, key));
+            } else {
+                automatic.entry(map).or_default().push((deadline, key));
+            }
+        }
+        self.by_hand.append(&mut by_hand);
+        for (map, ends) in automatic {
+            self.automatic.entry(map).or_default().append(&mut ends.into_iter().collect());
+        }
+    }
+
     pub(super) fn remove(&mut self, map: Map, deadline: BootTime, key: Key) {
         self.set(map, key).remove(&(deadline, key));
     }
