@@ -60,7 +60,10 @@ use crate::{
         privileges::{self, Stage},
     },
     judge::{HostAddresses, Input, Judge},
-    source::{Follower, PatternError, Progress, Wakeup, journal::Journal},
+    source::{
+        Follower, PatternError, Progress, Wakeup,
+        journal::{Journal, JournalPosition},
+    },
     state::Outcome,
 };
 
@@ -102,6 +105,8 @@ struct Daemon {
     follower: Follower,
     /// Where a jail reads it.
     journal: Option<Journal>,
+    /// Where the journal was left that no jail reads at present: one that reads it again goes on from there.
+    journal_left: Option<JournalPosition>,
     progress: Progress,
     lag: Lag,
     journal_lag: Lag,
@@ -224,6 +229,7 @@ impl Daemon {
             started,
             follower,
             journal,
+            journal_left: loaded.journal,
             progress: Progress::More,
             lag: Lag::new(started.boot),
             journal_lag: Lag::new(started.boot),
@@ -305,9 +311,14 @@ impl Daemon {
 
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
-        let Self { keeper, judge, follower, journal, guard, .. } = self;
-        let places = Places { follower, journal: journal.as_ref(), interfaces: guard.names() };
+        let journal = self.journal_position();
+        let Self { keeper, judge, follower, guard, .. } = self;
+        let places = Places { follower, journal, interfaces: guard.names() };
         keeper.save(judge, places, Now::read());
+    }
+
+    fn journal_position(&self) -> Option<JournalPosition> {
+        self.journal.as_ref().map_or(self.journal_left, Journal::position)
     }
 
     fn take_in(&mut self, outcome: Outcome) {
@@ -326,8 +337,9 @@ impl Daemon {
     }
 
     async fn close(self) {
-        let Self { keeper, mut judge, follower, journal, guard, .. } = self;
-        let places = Places { follower: &follower, journal: journal.as_ref(), interfaces: guard.names() };
+        let journal = self.journal_position();
+        let Self { keeper, mut judge, follower, guard, .. } = self;
+        let places = Places { follower: &follower, journal, interfaces: guard.names() };
         keeper.close(&mut judge, places, Now::read()).await;
     }
 

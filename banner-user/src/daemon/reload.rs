@@ -58,16 +58,18 @@ impl Daemon {
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 
-    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins.
+    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins,
+    /// where it was left if it ever was: what was counted is not counted again.
     fn reload_journal(&mut self, config: &Config) {
-        let (now, former) = (Now::read(), self.journal.take());
-        self.journal = reading::journal(config, None, now).map(|new| match former {
-            Some(mut former) => {
+        let now = Now::read();
+        self.journal_left = self.journal_position();
+        self.journal = match (self.journal.take(), reading::journal(config, self.journal_left, now)) {
+            (Some(mut former), Some(_)) => {
                 former.reload(now);
-                former
+                Some(former)
             }
-            None => new,
-        });
+            (_, new) => new,
+        };
     }
 }
 
