@@ -292,7 +292,7 @@ impl Daemon {
             .map_err(|error| ErrorBody::new(ErrorKind::Kernel, error.to_string()))?;
         self.judge.detach(Now::read());
         info!("detached by hand: nothing is enforced any more");
-        Ok(Detached { interfaces, entries })
+        Ok(Detached { interfaces, entries, not_saved: None })
     }
 }
 

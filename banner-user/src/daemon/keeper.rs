@@ -3,8 +3,9 @@
 //! A batch is made between two turns of the loop. So what the judge knows in it is just what it knows from the lines up to the
 //! positions in it: after a crash those behind them are read again, and each takes effect once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::{
@@ -25,11 +26,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the daemon's end waits for the disk.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Why an answer did not wait any longer.
+const LATE: &str = "the disk has not answered yet";
+
 /// The state on disk, and what it does not have yet.
 pub(super) struct Keeper {
     store: Store,
-    /// How far the logs were read, as far as the state has it: by the keys of the bookmarks.
-    kept: BTreeMap<u64, Bookmark>,
+    /// How far the logs were read, as far as the state has it: by the keys of the bookmarks. `None` where it is not known what
+    /// the state has: then it is told everything.
+    kept: Option<BTreeMap<u64, Bookmark>>,
     /// How far they were read in the batch in flight.
     sent: BTreeMap<u64, Bookmark>,
     interfaces: Vec<String>,
@@ -63,13 +68,17 @@ struct Waiting {
 impl Answer {
     /// Whoever asked may have gone meanwhile.
     fn give(self, not_saved: Option<&str>) {
+        if let Self::Detached(reply, detached) = self {
+            let not_saved = not_saved.map(|why| Text::from(format!("the bans return with the next start: {why}")));
+            return drop(reply.send(Ok(Detached { not_saved, ..detached })));
+        }
         let not_saved = not_saved.map(|why| Text::from(format!("it would be forgotten at a restart: {why}")));
         match self {
             Self::Banned(reply, banned) => drop(reply.send(Ok(Banned { not_saved, ..banned }))),
             Self::Unbanned(reply, unbanned) => {
                 drop(reply.send(unbanned.map(|unbanned| Unbanned { not_saved, ..unbanned })));
             }
-            Self::Detached(reply, detached) => drop(reply.send(Ok(detached))),
+            Self::Detached(..) => {}
         }
     }
 }
@@ -89,7 +98,7 @@ impl Keeper {
         let keeper = Self {
             store,
             sent: kept.clone(),
-            kept,
+            kept: (!loaded.is_new).then_some(kept),
             interfaces: loaded.interfaces.clone(),
             journal: loaded.journal,
             in_flight: Vec::new(),
@@ -101,18 +110,12 @@ impl Keeper {
     /// Hands over what has changed, if the state takes it now. Nothing is something, too: by it the state sees that its file is
     /// gone, or that the clock was set.
     pub(super) fn save(&mut self, judge: &mut Judge, places: Places<'_>, now: Now) {
-        let is_complete = match self.store.wants() {
+        match self.store.wants() {
             Wants::Nothing => return,
-            Wants::Changes => false,
-            Wants::Everything => true,
-        };
-        if is_complete {
-            judge.nothing_is_saved();
-            self.kept.clear();
-            self.interfaces.clear();
-            self.journal = None;
+            Wants::Changes => {}
+            Wants::Everything => self.nothing_is_kept(judge),
         }
-        let batch = self.batch(judge, &places, is_complete, now);
+        let batch = self.batch(judge, &places, now);
         match self.store.commit(batch) {
             Ok(()) => {
                 self.interfaces = places.interfaces;
@@ -123,17 +126,18 @@ impl Keeper {
         }
     }
 
-    fn batch(&mut self, judge: &mut Judge, places: &Places<'_>, is_complete: bool, now: Now) -> Batch {
+    fn batch(&mut self, judge: &mut Judge, places: &Places<'_>, now: Now) -> Batch {
         self.sent = places.follower.positions().map(|bookmark| (bookmark.key, bookmark)).collect();
-        let moved = self.sent.iter().filter(|(key, bookmark)| self.kept.get(key) != Some(*bookmark));
-        let gone = self.kept.keys().filter(|key| !self.sent.contains_key(key));
+        let kept = self.kept.as_ref();
+        let moved = self.sent.iter().filter(|(key, bookmark)| kept.and_then(|kept| kept.get(key)) != Some(*bookmark));
+        let gone = kept.into_iter().flat_map(BTreeMap::keys).filter(|key| !self.sent.contains_key(key));
         let changes = moved
             .map(|(_, bookmark)| PositionChange::Is(bookmark.clone()))
             .chain(gone.map(|key| PositionChange::Gone(*key)))
             .collect();
         Batch {
             changes: judge.changes(),
-            positions: PositionChanges { changes, complete: is_complete },
+            positions: PositionChanges { changes, complete: kept.is_none() },
             interfaces: (self.interfaces != places.interfaces).then(|| places.interfaces.clone()),
             journal: places.journal.filter(|_| places.journal != self.journal),
             ..Batch::new(now)
@@ -150,7 +154,7 @@ impl Keeper {
         let mut loaded = None;
         match outcome {
             Outcome::Committed => {
-                self.kept.clone_from(&self.sent);
+                self.kept = Some(self.sent.clone());
                 self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(None));
             }
             Outcome::Failed { batch, trouble } => {
@@ -165,9 +169,11 @@ impl Keeper {
                 if let Some(batch) = batch {
                     self.not_saved(batch, judge);
                 }
+                self.nothing_is_kept(judge);
             }
             Outcome::Opened(opened) => {
                 info!("the state could be opened");
+                self.nothing_is_kept(judge);
                 loaded = Some(*opened);
             }
         }
@@ -176,12 +182,20 @@ impl Keeper {
 
     fn not_saved(&mut self, batch: Batch, judge: &mut Judge) {
         judge.not_saved(batch.changes);
-        // Whatever they were: what is on disk is not this.
+        // It may be on disk all the same: whatever is there, is not known.
+        self.kept = None;
         self.interfaces.clear();
         self.journal = None;
         let trouble = self.trouble();
         let why = trouble.as_deref().unwrap_or("the state was lost, and is written anew");
         self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(Some(why)));
+    }
+
+    fn nothing_is_kept(&mut self, judge: &mut Judge) {
+        judge.nothing_is_saved();
+        self.kept = None;
+        self.interfaces.clear();
+        self.journal = None;
     }
 
     /// Gives an answer once what it tells of is on disk.
@@ -202,7 +216,7 @@ impl Keeper {
         let is_over = |waiting: &mut Waiting| now.boot - waiting.since >= PATIENCE;
         let late = self.in_flight.extract_if(.., is_over).chain(self.waiting.extract_if(.., is_over));
         let trouble = self.store.trouble().map(ToString::to_string);
-        let why = trouble.as_deref().unwrap_or("the disk has not answered yet");
+        let why = trouble.as_deref().unwrap_or(LATE);
         late.for_each(|waiting| waiting.answer.give(Some(why)));
     }
 
@@ -217,12 +231,23 @@ impl Keeper {
 
     /// Writes what has changed since, at the end.
     pub(super) async fn close(mut self, judge: &mut Judge, places: Places<'_>, now: Now) {
-        let is_complete = self.store.wants() == Wants::Everything;
-        let last = self.batch(judge, &places, is_complete, now);
-        let trouble = self.store.close(last, LAST_WORDS).await.err().map(|trouble| trouble.to_string());
-        trouble.iter().for_each(|trouble| warn!("{trouble}"));
-        for waiting in self.in_flight.into_iter().chain(self.waiting) {
-            waiting.answer.give(trouble.as_deref());
+        if self.store.wants() == Wants::Everything {
+            self.nothing_is_kept(judge);
         }
+        let last = self.batch(judge, &places, now);
+        let mut waiting = self.in_flight.into_iter().chain(self.waiting);
+        let mut closing = pin!(self.store.close(last, LAST_WORDS));
+        let closed = if let Ok(closed) = timeout(PATIENCE, &mut closing).await {
+            closed
+        } else {
+            waiting.by_ref().for_each(|waiting| waiting.answer.give(Some(LATE)));
+            closing.await
+        };
+        let trouble = closed.err().map(|trouble| trouble.to_string());
+        trouble.iter().for_each(|trouble| warn!("{trouble}"));
+        waiting.for_each(|waiting| waiting.answer.give(trouble.as_deref()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,8 @@ impl Platform for System {
         let interfaces = network().map(|network| linked_interfaces(&pins, &network)).unwrap_or_default();
         pins.remove().map_err(refused)?;
         forget_bans(config)?;
-        Ok(Some(Detached { interfaces: interfaces.into_iter().map(|interface| interface.name).collect(), entries }))
+        let interfaces = interfaces.into_iter().map(|interface| interface.name).collect();
+        Ok(Some(Detached { interfaces, entries, not_saved: None }))
     }
 }
 

@@ -61,14 +61,14 @@ impl Daemon {
     /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins where it was
     /// let go, or findtime ago.
     fn reload_journal(&mut self, config: &Config) {
-        let (now, former) = (Now::read(), self.journal.take());
-        self.journal = reading::journal(config, self.journal_position, now).map(|new| match former {
-            Some(mut former) => {
+        let now = Now::read();
+        self.journal = match (self.journal.take(), reading::journal(config, self.journal_position, now)) {
+            (Some(mut former), Some(_)) => {
                 former.reload(now);
-                former
+                Some(former)
             }
-            None => new,
-        });
+            (_, new) => new,
+        };
     }
 }
 

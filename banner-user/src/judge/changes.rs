@@ -25,6 +25,10 @@ pub(super) struct Unsaved {
 }
 
 impl Unsaved {
+    pub(super) fn bans(&self) -> &[BanChange] {
+        &self.bans
+    }
+
     pub(super) fn note(&mut self, change: BanChange) {
         if self.is_everything {
             return;

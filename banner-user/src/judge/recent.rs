@@ -93,6 +93,15 @@ impl<V: Aged + Default> Recent<V> {
         }
     }
 
+    /// Whether a source has changed since [`Self::take_changed`] was last called, as far as that is known.
+    pub(super) fn has_changed(&self, source: IpNet) -> bool {
+        match &self.changed {
+            Changed::Sources(sources) => sources.contains(&source),
+            Changed::TooMany => self.values.contains_key(&source),
+            Changed::NotAsked => false,
+        }
+    }
+
     /// These are to be told again.
     pub(super) fn note_changed(&mut self, source: IpNet) {
         self.changed.note(source);

@@ -1,5 +1,9 @@
 //! What an earlier run has saved goes on.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
 use super::{
     Judge,
     effect::{Effect, Until},
@@ -17,6 +21,7 @@ impl Judge {
     /// [`Input::Restore`](super::Input::Restore).
     pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
         let (mut bans, mut ended) = (Vec::with_capacity(saved.bans.len()), 0_usize);
+        let lifted = self.lifted_meanwhile();
         for ban in saved.bans {
             if let Until::Boot(until) = ban.until
                 && until <= now.boot
@@ -24,7 +29,7 @@ impl Judge {
                 self.was_banned(&ban, now.wall_at(until).as_log_time());
                 self.note_over(ban, Ended::Expired);
                 ended = ended.saturating_add(1);
-            } else {
+            } else if !lifted.contains(&ban.prefix) {
                 bans.extend(self.restored_ban(ban, effects));
             }
         }
@@ -37,6 +42,20 @@ impl Judge {
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
+    }
+
+    /// What was found in the kernel and lifted since the start, where the state could not be opened then: no ban that it still
+    /// has comes back.
+    fn lifted_meanwhile(&self) -> BTreeSet<IpNet> {
+        let changes = self.unsaved.iter().flat_map(|unsaved| unsaved.bans());
+        changes
+            .filter_map(|change| match change {
+                BanChange::Ended {
+                    prefix, why: Ended::ByHand | Ended::Yielded(_) | Ended::CannotProtect(_), ..
+                } => Some(*prefix),
+                BanChange::Began { .. } | BanChange::Ended { .. } => None,
+            })
+            .collect()
     }
 
     /// The ban as the ledger takes it, where it goes on.
@@ -58,6 +77,10 @@ impl Judge {
         let window = Window::restored(failures);
         // What is over is forgotten with the first thing that happens, and so is gone from the state.
         window.newest()?;
+        // The state could not be opened at the start: logs were read back instead, and what has happened since is known here.
+        if jail.tracked.has_changed(source) {
+            return None;
+        }
         jail.tracked.update(source, |tracked| *tracked = Tracked { window, told });
         Some(())
     }

@@ -238,6 +238,7 @@ impl Follower {
             orphaned: None,
             catches_up: Some(id),
             grown: now,
+            caught_up: now,
             is_at_end: false,
             is_done: false,
             failure: None,

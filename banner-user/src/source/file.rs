@@ -199,6 +199,14 @@ impl Reader {
         self.history = self.history.max(offset);
     }
 
+    /// Lines that are whole by now are not live.
+    pub(super) fn extend_history_to_end(&mut self) {
+        // If it cannot be read, reading it will say so.
+        if let Ok(metadata) = self.text.metadata() {
+            self.history = self.history.max(metadata.len());
+        }
+    }
+
     /// Reads at most `budget` new bytes (at least one) and hands on the lines that they complete.
     pub(super) fn read(
         &mut self,

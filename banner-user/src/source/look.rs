@@ -280,6 +280,7 @@ impl Follower {
                 orphaned: None,
                 catches_up: None,
                 grown: now,
+                caught_up: now,
                 is_at_end: false,
                 is_done: false,
                 failure: None,

@@ -95,6 +95,10 @@ pub const DRAINING_MAX: usize = 16;
 /// its logs (logrotate runs `postrotate` after renaming all files of a section).
 pub const DRAIN: Duration = Duration::from_secs(30);
 
+/// When a file was not read to its end for so long, what was written meanwhile is not live: a suspend, a stopped process, a
+/// flood that comes faster than it is read.
+pub const LATE: Duration = Duration::from_secs(30);
+
 /// One line of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
@@ -104,8 +108,9 @@ pub struct Line<'a> {
     pub position: Position,
     /// Which of the configured patterns its file was found by, as indices into what [`Follower::new`] got.
     pub patterns: &'a [usize],
-    /// It was completed while we were following. Not live is what stood in a file when it was opened or found emptied, and
-    /// what is a copy of text that was read before: it may be of any age.
+    /// It was completed while we were following, at most about [`LATE`] ago. Not live is what stood in a file when it was opened
+    /// or found emptied, what is a copy of text that was read before, and what was written while reading was held up: it may
+    /// be of any age.
     pub live: bool,
 }
 
@@ -160,6 +165,8 @@ struct Open {
     /// What stood in it while nobody read is being read; the newer files of this path wait for that.
     catches_up: Option<FileId>,
     grown: BootTime,
+    /// When a read last reached its end; that of a file that was just opened, when that was.
+    caught_up: BootTime,
     /// The last read reached its end.
     is_at_end: bool,
     /// There is no more to come: it is compressed and was read to its end, or cannot be read on.

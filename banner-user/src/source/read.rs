@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::{
-    Follower, Line, Notice, Open, Progress,
+    Follower, LATE, Line, Notice, Open, Progress,
     bookmark::{self, BookmarkState},
     file::{CHUNK, Found, Reader, Step},
     paths::errno,
@@ -50,17 +50,19 @@ impl Follower {
             return 0;
         }
         let copied = self.copied(index);
-        let Some(Open { reader, key, id, patterns, catches_up, grown, is_at_end, is_done, failure, .. }) =
-            self.open.get_mut(index).filter(|file| !file.is_at_end)
-        else {
+        let Some(file) = self.open.get_mut(index).filter(|file| !file.is_at_end) else {
             return 0;
         };
+        let Open { reader, key, id, patterns, catches_up, grown, caught_up, is_at_end, is_done, failure, .. } = file;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == *id) else {
             *is_at_end = true; // Never so: a slot stays while a file is marked with it.
             *catches_up = None;
             return 0;
         };
         reader.extend_history(copied);
+        if now - *caught_up >= LATE {
+            reader.extend_history_to_end();
+        }
         let step = reader.read(&mut self.buffer, budget, &mut |found| match found {
             Found::Line { bytes, offset, live } => {
                 slot.counters.lines += 1;
@@ -72,7 +74,7 @@ impl Follower {
         let used = match step {
             Ok(Step::More(bytes)) => bytes,
             Ok(Step::End(bytes)) => {
-                *is_at_end = true;
+                (*is_at_end, *caught_up) = (true, now);
                 *is_done = reader.is_compressed();
                 if catches_up.take().is_some() {
                     *grown = now;

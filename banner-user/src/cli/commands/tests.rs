@@ -44,7 +44,7 @@ impl Platform for Machine {
     }
 
     fn offline_detach(&self, _: &Config) -> Result<Option<Detached>, Failure> {
-        Ok(self.pinned.then(|| Detached { interfaces: vec!["eth0".into()], entries: 1 }))
+        Ok(self.pinned.then(|| Detached { interfaces: vec!["eth0".into()], entries: 1, not_saved: None }))
     }
 }
 

@@ -43,8 +43,8 @@ pub(in crate::cli) fn reloaded(reloaded: &Reloaded, style: &Style) -> String {
 }
 
 /// `banner detach`.
-pub(in crate::cli) fn detached(detached: &Detached, _: &Style) -> String {
-    if detached.interfaces.is_empty() && detached.entries == 0 {
+pub(in crate::cli) fn detached(detached: &Detached, style: &Style) -> String {
+    let text = if detached.interfaces.is_empty() && detached.entries == 0 {
         "nothing was attached\n".to_owned()
     } else {
         format!(
@@ -52,7 +52,8 @@ pub(in crate::cli) fn detached(detached: &Detached, _: &Style) -> String {
             if detached.interfaces.is_empty() { "no interface".to_owned() } else { list(&detached.interfaces) },
             count(detached.entries, "ban")
         )
-    }
+    };
+    text + &warnings(detached.not_saved.iter().map(Text::to_string), style)
 }
 
 fn prefixes(prefixes: &[Prefix]) -> String {
@@ -117,13 +118,17 @@ mod tests {
     fn a_detach_says_what_it_took_off() {
         let shown = |interfaces: &[&str], entries| {
             let interfaces = interfaces.iter().map(|name| (*name).into()).collect();
-            detached(&Detached { interfaces, entries }, &Style::plain())
+            let not_saved = (entries == 2).then(|| "the disk is full".into());
+            detached(&Detached { interfaces, entries, not_saved }, &Style::plain())
         };
         assert_eq!(shown(&[], 0), "nothing was attached\n");
         assert_eq!(
             shown(&["eth0", "eth1"], 1),
             "detached from eth0, eth1; 1 ban removed: nothing is dropped any more\n"
         );
-        assert_eq!(shown(&[], 2), "detached from no interface; 2 bans removed: nothing is dropped any more\n");
+        assert_eq!(
+            shown(&[], 2),
+            "detached from no interface; 2 bans removed: nothing is dropped any more\nwarning: the disk is full\n"
+        );
     }
 }

@@ -147,4 +147,7 @@ pub struct Detached {
     pub interfaces: Vec<Text>,
     /// How many entries the removed maps held.
     pub entries: u64,
+    /// Why the bans return with the next start all the same; `null` where they do not.
+    #[serde(default)]
+    pub not_saved: Option<Text>,
 }

@@ -197,7 +197,10 @@ fn outcomes() {
         &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"], "not_saved": null}),
     );
     is(&Reloaded { lifted: 1, warnings: Vec::new() }, &json!({"lifted": 1, "warnings": []}));
-    is(&Detached { interfaces: vec!["eth0".into()], entries: 2 }, &json!({"interfaces": ["eth0"], "entries": 2}));
+    is(
+        &Detached { interfaces: vec!["eth0".into()], entries: 2, not_saved: None },
+        &json!({"interfaces": ["eth0"], "entries": 2, "not_saved": null}),
+    );
 }
 
 #[test]

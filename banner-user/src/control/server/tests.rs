@@ -118,7 +118,7 @@ fn answer(request: Request) {
         }
         Request::Reload(reply) => reply.send(Ok(Reloaded::default())).unwrap(),
         Request::Detach(reply) => {
-            reply.send(Ok(Detached { interfaces: vec!["eth0".into()], entries: 3 })).unwrap();
+            reply.send(Ok(Detached { interfaces: vec!["eth0".into()], entries: 3, not_saved: None })).unwrap();
         }
     }
 }

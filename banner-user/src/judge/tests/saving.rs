@@ -248,3 +248,30 @@ fn a_cause_is_saved_with_its_line_and_what_cannot_be_saved_comes_again() {
     judge.nothing_is_saved();
     assert!(judge.changes().complete);
 }
+
+#[test]
+fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_state() {
+    let (mut judge, mut kernel) = (Judge::new(policy([mail()])).saved(), FakeKernel::with_room_for(10));
+    for last in [1, 1, 1, 2, 2, 3] {
+        line(&mut judge, &mut kernel, (50, last), true, at(50));
+    }
+    for last in [1, 3] {
+        let unbanned = judge.unban(Target::Address([192, 0, 2, last].into()), at(51));
+        let _ = judge.carry_out(unbanned.effects, at(51), &mut kernel);
+    }
+    let tally = |last: u8, seconds: &[u64]| SavedTally {
+        jail: name("mail"),
+        source: ipnet::IpNet::new([192, 0, 2, last].into(), 32).unwrap(),
+        failures: seconds.iter().map(|second| (at(*second).wall.as_log_time(), Weight::ONE)).collect(),
+        told: false,
+    };
+    let saved = Saved {
+        bans: vec![saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 500, false)],
+        tallies: vec![tally(2, &[50]), tally(3, &[40, 50]), tally(4, &[50])],
+    };
+    let restored = judge.handle(Input::Restore(saved), at(60));
+    assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);
+    let (bans, tallies) = standing(&judge);
+    assert_eq!(bans, [], "what was unbanned stays so");
+    assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
+}

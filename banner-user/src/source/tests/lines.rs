@@ -1,7 +1,7 @@
 //! From bytes to lines: what is whole, what is too long, where it stands, whether it is live.
 
 use super::*;
-use crate::source::{LINE_MAX, file::CHUNK};
+use crate::source::{LATE, LINE_MAX, file::CHUNK};
 
 #[test]
 fn a_line_is_handed_on_when_its_newline_is_there_and_in_one_piece() {
@@ -141,4 +141,23 @@ fn a_poll_keeps_to_its_budget_and_no_file_starves() {
     assert!(bench.lines.iter().any(|line| line.bytes == b"quiet"));
     bench.poll();
     assert_eq!(bench.lines.len(), 100_001);
+}
+
+#[test]
+fn what_was_written_while_reading_was_held_up_is_not_live() {
+    let mut bench = Bench::with_log();
+    let second = Duration::from_secs(1);
+    for (pause, live) in [(second, true), (LATE - second, true), (LATE, false), (second, true)] {
+        bench.append("log", "line\n");
+        bench.pass(pause);
+        bench.poll();
+        assert_eq!(bench.lines.pop().map(|line| line.live), Some(live), "after {pause:?}");
+    }
+    // A flood that comes faster than it is read: the end is not reached.
+    bench.append("log", "line\n".repeat(10));
+    for live in [true, true, true, false, false] {
+        bench.poll_once(5);
+        assert_eq!(bench.lines.pop().map(|line| line.live), Some(live));
+        bench.pass(LATE / 3);
+    }
 }
