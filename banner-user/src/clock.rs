@@ -86,6 +86,12 @@ impl WallTime {
 }
 
 impl LogTime {
+    /// So many microseconds later, or earlier.
+    #[must_use]
+    pub fn shifted(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
     /// How far apart two log times are, whichever is later.
     #[must_use]
     pub fn distance(self, other: Self) -> Duration {

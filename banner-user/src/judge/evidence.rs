@@ -41,6 +41,10 @@ impl Aged for Evidence {
     fn newest(&self) -> Option<LogTime> {
         self.newest
     }
+
+    fn shift(&mut self, step: i64) {
+        self.newest = self.newest.map(|newest| newest.shifted(step));
+    }
 }
 
 /// The evidence of a bounded number of sources; beyond, that of the source whose last failure is oldest is forgotten.
@@ -52,6 +56,11 @@ pub(super) struct Archive {
 impl Archive {
     pub(super) fn new() -> Self {
         Self { sources: Recent::new() }
+    }
+
+    /// Moves the ages of all by so many microseconds; the failures stay as their lines have them.
+    pub(super) fn shift(&mut self, step: i64) {
+        self.sources.shift(step);
     }
 
     pub(super) fn get(&self, source: IpNet) -> Option<&Evidence> {

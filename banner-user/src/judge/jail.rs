@@ -33,6 +33,10 @@ impl Aged for Tracked {
     fn newest(&self) -> Option<LogTime> {
         self.window.newest()
     }
+
+    fn shift(&mut self, step: i64) {
+        self.window.shift(step);
+    }
 }
 
 /// The most bans that are remembered after their end; beyond, the one that ended first is forgotten.
@@ -47,6 +51,10 @@ pub(super) struct WasBanned {
 impl Aged for WasBanned {
     fn newest(&self) -> Option<LogTime> {
         self.until
+    }
+
+    fn shift(&mut self, step: i64) {
+        self.until = self.until.map(|until| until.shifted(step));
     }
 }
 
@@ -130,6 +138,12 @@ impl JailState {
     /// Whether a failure that was read late is from the time of such a ban: nobody would have counted it then.
     pub(super) fn was_banned_at(&self, source: IpNet, at: LogTime) -> bool {
         self.over.get(source).is_some_and(|over| over.until > Some(at))
+    }
+
+    /// Moves the times of all sources by so many microseconds.
+    pub(super) fn shift(&mut self, step: i64) {
+        self.tracked.shift(step);
+        self.over.shift(step);
     }
 
     /// Remembers that a source over the limit was told of.

@@ -38,6 +38,7 @@ mod recent;
 mod restore;
 mod scope;
 mod stamps;
+mod steps;
 mod window;
 
 #[cfg(test)]
@@ -58,6 +59,7 @@ use self::{
     protect::Protections,
     report::{Because, Ended},
     stamps::Stamps,
+    steps::Offset,
 };
 pub use self::{
     carry_out::{Kernel, NoRoom},
@@ -100,6 +102,8 @@ pub struct Judge {
     evicted: u64,
     evicted_told: Hourly,
     tidy_at: Option<BootTime>,
+    /// How the clocks went together when this was last called.
+    offset: Option<Offset>,
     /// Where what changes is to be saved.
     unsaved: Option<Unsaved>,
 }
@@ -121,6 +125,7 @@ impl Judge {
             evicted: 0,
             evicted_told: Hourly::default(),
             tidy_at: None,
+            offset: None,
             unsaved: None,
             host,
             policy,
@@ -162,6 +167,7 @@ impl Judge {
     }
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.follow_clock(now);
         if let Some(unsaved) = &mut self.unsaved {
             unsaved.now = now.boot;
         }

@@ -10,6 +10,9 @@ use crate::clock::LogTime;
 /// What knows when it last changed.
 pub(super) trait Aged {
     fn newest(&self) -> Option<LogTime>;
+
+    /// Moves its times by so many microseconds.
+    fn shift(&mut self, step: i64);
 }
 
 /// Values by source, in the order of their age. What bounds it calls [`Self::forget_oldest`].
@@ -31,6 +34,16 @@ impl<V: Aged + Default> Recent<V> {
     /// One that remembers which of its sources have changed, for [`Self::take_changed`].
     pub(super) fn watched() -> Self {
         Self { changed: Changed::Sources(BTreeSet::new()), ..Self::new() }
+    }
+
+    /// Moves all times by so many microseconds.
+    pub(super) fn shift(&mut self, step: i64) {
+        self.by_age.clear();
+        for (source, value) in &mut self.values {
+            value.shift(step);
+            self.by_age.insert((value.newest(), *source));
+            self.changed.note(*source);
+        }
     }
 
     pub(super) fn len(&self) -> usize {

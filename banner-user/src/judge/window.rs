@@ -45,6 +45,13 @@ impl Window {
         Self { failures }
     }
 
+    /// Moves all by so many microseconds.
+    pub(super) fn shift(&mut self, step: i64) {
+        for (time, _) in &mut self.failures {
+            *time = time.shifted(step);
+        }
+    }
+
     /// Oldest first.
     pub(super) fn failures(&self) -> &[(LogTime, Weight)] {
         &self.failures

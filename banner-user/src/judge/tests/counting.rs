@@ -130,7 +130,7 @@ fn a_logger_in_another_zone_is_judged_by_arrival_and_its_file_is_named_once() {
 }
 
 #[test]
-fn a_clock_set_back_loses_no_failure_and_a_clock_set_forward_makes_none_recent() {
+fn a_clock_that_is_set_neither_loses_a_failure_nor_holds_one_for_longer() {
     check(
         "0 fail 192.0.2.1
          1 fail 192.0.2.1
@@ -139,8 +139,13 @@ fn a_clock_set_back_loses_no_failure_and_a_clock_set_forward_makes_none_recent()
          10 fail 192.0.2.2
          11 fail 192.0.2.2
          12 clock +86400
-         13 fail 192.0.2.2
-         603 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by jail mail: its time is over",
+         13 fail 192.0.2.2 -> write hash 192.0.2.2/32 mail until 613; \
+             banned 192.0.2.2/32 by jail mail until 83413 for 3
+         20 fail 192.0.2.3
+         21 fail 192.0.2.3
+         22 clock -86400
+         603 tick -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by jail mail: its time is over
+         622 fail 192.0.2.3 -> remove hash 192.0.2.2/32; unbanned 192.0.2.2/32 by jail mail: its time is over",
     );
 }
 
