@@ -180,7 +180,7 @@ fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
             manual: false,
             protected: false,
         };
-        judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
         let effects = judge.handle(Input::Adopt(vec![found]), at(50));
         let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
         assert_eq!(written, writes, "{off_by_ms} ms off");
