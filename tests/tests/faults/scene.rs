@@ -209,6 +209,10 @@ impl<'n> Scene<'n> {
 
     /// In this time packets may come through.
     pub(crate) fn allow(&mut self, gap: Gap) {
+        #[expect(clippy::print_stderr, reason = "how long it was, for `--nocapture`")]
+        {
+            eprintln!("a gap of {:?} at most", gap.until - gap.from);
+        }
         self.deeds.gaps.push(gap);
     }
 
