@@ -65,7 +65,7 @@ impl Ledger {
         .filter_map(|prefix| self.entry(Slot::net(prefix)))
     }
 
-    /// What has to change in the kernel where it has `found`, in the order of the slots. Of a million entries nearly all are as
+    /// What has to change in the kernel where it has `found`. Of a million entries nearly all are as
     /// they should be: only the others are gathered.
     pub(in super::super) fn reconcile(&self, found: &Entries, effects: &mut Vec<Effect>) {
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -73,7 +73,7 @@ impl Ledger {
         for desired in Map::ALL.into_iter().flat_map(|map| self.entries(map, None)) {
             before.extend(std::iter::from_fn(|| found.next_if(|found| found.slot < desired.slot)));
             let same = found.next_if(|found| found.slot == desired.slot);
-            if same != Some(&desired) {
+            if !same.is_some_and(|found| found.is_written_as(&desired)) {
                 before.extend(same);
                 after.push((desired.slot, desired));
             }
