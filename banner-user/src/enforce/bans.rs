@@ -238,7 +238,7 @@ impl BanMaps {
         // Two calls for each entry would be a second for a million of them.
         for map in [effect::Map::BansV4, effect::Map::BansV6] {
             self.each_page(map, |page| {
-                entries.extend(page.iter().map(|(slot, ban)| (decode(*slot, ban, ticks), counters(ban, ticks))))
+                entries.extend(page.iter().map(|(slot, ban)| (decode(*slot, ban, ticks), counters(ban, ticks))));
             })?;
         }
         let mut push = |slot, ban: &Ban| entries.push((decode(slot, ban, ticks), counters(ban, ticks)));
