@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use tokio::time::timeout;
 use tracing::info;
 
-use super::{Daemon, Next, keeper::Answer, lag, view};
+use super::{Daemon, Next, lag, saving::Answer, view};
 use crate::{
     clock::Now,
     control::{
@@ -47,7 +47,7 @@ impl Daemon {
             Request::Detach(reply) => match self.detach() {
                 Ok(detached) => {
                     // Answered at the end, with the last batch on disk.
-                    self.keeper.answer(Answer::Detached(reply, detached), Now::read());
+                    self.saving.answer(Answer::Detached(reply, detached), Now::read());
                     return Next::Stop;
                 }
                 Err(error) => drop(reply.send(Err(error))),
@@ -58,7 +58,7 @@ impl Daemon {
 
     /// An operator who reads that it is done may pull the plug.
     fn answer_when_saved(&mut self, answer: Answer) {
-        self.keeper.answer(answer, Now::read());
+        self.saving.answer(answer, Now::read());
         self.save();
     }
 
@@ -70,7 +70,7 @@ impl Daemon {
         };
         let around = IpNet::from(why.address);
         let around = (0..=around.prefix_len()).filter_map(|length| IpNet::new(why.address, length).ok());
-        let history = self.keeper.store().history(around.map(|net| net.trunc()).collect(), HISTORY_MAX);
+        let history = self.saving.store().history(around.map(|net| net.trunc()).collect(), HISTORY_MAX);
         tokio::spawn(async move {
             let mut why = why;
             match timeout(HISTORY_WITHIN, history).await {
@@ -158,7 +158,7 @@ impl Daemon {
             .chain(outages)
             .chain(others)
             .chain(unmatched)
-            .chain(self.keeper.trouble())
+            .chain(self.saving.trouble())
             .chain(view::gave_up(self.detector.gave_up()))
             .chain(view::refused(self.detector.refused()));
         let all = all.chain(self.enforcer.foreign().shown()).chain(self.enforcer.refusals().shown()).map(Text::from);

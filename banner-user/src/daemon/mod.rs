@@ -16,7 +16,6 @@ mod comparison;
 mod connections;
 mod enforcer;
 mod foreign;
-mod keeper;
 mod lag;
 mod log;
 mod memory;
@@ -24,6 +23,7 @@ mod platform;
 mod reading;
 mod refusals;
 mod reload;
+mod saving;
 mod service_manager;
 mod view;
 
@@ -42,8 +42,8 @@ pub use self::platform::System;
 use self::{
     connections::Connections,
     enforcer::Enforcer,
-    keeper::{Keeper, Places},
     lag::Lag,
+    saving::{Places, Saving},
     service_manager::ServiceManager,
 };
 use crate::{
@@ -117,7 +117,7 @@ struct Daemon {
     host: Host,
     /// When the host's network was last looked at.
     host_read_at: BootTime,
-    keeper: Keeper,
+    saving: Saving,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
     service_manager: ServiceManager,
@@ -203,7 +203,7 @@ impl Daemon {
         }
         keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
-        let (keeper, loaded) = Keeper::open(&config, started);
+        let (saving, loaded) = Saving::open(&config, started);
         follower.set_memory(started.wall, reading::findtime(&config), reading::time_of_line(&config));
         follower.resume(loaded.positions, loaded.saved_at);
         let journal = reading::journal(&config, loaded.journal, started);
@@ -240,7 +240,7 @@ impl Daemon {
             guard,
             host,
             host_read_at: started.boot,
-            keeper,
+            saving,
             warnings,
             service_manager: ServiceManager::from_environment(),
             config,
@@ -290,7 +290,7 @@ impl Daemon {
                     self.read_journal();
                     Next::Continue
                 }
-                outcome = self.keeper.outcome() => {
+                outcome = self.saving.outcome() => {
                     self.take_in(outcome);
                     Next::Continue
                 }
@@ -312,13 +312,13 @@ impl Daemon {
 
     /// Hands what has changed to the state on disk.
     fn save(&mut self) {
-        let Self { keeper, judge, follower, journal_position, guard, .. } = self;
+        let Self { saving, judge, follower, journal_position, guard, .. } = self;
         let places = Places { follower, journal: *journal_position, interfaces: guard.names() };
-        keeper.save(judge, places, Now::read());
+        saving.save(judge, places, Now::read());
     }
 
     fn take_in(&mut self, outcome: Outcome) {
-        if let Some(loaded) = self.keeper.take_in(outcome, &mut self.judge) {
+        if let Some(loaded) = self.saving.take_in(outcome, &mut self.judge) {
             // What an earlier run had banned is better known now than by what the kernel has.
             let now = Now::read();
             self.enforcer.carry_out(&mut self.judge, Input::Restore(loaded.saved), now);
@@ -327,15 +327,15 @@ impl Daemon {
                 Err(error) => warn!("the maps could not be compared with the state: {error}"),
             }
         }
-        if self.keeper.is_waited_for() {
+        if self.saving.is_waited_for() {
             self.save();
         }
     }
 
     async fn close(self) {
-        let Self { keeper, mut judge, follower, journal_position, guard, .. } = self;
+        let Self { saving, mut judge, follower, journal_position, guard, .. } = self;
         let places = Places { follower: &follower, journal: journal_position, interfaces: guard.names() };
-        keeper.close(&mut judge, places, Now::read()).await;
+        saving.close(&mut judge, places, Now::read()).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -348,7 +348,7 @@ impl Daemon {
         self.service_manager.tick();
         log::tick();
         self.enforcer.kernel().pass_log_on();
-        self.keeper.end_waits(now);
+        self.saving.end_waits(now);
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
             error!("the deadlines of the bans could not be set right after a suspend: {error}");
         }

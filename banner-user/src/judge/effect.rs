@@ -1,6 +1,6 @@
 //! What the judge wants done: the entries of the kernel's maps, and what an operator should be told.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -138,11 +138,54 @@ pub struct Entry {
     pub protected: bool,
 }
 
+/// A deadline in the kernel is counted in ticks, of 10 ms at most (`kernel/Kconfig.hz`): from one start to the next it is read as up
+/// to two of them later or earlier than it was meant.
+const ROUNDING: Duration = Duration::from_millis(20);
+
+impl Entry {
+    /// Whether this, read back from the kernel, is what `desired` is written as. Not equal in its end: what the state has kept
+    /// is exact, and the million entries of a restart are not to be written anew for that.
+    #[must_use]
+    pub fn is_written_as(&self, desired: &Self) -> bool {
+        let same_end = match (self.until, desired.until) {
+            (Until::Boot(found), Until::Boot(meant)) => (found - meant).max(meant - found) <= ROUNDING,
+            (found, meant) => found == meant,
+        };
+        same_end && Self { until: desired.until, ..*self } == *desired
+    }
+}
+
 impl fmt::Display for Until {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boot(at) => write!(f, "{} s after boot", at.0 / 1_000_000_000),
             Self::Permanent => f.write_str("for ever"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_an_earlier_run_is_known_by_all_but_the_rounding_of_its_end() {
+        let entry = |until| Entry {
+            slot: Slot::V4([192, 0, 2, 1]),
+            services: ServiceMask(1),
+            until,
+            observe: false,
+            manual: false,
+            protected: false,
+        };
+        let meant = entry(Until::Boot(BootTime(1_000_000_000)));
+        for (nanos, same) in [(980_000_000, true), (979_999_999, false), (1_020_000_000, true), (1_020_000_001, false)]
+        {
+            assert_eq!(entry(Until::Boot(BootTime(nanos))).is_written_as(&meant), same, "{nanos}");
+        }
+        assert!(!entry(Until::Permanent).is_written_as(&meant));
+        assert!(entry(Until::Permanent).is_written_as(&entry(Until::Permanent)));
+        assert!(!Entry { manual: true, ..meant }.is_written_as(&meant));
+        assert!(!Entry { services: ServiceMask(3), ..meant }.is_written_as(&meant));
     }
 }

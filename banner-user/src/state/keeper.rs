@@ -79,11 +79,6 @@ impl Keeper {
         &self.path
     }
 
-    /// The services whose bits stand in the batches from now on.
-    pub(super) fn use_services(&mut self, services: Arc<Services>) {
-        self.services = services;
-    }
-
     /// Opens the database for a loop that knows nothing yet.
     pub(super) fn load(&mut self, now: Now) -> Result<Loaded, Reason> {
         self.started = now;

@@ -132,12 +132,6 @@ impl Store {
         (store, loaded)
     }
 
-    /// The services whose bits stand in the batches from now on.
-    pub fn use_services(&mut self, services: &Services) {
-        // Without its thread the store takes no batches any more.
-        let _ = self.requests.send(Request::Services(Arc::new(services.clone())));
-    }
-
     /// What [`Store::commit`] takes now.
     #[must_use]
     pub fn wants(&self) -> Wants {

@@ -51,8 +51,6 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 pub(super) enum Request {
     /// To write this, and tell what became of it.
     Commit(Batch),
-    /// To take the bits of services for these from now on.
-    Services(Arc<Services>),
     /// To read bans that have ended.
     History { prefixes: Vec<IpNet>, limit: usize, answer: oneshot::Sender<Result<Vec<PastBan>, HistoryError>> },
     /// To write these in order, and to end.
@@ -113,7 +111,6 @@ impl Worker {
                 Ok(Request::Commit(batch)) => {
                     let _ = outcomes.send(self.commit(batch));
                 }
-                Ok(Request::Services(services)) => self.keeper.use_services(services),
                 Ok(Request::History { prefixes, limit, answer }) => {
                     asking.fetch_sub(1, Ordering::Relaxed);
                     let (history, outcome) = self.history(&prefixes, limit);

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound::{self, Excluded, Included},
-    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -19,10 +18,6 @@ use super::{
 use crate::service::ServiceMask;
 
 pub(super) type Entries = BTreeMap<Slot, Entry>;
-
-/// A deadline in the kernel is in ticks, of 10 ms at the longest. Two daemons that translate it, each by its own sample of the
-/// clocks, differ by a tick; without this each start would write all entries anew.
-const SAME_END: Duration = Duration::from_millis(20);
 
 impl Ledger {
     /// What the kernel should have at a key.
@@ -70,15 +65,15 @@ impl Ledger {
         .filter_map(|prefix| self.entry(Slot::net(prefix)))
     }
 
-    /// What has to change in the kernel where it has `found`, in the order of the slots; not what ends there within [`SAME_END`] of
-    /// when it should. Of a million entries nearly all are as they should be: only the others are gathered.
+    /// What has to change in the kernel where it has `found`. Of a million entries nearly all are as they should be: only the
+    /// others are gathered.
     pub(in super::super) fn reconcile(&self, found: &Entries, effects: &mut Vec<Effect>) {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut found = found.values().peekable();
         for desired in Map::ALL.into_iter().flat_map(|map| self.entries(map, None)) {
             before.extend(std::iter::from_fn(|| found.next_if(|found| found.slot < desired.slot)));
             let same = found.next_if(|found| found.slot == desired.slot);
-            if !same.is_some_and(|found| is_same(found, &desired)) {
+            if !same.is_some_and(|found| found.is_written_as(&desired)) {
                 before.extend(same);
                 after.push((desired.slot, desired));
             }
@@ -173,15 +168,6 @@ fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> O
 
 fn protected(slot: Slot) -> Entry {
     Entry { slot, services: ServiceMask::NONE, until: Until::Permanent, observe: false, manual: false, protected: true }
-}
-
-/// Whether an entry that was found is the one that should be there.
-fn is_same(found: &Entry, desired: &Entry) -> bool {
-    let ends = match (found.until, desired.until) {
-        (Until::Boot(found), Until::Boot(desired)) => (found - desired).max(desired - found) <= SAME_END,
-        (found, desired) => found == desired,
-    };
-    ends && Entry { until: desired.until, ..*found } == *desired
 }
 
 /// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban

@@ -7,7 +7,7 @@ use crate::clock::WallTime;
 
 /// A daemon's parts that the state is about, below a directory.
 struct Run {
-    keeper: Keeper,
+    saving: Saving,
     judge: Judge,
     follower: Follower,
 }
@@ -16,11 +16,11 @@ impl Run {
     fn start(directory: &Path, logs: &[&str]) -> Self {
         let text = format!("state_dir = {:?}", directory.join("state"));
         let config = Config::parse(&[("banner.toml".into(), text)], &[]).unwrap();
-        let (keeper, loaded) = Keeper::open(&config, Now::read());
+        let (saving, loaded) = Saving::open(&config, Now::read());
         let logs = logs.iter().map(|log| directory.join(log).to_str().unwrap().to_owned());
         let mut follower = Follower::new(logs.collect()).unwrap();
         follower.resume(loaded.positions, WallTime::default());
-        let mut run = Self { keeper, judge: Judge::new(config.policy).saved(), follower };
+        let mut run = Self { saving, judge: Judge::new(config.policy).saved(), follower };
         run.read();
         run
     }
@@ -31,20 +31,20 @@ impl Run {
 
     fn save(&mut self) {
         let places = Places { follower: &self.follower, journal: None, interfaces: Vec::new() };
-        self.keeper.save(&mut self.judge, places, Now::read());
+        self.saving.save(&mut self.judge, places, Now::read());
     }
 
     async fn stop(self) {
-        let Self { keeper, mut judge, follower } = self;
+        let Self { saving, mut judge, follower } = self;
         let places = Places { follower: &follower, journal: None, interfaces: Vec::new() };
-        keeper.close(&mut judge, places, Now::read()).await;
+        saving.close(&mut judge, places, Now::read()).await;
     }
 
     /// The paths and offsets that the state would go on from.
     fn positions(directory: &Path) -> Vec<(String, u64)> {
         let run = Self::start(directory, &[]);
         let name = |bookmark: &Bookmark| bookmark.path.file_name().unwrap().to_str().unwrap().to_owned();
-        run.keeper.kept.iter().flatten().map(|(_, bookmark)| (name(bookmark), bookmark.offset)).collect()
+        run.saving.kept.iter().flatten().map(|(_, bookmark)| (name(bookmark), bookmark.offset)).collect()
     }
 }
 
@@ -66,7 +66,7 @@ fn a_state_that_can_be_opened_only_at_the_end_keeps_no_positions_of_an_earlier_r
         fs::write(path.join("state"), "no directory").unwrap();
         fs::write(path.join("a.log"), "line\nline\n").unwrap();
         let run = Run::start(path, &["a.log"]);
-        assert!(run.keeper.trouble().is_some());
+        assert!(run.saving.trouble().is_some());
         fs::remove_file(path.join("state")).unwrap();
         fs::rename(path.join("away"), path.join("state")).unwrap();
         run.stop().await;
@@ -83,9 +83,9 @@ fn a_state_that_is_lost_in_the_last_moment_has_everything_all_the_same() {
         let mut run = Run::start(path, &["a.log"]);
         for expected in ["Committed", "Lost"] {
             run.save();
-            let outcome = run.keeper.outcome().await;
+            let outcome = run.saving.outcome().await;
             assert!(format!("{outcome:?}").starts_with(expected), "{outcome:?}");
-            let _ = run.keeper.take_in(outcome, &mut run.judge);
+            let _ = run.saving.take_in(outcome, &mut run.judge);
             if expected == "Committed" {
                 fs::remove_dir_all(path.join("state")).unwrap();
             }

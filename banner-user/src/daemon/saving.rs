@@ -30,7 +30,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LATE: &str = "the disk has not answered yet";
 
 /// The state on disk, and what it does not have yet.
-pub(super) struct Keeper {
+pub(super) struct Saving {
     store: Store,
     /// How far the logs were read, as far as the state has it: by the keys of the bookmarks. `None` where it is not known what
     /// the state has: then it is told everything.
@@ -83,7 +83,7 @@ impl Answer {
     }
 }
 
-impl Keeper {
+impl Saving {
     /// Opens the state, and tells what is odd about it.
     pub(super) fn open(config: &Config, now: Now) -> (Self, Loaded) {
         let (store, loaded) = Store::open(&config.state_dir, &config.services, config.history, now);
@@ -95,7 +95,7 @@ impl Keeper {
         }
         let kept: BTreeMap<u64, Bookmark> =
             loaded.positions.iter().map(|bookmark| (bookmark.key, bookmark.clone())).collect();
-        let keeper = Self {
+        let saving = Self {
             store,
             sent: kept.clone(),
             kept: (!loaded.is_new).then_some(kept),
@@ -104,7 +104,7 @@ impl Keeper {
             in_flight: Vec::new(),
             waiting: Vec::new(),
         };
-        (keeper, loaded)
+        (saving, loaded)
     }
 
     /// Hands over what has changed, if the state takes it now. Nothing is something, too: by it the state sees that its file is
