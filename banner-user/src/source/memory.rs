@@ -28,6 +28,9 @@ const ASKED: usize = 32;
 /// How far before its end a log must have a line that tells its time, to be searched at all.
 const TAIL: u64 = 8 * BLOCK as u64;
 
+/// How many lines at the end say when that was.
+const LAST: usize = 9;
+
 /// A stamp so far ahead is of the year before, where it has none, or of a clock that is wrong.
 const AHEAD: Duration = Duration::from_hours(24);
 
@@ -37,6 +40,8 @@ pub type TimeOfLine = Box<dyn FnMut(&[u8], WallTime) -> Option<LogTime>>;
 /// How far back a file is read that is followed for the first time.
 pub(super) struct Memory {
     now: WallTime,
+    /// In microseconds, as the next two.
+    window: i64,
     since: i64,
     until: i64,
     time_of: TimeOfLine,
@@ -80,7 +85,8 @@ impl Memory {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self {
             now,
-            since: now.0.saturating_sub(micros(window)),
+            window: micros(window),
+            since: now.0,
             until: now.0.saturating_add(micros(AHEAD)),
             time_of,
             block: vec![0; BLOCK].into_boxed_slice(),
@@ -95,6 +101,7 @@ impl Memory {
         if !self.tells_time(reader, end)? {
             return Ok(whole);
         }
+        self.since = self.last_time(reader, end)?.saturating_sub(self.window);
         // Before `low` lines are older, from `high` on they are recent; both as far as is known.
         let (mut low, mut high) = (floor, end);
         let mut is_cut = false;
@@ -130,6 +137,18 @@ impl Memory {
         Ok(false)
     }
 
+    /// When the log was written last, but not before now. A logger whose clock or zone is ahead of ours tells times to come: they
+    /// count as of now, so that no more of them may be read than of any other logger's. A few lines out of order decide nothing.
+    fn last_time(&mut self, reader: &mut Reader, end: u64) -> io::Result<i64> {
+        let Self { now, until, time_of, block, .. } = self;
+        let block = read(reader, block, end.saturating_sub(BLOCK as u64), end)?;
+        let lines = block.rsplit(|byte| *byte == b'\n');
+        let times = lines.filter_map(|line| time_of(line, *now)).map(|LogTime(time)| time).filter(|time| time <= until);
+        let mut last: Vec<i64> = times.take(LAST).collect();
+        last.sort_unstable();
+        Ok(last.get(last.len() / 2).map_or(now.0, |median| now.0.max(*median)))
+    }
+
     fn age(&mut self, reader: &mut Reader, from: u64, end: u64) -> io::Result<Age> {
         let (recent, told) = self.count(reader, from, end)?;
         Ok(match told {
@@ -144,7 +163,7 @@ impl Memory {
     /// Of the lines that begin in the block at `from`: how many are recent, and how many tell a time, of some that are asked.
     fn count(&mut self, reader: &mut Reader, from: u64, end: u64) -> io::Result<(usize, usize)> {
         let (mut recent, mut told) = (0, 0);
-        let Self { now, since, until, time_of, block } = self;
+        let Self { now, since, until, time_of, block, .. } = self;
         let block = read(reader, block, from, end)?;
         let lines = memchr::memchr_iter(b'\n', block).count();
         let skipped = usize::from(from > 0);
@@ -160,7 +179,7 @@ impl Memory {
     /// Where the first recent line begins, searched line by line from a place on that is not far before it; the end where there
     /// is none.
     fn first_recent(&mut self, reader: &mut Reader, from: u64, end: u64) -> io::Result<u64> {
-        let Self { now, since, until, time_of, block } = self;
+        let Self { now, since, until, time_of, block, .. } = self;
         let mut at = if from > 0 { next_line(reader, block, from)? } else { 0 };
         while at < end {
             let lines = read(reader, block, at, end)?;

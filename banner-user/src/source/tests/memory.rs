@@ -59,6 +59,8 @@ fn a_log_is_read_from_its_first_line_within_the_window() {
             (0..=600).rev().flat_map(|age| [age, -1]).collect()
         }),
         ("a hole before", "\0".repeat(1_000_000) + &log((0..9000).rev()), (0..=600).rev().collect()),
+        ("an hour ahead", log((-3599..9000).rev()), (-3599..=-2995).rev().collect()),
+        ("an hour ahead, with pauses", log([0, -1800, -3000, -3599, -3600]), vec![-3000, -3599, -3600]),
         ("a year ahead", log((-40_000_000..-39_990_000).rev()), vec![]),
     ] {
         assert!(Bench::remembered(&text) == expected, "{case}");
