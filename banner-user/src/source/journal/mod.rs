@@ -55,7 +55,7 @@ pub use self::{
     notice::Notice,
     probe::ProbeError,
 };
-use super::Progress;
+use super::{LATE, Progress};
 use crate::{
     clock::{BootTime, Now, WallTime},
     event::{FileId, Position, Writer},
@@ -90,7 +90,7 @@ pub struct Entry<'a> {
     pub bytes: &'a [u8],
     /// [`FileId::JOURNAL`], and the entry's number in place of an offset.
     pub position: Position,
-    /// It was written after we began to read.
+    /// It was written after we began to read, at most [`LATE`](super::LATE) ago.
     pub live: bool,
     /// Who wrote it.
     pub writer: Writer<'a>,
@@ -333,7 +333,7 @@ impl Journal {
                     overlong_told: &mut self.overlong_told,
                     counters: &mut self.counters,
                 };
-                reading.entry(fields, now.boot, sink, notice)?;
+                reading.entry(fields, now, sink, notice)?;
             }
             if left == 0 {
                 self.progress = Progress::More;
@@ -385,6 +385,11 @@ impl Journal {
     }
 }
 
+/// Whether reading is so far behind that an entry counts when it was written, not when it is read.
+fn is_late(position: &JournalPosition, now: Now) -> bool {
+    before(now.wall, LATE) > position.realtime()
+}
+
 /// All that one entry changes.
 struct Reading<'a> {
     run: &'a mut Run,
@@ -401,7 +406,7 @@ impl Reading<'_> {
     fn entry(
         self,
         fields: &Fields,
-        now: BootTime,
+        now: Now,
         sink: &mut dyn FnMut(Entry<'_>),
         notice: &mut dyn FnMut(Notice),
     ) -> Result<(), Malformed> {
@@ -418,10 +423,10 @@ impl Reading<'_> {
             }
         }
         self.counters.entries += 1;
-        self.counters.last_entry = Some(now);
+        self.counters.last_entry = Some(now.boot);
         if let Some((messages, unit)) = suppressed(fields) {
             self.counters.suppressed = self.counters.suppressed.saturating_add(messages);
-            self.suppressed.tell(unit, messages, now).into_iter().for_each(notice);
+            self.suppressed.tell(unit, messages, now.boot).into_iter().for_each(notice);
         } else {
             match compose(fields, self.line) {
                 Ok(()) => {
@@ -429,10 +434,10 @@ impl Reading<'_> {
                     sink(Entry {
                         bytes: self.line,
                         position: Position { file: FileId::JOURNAL, offset: position.number() },
-                        live: self.beginning.is_before(&position),
+                        live: self.beginning.is_before(&position) && !is_late(&position, now),
                         writer: Writer {
                             uid,
-                            account: uid.and_then(|uid| self.accounts.name(uid, now)),
+                            account: uid.and_then(|uid| self.accounts.name(uid, now.boot)),
                             executable: fields.of(Field::Executable),
                             unit: fields.of(Field::Unit),
                         },
@@ -440,8 +445,8 @@ impl Reading<'_> {
                 }
                 Err(NoLine::Overlong) => {
                     self.counters.overlong += 1;
-                    if self.overlong_told.is_none_or(|told| now - told >= notice::AGAIN) {
-                        *self.overlong_told = Some(now);
+                    if self.overlong_told.is_none_or(|told| now.boot - told >= notice::AGAIN) {
+                        *self.overlong_told = Some(now.boot);
                         notice(Notice::Overlong { entries: self.counters.overlong });
                     }
                 }

@@ -101,3 +101,13 @@ fn journal(directory: &Path, position: Option<JournalPosition>) -> Journal {
     let day = Duration::from_secs(86_400 * 365);
     Journal::new(Journalctl::system().of_directory(directory), position, day * 10, Now::read())
 }
+
+#[test]
+fn an_entry_that_is_read_late_counts_when_it_was_written() {
+    let wall = WallTime(1_700_000_000_000_000);
+    for (age, late) in [(0, false), (30, false), (31, true), (-5, false)] {
+        let written = wall.0 - age * 1_000_000;
+        let position = format!("s={0:032x};i=1;b={0:032x};m=1;t={written:x};x=1", 1).parse().unwrap();
+        assert_eq!(is_late(&position, Now { boot: BootTime(1), wall }), late, "{age} s ago");
+    }
+}
