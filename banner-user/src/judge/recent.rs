@@ -106,6 +106,15 @@ impl<V: Aged + Default> Recent<V> {
         }
     }
 
+    /// Takes in what was saved: that is no change.
+    pub(super) fn restore(&mut self, source: IpNet, value: V) {
+        let newest = value.newest();
+        if let Some(former) = self.values.insert(source, value) {
+            self.by_age.remove(&(former.newest(), source));
+        }
+        self.by_age.insert((newest, source));
+    }
+
     /// Whether a source has changed since [`Self::take_changed`] was last called, as far as that is known.
     pub(super) fn has_changed(&self, source: IpNet) -> bool {
         match &self.changed {

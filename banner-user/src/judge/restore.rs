@@ -81,7 +81,7 @@ impl Judge {
         if jail.tracked.has_changed(source) {
             return None;
         }
-        jail.tracked.update(source, |tracked| *tracked = Tracked { window, told });
+        jail.tracked.restore(source, Tracked { window, told });
         Some(())
     }
 

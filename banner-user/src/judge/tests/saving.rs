@@ -250,6 +250,20 @@ fn a_cause_is_saved_with_its_line_and_what_cannot_be_saved_comes_again() {
 }
 
 #[test]
+fn what_was_saved_is_not_saved_again() {
+    let mut judge = judge();
+    let failures = vec![(at(1).wall.as_log_time(), Weight::ONE)];
+    let tally = SavedTally { jail: "imap".into(), source: "192.0.2.1/32".parse().unwrap(), failures, told: false };
+    let bans = vec![saved_ban("192.0.2.2/32", Origin::Jail("mail".into()), 100, false)];
+    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally] }), at(2));
+    assert_eq!(judge.changes(), Changes::default());
+    let mut kernel = FakeKernel::with_room_for(10);
+    line(&mut judge, &mut kernel, (3, 1), true, at(3));
+    let changes = judge.changes();
+    assert_eq!(changes.tallies.len(), 2, "in both jails: {changes:?}");
+}
+
+#[test]
 fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_state() {
     let (mut judge, mut kernel) = (Judge::new(policy([mail()])).saved(), FakeKernel::with_room_for(10));
     for last in [1, 1, 1, 2, 2, 3] {
