@@ -90,7 +90,7 @@ pub struct Entry<'a> {
     pub bytes: &'a [u8],
     /// [`FileId::JOURNAL`], and the entry's number in place of an offset.
     pub position: Position,
-    /// It was written after we began to read, at most [`LATE`](super::LATE) ago.
+    /// It was written after we began to read, at most [`LATE`] ago.
     pub live: bool,
     /// Who wrote it.
     pub writer: Writer<'a>,
