@@ -182,10 +182,8 @@ impl Saving {
 
     fn not_saved(&mut self, batch: Batch, judge: &mut Judge) {
         judge.not_saved(batch.changes);
-        // It may be on disk all the same: whatever is there, is not known.
-        self.kept = None;
-        self.interfaces.clear();
-        self.journal = None;
+        // It may be on disk all the same.
+        self.tell_all_places();
         let trouble = self.trouble();
         let why = trouble.as_deref().unwrap_or("the state was lost, and is written anew");
         self.in_flight.drain(..).for_each(|waiting| waiting.answer.give(Some(why)));
@@ -193,6 +191,11 @@ impl Saving {
 
     fn nothing_is_kept(&mut self, judge: &mut Judge) {
         judge.nothing_is_saved();
+        self.tell_all_places();
+    }
+
+    /// What the state has of them is not known: the next batch has them all.
+    fn tell_all_places(&mut self) {
         self.kept = None;
         self.interfaces.clear();
         self.journal = None;
