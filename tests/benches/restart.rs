@@ -28,6 +28,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     frame::{Ipv4, Ipv6},
     installation::{Configuration, Daemon, Installation},
     mail_log::postfix,

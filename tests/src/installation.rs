@@ -4,10 +4,9 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{Read as _, Seek as _},
     mem,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
 };
@@ -21,10 +20,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
+    command_line::{Answer, CommandLine},
     mail_log::MailLog,
     network::{INTERFACE, Network},
     patience::until,
     privilege::BPFFS,
+    process::Killed,
 };
 
 /// Names the binary under test.
@@ -166,49 +167,6 @@ impl<'n> Installation<'n> {
         command
     }
 
-    /// Runs `banner` with arguments separated by spaces.
-    ///
-    /// # Errors
-    /// It does not end.
-    pub fn banner(&self, arguments: &str) -> anyhow::Result<Answer> {
-        let arguments: Vec<_> = arguments.split_whitespace().collect();
-        self.run(&mut self.command(&arguments))
-    }
-
-    /// What a command says that must be done: its output as one JSON value.
-    ///
-    /// # Errors
-    /// Its exit code is not 0, or the output no JSON.
-    pub fn json(&self, arguments: &str) -> anyhow::Result<Value> {
-        let answer = self.banner(arguments)?.expect(0)?;
-        serde_json::from_str(&answer.stdout).with_context(|| format!("banner {arguments}: {answer:?}"))
-    }
-
-    /// `banner bans --json`: a value a line.
-    ///
-    /// # Errors
-    /// Its exit code is not 0, or a line no JSON.
-    pub fn bans(&self) -> anyhow::Result<Vec<Value>> {
-        let answer = self.banner("bans --json")?.expect(0)?;
-        answer.stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
-    }
-
-    /// The ban of exactly this prefix, as [`Installation::bans`] has it.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn ban(&self, prefix: &str) -> anyhow::Result<Option<Value>> {
-        Ok(self.bans()?.into_iter().find(|ban| ban.get("prefix") == Some(&prefix.into())))
-    }
-
-    /// Waits until exactly this prefix is banned.
-    ///
-    /// # Errors
-    /// It is not.
-    pub fn await_ban(&self, prefix: &str) -> anyhow::Result<Value> {
-        until(&format!("{prefix} is banned"), || self.ban(prefix))
-    }
-
     /// Waits until the daemon has read everything that is in the log now.
     ///
     /// # Errors
@@ -237,23 +195,10 @@ impl<'n> Installation<'n> {
     /// Runs a command on the server, and waits for its end.
     ///
     /// # Errors
-    /// It does not end in time; it is killed then.
+    /// As [`Answer::of`].
     pub fn run(&self, command: &mut Command) -> anyhow::Result<Answer> {
-        let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let inside = self.network.server.enter()?;
-        let child = command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn();
-        drop(inside);
-        let mut child = Killed(child.with_context(|| format!("starting {}", self.binary.display()))?);
-        let waited = until("the command ends", || Ok(child.0.try_wait()?));
-        let read = |file: &mut File| -> anyhow::Result<String> {
-            let mut text = Vec::new();
-            file.rewind()?;
-            file.read_to_end(&mut text)?;
-            Ok(String::from_utf8_lossy(&text).into_owned())
-        };
-        let (stdout, stderr) = (read(&mut stdout)?, read(&mut stderr)?);
-        let status = waited.with_context(|| format!("{command:?}: {stdout}{stderr}"))?;
-        Ok(Answer { code: status.code(), stdout, stderr })
+        let _inside = self.network.server.enter()?;
+        Answer::of(command)
     }
 
     /// Starts the daemon, and waits until it follows its log.
@@ -340,32 +285,17 @@ impl<'n> Installation<'n> {
     }
 }
 
+impl CommandLine for Installation<'_> {
+    fn banner(&self, arguments: &str) -> anyhow::Result<Answer> {
+        let arguments: Vec<_> = arguments.split_whitespace().collect();
+        self.run(&mut self.command(&arguments))
+    }
+}
+
 impl Drop for Installation<'_> {
     fn drop(&mut self) {
         // The daemon is dead by now, or its test is wrong; what is pinned would outlive both.
         let _: std::io::Result<()> = fs::remove_dir_all(&self.bpffs);
-    }
-}
-
-/// How a command ended, and what it wrote.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Its exit code; none where a signal ended it.
-    pub code: Option<i32>,
-    /// Its output.
-    pub stdout: String,
-    /// Its notes and errors.
-    pub stderr: String,
-}
-
-impl Answer {
-    /// Sees that it ended so.
-    ///
-    /// # Errors
-    /// It did not.
-    pub fn expect(self, code: i32) -> anyhow::Result<Self> {
-        ensure!(self.code == Some(code), "the exit code should be {code}: {self:?}");
-        Ok(self)
     }
 }
 
@@ -431,17 +361,5 @@ impl Drop for Daemon {
         {
             eprintln!("the daemon said:\n{}", self.output());
         }
-    }
-}
-
-/// A child process that does not outlive its handle.
-#[derive(Debug)]
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // Fails where it has ended already.
-        let _: std::io::Result<()> = self.0.kill();
-        let _: std::io::Result<ExitStatus> = self.0.wait();
     }
 }

@@ -7,12 +7,16 @@
 //! - [`network`] is a mail server with the internet around it, [`installation`] is banner on that server, [`mail_log`] is what
 //!   Postfix and Cyrus log there, [`journal`] is the journal that they may log to instead, [`pinned`] is what banner leaves in the
 //!   kernel;
-//! - [`patience`] waits for what must come;
+//! - [`command_line`] is what an operator types and reads on such a server;
+//! - [`lab`] boots a whole Debian host with real mail servers and banner's own unit there;
+//! - [`patience`] waits for what must come, [`process`] ends what must not stay;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
+pub mod command_line;
 pub mod frame;
 pub mod installation;
 pub mod journal;
+pub mod lab;
 pub mod mail_log;
 pub mod namespace;
 pub mod network;
@@ -20,5 +24,6 @@ pub mod object;
 pub mod patience;
 pub mod pinned;
 pub mod privilege;
+pub mod process;
 pub mod segments;
 pub mod wire;

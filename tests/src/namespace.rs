@@ -74,8 +74,9 @@ impl Namespace {
         self.ip(&format!("link set dev {name} netns {}", other.path()))
     }
 
-    /// As `ip` takes it.
-    fn path(&self) -> String {
+    /// As `ip` and `nsenter` take it, while this process lives.
+    #[must_use]
+    pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.descriptor.as_raw_fd())
     }
 

@@ -48,7 +48,8 @@ pub const WEB_PORT: u16 = 80;
 pub struct Network {
     /// The mail server; banner runs here.
     pub server: Namespace,
-    internet: Namespace,
+    /// Everybody else.
+    pub internet: Namespace,
     listeners: BTreeMap<u16, TcpListener>,
 }
 
@@ -61,6 +62,23 @@ impl Network {
         if !privilege::can_load_programs("banner on a network")? {
             return Ok(None);
         }
+        let mut network = Self::without_listeners()?;
+        let inside = network.server.enter()?;
+        for port in MAIL_PORTS.into_iter().chain([WEB_PORT]) {
+            // Both families on one socket, as mail servers listen.
+            let listener = TcpListener::bind(("::", port)).with_context(|| format!("listening on port {port}"))?;
+            listener.set_nonblocking(true)?;
+            network.listeners.insert(port, listener);
+        }
+        drop(inside);
+        Ok(Some(network))
+    }
+
+    /// Makes them, with nothing that listens yet: real servers will.
+    ///
+    /// # Errors
+    /// Without root, and the kernel's.
+    pub fn without_listeners() -> anyhow::Result<Self> {
         let (server, internet) = (Namespace::new()?, Namespace::new()?);
         lay_cable(&server, &internet)?;
         for command in [
@@ -76,16 +94,7 @@ impl Network {
         // IPv6 binds to addresses of an interface alone otherwise (`__inet6_bind`, net/ipv6/af_inet6.c).
         std::fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").context("letting hosts have many addresses")?;
         drop(inside);
-        let mut listeners = BTreeMap::new();
-        let inside = server.enter()?;
-        for port in MAIL_PORTS.into_iter().chain([WEB_PORT]) {
-            // Both families on one socket, as mail servers listen.
-            let listener = TcpListener::bind(("::", port)).with_context(|| format!("listening on port {port}"))?;
-            listener.set_nonblocking(true)?;
-            listeners.insert(port, listener);
-        }
-        drop(inside);
-        Ok(Some(Self { server, internet, listeners }))
+        Ok(Self { server, internet, listeners: BTreeMap::new() })
     }
 
     /// Takes the server's interface away, with its addresses, and what is attached to it.
@@ -118,19 +127,28 @@ impl Network {
     /// # Errors
     /// They do not, within [`PATIENCE`].
     pub fn connect(&self, from: IpAddr, port: u16) -> anyhow::Result<Connection> {
-        let client = self.knock(from, port)?;
-        until(&format!("{from} reaches port {port}"), || Ok(client.is_open().then_some(())))?;
-        let address = client.0.local_addr()?.as_socket().context("a TCP socket has an address")?;
-        let server = self.accept(port, address)?;
-        let connection = Connection { client: client.0.into(), server };
-        connection.client.set_nonblocking(false)?;
+        let client = self.dial(from, port)?;
+        let server = self.accept(port, client.local_addr()?)?;
+        let connection = Connection { client, server };
         connection.server.set_nonblocking(false)?;
-        for end in [&connection.client, &connection.server] {
-            end.set_nodelay(true)?;
-            end.set_read_timeout(Some(PATIENCE))?;
-        }
+        connection.server.set_nodelay(true)?;
+        connection.server.set_read_timeout(Some(PATIENCE))?;
         connection.exchange().with_context(|| format!("{from} is connected to port {port}"))?;
         Ok(connection)
+    }
+
+    /// Connects to whatever listens there. Reading waits for [`PATIENCE`].
+    ///
+    /// # Errors
+    /// Nothing answers within [`PATIENCE`].
+    pub fn dial(&self, from: IpAddr, port: u16) -> anyhow::Result<TcpStream> {
+        let knock = self.knock(from, port)?;
+        until(&format!("{from} reaches port {port}"), || Ok(knock.is_open().then_some(())))?;
+        let stream = TcpStream::from(knock.0);
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
     }
 
     /// Which of these ports a source reaches: it asks for all of them, then `innocent` does and gets through, so that the
@@ -142,7 +160,7 @@ impl Network {
         let knocks: Vec<_> =
             ports.iter().map(|port| Ok((*port, self.knock(from, *port)?))).collect::<anyhow::Result<_>>()?;
         for port in ports {
-            self.connect(innocent, *port).context("the innocent host")?;
+            self.dial(innocent, *port).context("the innocent host")?;
         }
         Ok(knocks.iter().filter(|(_, knock)| knock.is_open()).map(|(port, _)| *port).collect())
     }

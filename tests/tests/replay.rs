@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
-    installation::{Answer, BINARY, Configuration, Installation},
+    command_line::{Answer, CommandLine as _},
+    installation::{BINARY, Configuration, Installation},
     mail_log,
     network::Network,
 };

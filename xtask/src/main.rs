@@ -2,6 +2,7 @@
 
 mod demo;
 mod ebpf;
+mod lab;
 mod process;
 mod run;
 mod terminal;
@@ -25,6 +26,8 @@ struct CommandLine {
 enum Task {
     /// Rebuild the kernel object from source, or check the committed one
     Ebpf(ebpf::Args),
+    /// Boot a mail server with Postfix, Cyrus or Dovecot in namespaces, to attack it by hand
+    Lab(lab::Args),
     /// Show the whole of banner on this machine, or run `banner ARGS` as root (after `--`)
     Run(run::Args),
     /// Run everything that has to hold, or some parts of it
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let terminal = Terminal::stdout();
     let done = match CommandLine::parse().task {
         Task::Ebpf(args) => ebpf::run(&args, &terminal),
+        Task::Lab(args) => lab::run(&args, &terminal),
         Task::Run(args) => run::run(&args, &terminal),
         Task::Test(args) => test::run(&args, &terminal),
     };

@@ -51,7 +51,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<()> {
 }
 
 /// Builds the binary, with the features that it has in the tests.
-fn build() -> Result<PathBuf> {
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn build() -> Result<PathBuf> {
     let mut cargo = Command::new(workspace::cargo());
     cargo.current_dir(workspace::root()).args(["build", "--locked", "--workspace", "--exclude", "banner-ebpf"]);
     process::run(cargo.args(["--bin", "banner"]))?;

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     network::{INTERFACE, Network},
     object::{self, Program},

@@ -10,7 +10,7 @@ mod reloading;
 mod sources;
 
 use anyhow::ensure;
-use banner_tests::installation::Answer;
+use banner_tests::command_line::Answer;
 
 /// Sees that a command failed with this exit code, and said on stderr all of this, in this order.
 fn expect_error(answer: &Answer, code: i32, said: &[&str]) -> anyhow::Result<()> {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
-    installation::{Answer, Configuration, Installation},
+    command_line::{Answer, CommandLine as _},
+    installation::{Configuration, Installation},
     network::Network,
     patience::until,
 };

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     network::Network,
 };

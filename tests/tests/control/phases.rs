@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Daemon, Installation},
     network::Network,
     patience::until,

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     network::{INTERFACE, Network},
     patience::until,

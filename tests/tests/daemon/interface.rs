@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     mail_log::postfix,
     network::{INTERFACE, MAIL_PORTS, Network},

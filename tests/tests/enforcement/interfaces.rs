@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     frame::{CLIENT_MAC, Frame, Ipv4},
     installation::{Configuration, Installation},
     namespace::{Namespace, hexadecimal},

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, ensure};
 use banner_common::{Ban, PERMANENT};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     network::{GATEWAY_V4, Network, SERVER_V4},
     patience::until,

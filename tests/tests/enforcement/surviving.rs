@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     mail_log::postfix,
     network::Network,

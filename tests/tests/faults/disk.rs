@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use banner_tests::{installation::Installation, patience::until};
+use banner_tests::{command_line::CommandLine as _, installation::Installation, patience::until};
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use banner_common::Ban;
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     mail_log::{line_at, postfix_at},
     network::Network,

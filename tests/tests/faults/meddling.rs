@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use banner_tests::{installation::Configuration, network::INTERFACE, patience::until};
+use banner_tests::{command_line::CommandLine as _, installation::Configuration, network::INTERFACE, patience::until};
 use serde_json::Value;
 
 use crate::{

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Daemon, Installation},
     mail_log::postfix,
     network::Network,

@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use banner_tests::{
+    command_line::CommandLine as _,
     mail_log::postfix,
     network::{MAIL_PORTS, Network},
     patience::until,

@@ -1,7 +1,7 @@
 //! A configuration that takes the journal up as a source, and lets it go.
 
 use anyhow::ensure;
-use banner_tests::{network::Network, patience::until};
+use banner_tests::{command_line::CommandLine as _, network::Network, patience::until};
 
 use crate::scene::{MINUTE, NOW, Scene};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::ensure;
-use banner_tests::{network::Network, patience::until};
+use banner_tests::{command_line::CommandLine as _, network::Network, patience::until};
 use nix::sys::signal::Signal;
 
 use crate::scene::{MINUTE, NOW, Scene};

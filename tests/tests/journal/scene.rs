@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Daemon, Installation},
     journal::{Journal, entries},
     mail_log::postfix_at,

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Daemon, Installation},
     mail_log::postfix,
     network::{INTERFACE, Network},

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use banner_tests::installation::{Answer, BINARY};
+use banner_tests::{command_line::Answer, installation::BINARY};
 use jiff::Timestamp;
 use lzma_rust2::{XzOptions, XzWriter};
 use serde_json::Value;

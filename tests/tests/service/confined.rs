@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Daemon, Installation},
     journal::{Journal, entries},
     mail_log::{cyrus, postfix},

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use banner_tests::{
+    command_line::CommandLine as _,
     installation::{Configuration, Installation},
     mail_log::postfix,
     network::Network,
