@@ -35,7 +35,9 @@ impl Host {
     /// # Errors
     /// The kernel's, and what failed to start.
     pub fn boot(network: &Namespace, root: &Path, layers: &[PathBuf], banner: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("banner-lab-").tempdir().context("making a temporary folder")?;
+        sweep()?;
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().context("making a temporary folder")?;
         let files = folder.path().join("files");
         fs::create_dir(&files)?;
         // Users of the host look into `/`.
@@ -186,20 +188,46 @@ fn lay_over(layer: &Path, files: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Names what belongs to a host on this machine; the process that booted it follows.
+const PREFIX: &str = "banner-lab-";
+
+/// Removes what a process has left that was killed, which are empty control groups and small files.
+fn sweep() -> anyhow::Result<()> {
+    for (folder, remove) in [
+        (hierarchy()?, remove_groups as fn(&Path) -> io::Result<()>),
+        (std::env::temp_dir(), |path: &Path| fs::remove_dir_all(path)),
+    ] {
+        for entry in fs::read_dir(&folder).with_context(|| format!("listing {}", folder.display()))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                // Another process may do the same at this moment.
+                let _: io::Result<()> = remove(&entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where cgroup2 is mounted.
+fn hierarchy() -> anyhow::Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    // proc_pid_mountinfo(5): the fifth word is where, the first behind the dash is what.
+    let mut hierarchies = mounts.lines().filter_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        kind.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4))?
+    });
+    Ok(hierarchies.next().context("cgroup2 is mounted nowhere; systemd needs it")?.into())
+}
+
 /// What systemd takes for the root of all control groups. Dropping it removes it, with what the host made below it.
 #[derive(Debug)]
 struct ControlGroup(PathBuf);
 
 impl ControlGroup {
     fn new(name: &OsStr) -> anyhow::Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        // proc_pid_mountinfo(5): the fifth word is where, the first behind the dash is what.
-        let mut hierarchies = mounts.lines().filter_map(|line| {
-            let (mount, kind) = line.split_once(" - ")?;
-            kind.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4))?
-        });
-        let hierarchy = hierarchies.next().context("cgroup2 is mounted nowhere; systemd needs it")?;
-        let path = Path::new(hierarchy).join(name);
+        let path = hierarchy()?.join(name);
         fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Self(path))
     }
