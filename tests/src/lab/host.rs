@@ -201,7 +201,9 @@ fn sweep() -> anyhow::Result<()> {
             let entry = entry?;
             let name = entry.file_name();
             let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            // A dead process that nobody has waited for has no command line any more.
+            let is_dead = |pid: &str| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.is_empty());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists() || is_dead(owner)) {
                 // Another process may do the same at this moment.
                 let _: io::Result<()> = remove(&entry.path());
             }

@@ -126,14 +126,17 @@ impl Keeper {
         Ok(Self { record, end })
     }
 
-    /// Writes down what is up, and waits for a signal.
+    /// Writes down what is up, waits for a signal, and takes it away.
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn keep(mut self, lab: &Lab) -> Result<()> {
+    pub(super) fn keep(mut self, lab: Lab) -> Result<()> {
         let running =
             Running { keeper: std::process::id(), server: lab.server.pid(), internet: lab.network.internet.path() };
         self.record.write_all(serde_json::to_string(&running)?.as_bytes())?;
-        self.end.recv().context("signals are caught")
+        self.end.recv().context("signals are caught")?;
+        // Before the lock, which says that nothing is left.
+        drop(lab);
+        Ok(())
     }
 }

@@ -208,7 +208,7 @@ fn keep(up: &Up) -> Result<()> {
     };
     let lab = Lab::up(&setup)?.context("the roots are there")?;
     lab.start_banner()?;
-    keeper.keep(&lab)
+    keeper.keep(lab)
 }
 
 /// Becomes a shell, or a command.
