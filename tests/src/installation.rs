@@ -31,6 +31,21 @@ use crate::{
 /// Names the binary under test.
 pub const BINARY: &str = "BANNER_BIN";
 
+/// The binary under test.
+///
+/// # Errors
+/// The variable [`BINARY`] does not name one.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let binary = std::env::var_os(BINARY).map(PathBuf::from).with_context(|| {
+        format!(
+            "{BINARY} does not name the binary to test; `cargo xtask test` sets it, or: \
+             cargo build -p banner-user && {BINARY}=$PWD/target/debug/banner cargo test -p banner-tests"
+        )
+    })?;
+    ensure!(binary.is_file(), "{BINARY} names {}, which is no file", binary.display());
+    Ok(binary)
+}
+
 /// What a test configures; the rest are the files of its [`Installation`].
 #[derive(Clone, Debug)]
 pub struct Configuration {
@@ -84,13 +99,7 @@ impl<'n> Installation<'n> {
     /// There is no binary to test, or the system's.
     pub fn new(network: &'n Network, configuration: &Configuration) -> anyhow::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let binary = std::env::var_os(BINARY).map(PathBuf::from).with_context(|| {
-            format!(
-                "{BINARY} does not name the binary to test; `cargo xtask test` sets it, or: \
-                 cargo build -p banner-user && {BINARY}=$PWD/target/debug/banner cargo test -p banner-tests"
-            )
-        })?;
-        ensure!(binary.is_file(), "{BINARY} names {}, which is no file", binary.display());
+        let binary = binary()?;
         let folder = tempfile::tempdir().context("making a temporary folder")?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let bpffs = Path::new(BPFFS).join(format!("banner-test-binary-{}-{number}", std::process::id()));

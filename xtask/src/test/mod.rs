@@ -71,7 +71,7 @@ const WORKSPACE: [&str; 4] = ["--workspace", "--exclude", "banner-ebpf", "--lock
 const SYSTEM_TESTS: &str = "banner-tests";
 
 /// System tests that wait for most of their time, and so run more at a time than there are processors.
-const WAITING: [&str; 1] = ["faults"];
+const WAITING: [&str; 2] = ["faults", "servers"];
 const WAITING_THREADS: &str = "4";
 
 /// Runs the parts.

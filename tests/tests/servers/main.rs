@@ -1,0 +1,6 @@
+//! banner in front of real servers: Debian's own Postfix, Cyrus IMAP and Dovecot on hosts of their own, real clients, and attackers
+//! who try what they can.
+
+mod scene;
+
+mod judging;
