@@ -232,7 +232,7 @@ impl Run<'_> {
             env::join_paths(objects.into_iter().flatten()).context("the path of this checkout has a colon")?;
         // sudo keeps no environment, so it is given again behind it.
         let mut command = process::as_root("env");
-        for name in ["CI", "RUST_BACKTRACE", "PROPTEST_CASES"] {
+        for name in ["CI", "RUST_BACKTRACE", "PROPTEST_CASES", "BANNER_LAB"] {
             if let Some(value) = env::var_os(name) {
                 command.arg(assignment(name, value));
             }
