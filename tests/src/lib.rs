@@ -7,12 +7,14 @@
 //! - [`network`] is a mail server with the internet around it, [`installation`] is banner on that server, [`mail_log`] is what
 //!   Postfix and Cyrus log there, [`journal`] is the journal that they may log to instead, [`pinned`] is what banner leaves in the
 //!   kernel;
+//! - [`lab`] is real mail servers and their clients;
 //! - [`patience`] waits for what must come;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
 pub mod frame;
 pub mod installation;
 pub mod journal;
+pub mod lab;
 pub mod mail_log;
 pub mod namespace;
 pub mod network;
