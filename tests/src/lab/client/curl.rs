@@ -149,6 +149,8 @@ impl Result {
             }
             (OK, _) => Outcome::Accepted,
             (OPERATION_TIMEDOUT, _) if !self.is_connected => Outcome::NoAnswer,
+            // The server agrees, in words of a refusal.
+            (LOGIN_DENIED, _) if self.message == CANCELLED => broken(),
             (LOGIN_DENIED, Answer::Refused) => Outcome::Refused,
             // Also of a greeting, which is no denied login.
             (LOGIN_DENIED | WEIRD_SERVER_REPLY, Answer::Unavailable) => Outcome::Unavailable,
@@ -161,6 +163,9 @@ impl Result {
 fn has_line(heard: &[u8], start: &[u8]) -> bool {
     heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(start))
 }
+
+/// What curl says where it does not understand the server's challenge (lib/curl_sasl.c).
+const CANCELLED: &str = "Authentication cancelled";
 
 /// RFC 4954, section 6.
 const SMTP_AUTHENTICATED: &[u8] = b"235 ";

@@ -43,6 +43,16 @@ fn the_server_decides_what_became_of_a_login() {
     }
 }
 
+/// It did not try.
+#[test]
+fn a_login_that_curl_breaks_off_is_not_refused() {
+    let message = "Authentication cancelled".to_owned();
+    let result = Result { index: 0, exit_code: LOGIN_DENIED, is_connected: true, lasted: Duration::ZERO, message };
+    let heard = b"-ERR Authentication aborted by client.\r\n";
+    let outcome = result.outcome(Protocol::Pop3, heard).unwrap();
+    assert!(matches!(outcome, Outcome::Broken(_)), "{outcome:?}");
+}
+
 #[test]
 fn an_address_that_is_not_the_clients_is_no_outcome() {
     let result =
