@@ -5,6 +5,7 @@
 //! - [`host`] boots one of them in a second: network, files and processes of its own, which vanish with the test;
 //! - `tests/lab/` has what is laid over the files: the servers' configuration.
 
+pub mod client;
 pub mod host;
 pub mod root;
 
