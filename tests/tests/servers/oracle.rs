@@ -4,6 +4,7 @@
 //! banner has the jail that everybody has (`mail`), one with its filters for other abuse of SMTP (`abuse`), and one for each of
 //! fail2ban's with that one's filter. All only observe: nobody's lines are missing because another was quicker.
 
+mod because;
 mod cyrus;
 mod deeds;
 mod dovecot;

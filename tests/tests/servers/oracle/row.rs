@@ -1,6 +1,6 @@
 //! The table: who does what, and who bans them for it.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::deeds::Deed;
 
@@ -18,12 +18,12 @@ pub(crate) struct Row {
     /// How many seconds before the two were started it has done the first of these already, each time.
     pub(crate) before: &'static [u64],
     /// fail2ban's jails that ban it.
-    pub(crate) fail2ban: &'static [&'static str],
+    pub(crate) fail2ban: BTreeSet<&'static str>,
     /// banner's: `mail`, which everybody has, and `abuse`.
-    pub(crate) banner: &'static [&'static str],
-    /// Those of banner's jails with fail2ban's filters, where they are not fail2ban's.
-    pub(crate) imported: &'static [&'static str],
-    /// Why the two differ.
+    pub(crate) banner: BTreeSet<&'static str>,
+    /// Those of fail2ban's jails that ban it in banner, with fail2ban's filters.
+    pub(crate) imported: BTreeSet<&'static str>,
+    /// Why the two differ; empty where they do not.
     pub(crate) because: &'static str,
 }
 
@@ -48,42 +48,44 @@ pub(crate) fn source(from: &str, does: &'static str, deeds: Vec<Deed>) -> Row {
 /// The same from several addresses in turn.
 pub(crate) fn sources(from: &[&str], does: &'static str, deeds: Vec<Deed>) -> Row {
     let from = from.iter().map(|address| address.parse().expect("an address")).collect();
-    Row { from, does, deeds, when: When::Usual, before: &[], fail2ban: &[], banner: &[], imported: &[], because: "" }
+    let (fail2ban, banner, imported) = Default::default();
+    Row { from, does, deeds, when: When::Usual, before: &[], fail2ban, banner, imported, because: "" }
 }
 
 impl Row {
-    /// These jails of fail2ban's ban it.
-    pub(crate) fn fail2ban(self, jails: &'static [&'static str]) -> Self {
-        Self { fail2ban: jails, imported: jails, ..self }
+    /// This jail of fail2ban's bans it, and the one of banner's that is for the same.
+    pub(crate) fn both(mut self, jail: &'static str) -> Self {
+        self.fail2ban.insert(jail);
+        self.imported.insert(jail);
+        self.banner.insert(if jail == "postfix" { "abuse" } else { "mail" });
+        self
     }
 
-    /// These of banner's.
-    pub(crate) fn banner(self, jails: &'static [&'static str]) -> Self {
-        Self { banner: jails, ..self }
+    /// This jail of banner's bans it, and none of fail2ban's.
+    pub(crate) fn only_banner(mut self, jail: &'static str, because: &'static str) -> Self {
+        self.banner.insert(jail);
+        Self { because, ..self }
     }
 
-    /// These of banner's with fail2ban's filters, which decide otherwise than fail2ban.
-    pub(crate) fn imported(self, jails: &'static [&'static str]) -> Self {
-        Self { imported: jails, ..self }
+    /// This jail of fail2ban's bans it, and none of banner's.
+    pub(crate) fn only_fail2ban(mut self, jail: &'static str, because: &'static str) -> Self {
+        self.fail2ban.insert(jail);
+        self.imported.insert(jail);
+        Self { because, ..self }
     }
 
-    /// Why they differ.
-    pub(crate) fn because(self, reason: &'static str) -> Self {
-        Self { because: reason, ..self }
+    /// In banner, fail2ban's filters ban it by these jails, which is another verdict than fail2ban's, for the same reason.
+    pub(crate) fn imported(self, jails: &[&'static str]) -> Self {
+        Self { imported: jails.iter().copied().collect(), ..self }
     }
 
+    /// It does so then.
     pub(crate) fn when(self, when: When) -> Self {
         Self { when, ..self }
     }
 
+    /// It has done so already, so many seconds before.
     pub(crate) fn before(self, seconds: &'static [u64]) -> Self {
         Self { before: seconds, ..self }
-    }
-
-    /// Whether the two decide otherwise: of logins `mail` corresponds to all jails but `postfix`, which `abuse` corresponds to.
-    pub(crate) fn differs(&self) -> bool {
-        let of_logins = self.fail2ban.iter().any(|jail| *jail != "postfix");
-        let of_mail = self.fail2ban.contains(&"postfix");
-        self.banner.contains(&"mail") != of_logins || self.banner.contains(&"abuse") != of_mail
     }
 }
