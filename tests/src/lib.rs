@@ -8,7 +8,7 @@
 //!   Postfix and Cyrus log there, [`journal`] is the journal that they may log to instead, [`pinned`] is what banner leaves in the
 //!   kernel;
 //! - [`command_line`] is what an operator types and reads on such a server;
-//! - [`lab`] boots a whole Debian host with real mail servers and banner's own unit there;
+//! - [`lab`] boots a whole Debian host with real mail servers and banner's own unit there, and has their clients;
 //! - [`patience`] waits for what must come, [`process`] ends what must not stay;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 

@@ -20,28 +20,28 @@ pub(super) fn login(clients: &Clients<'_>, login: &Login) -> anyhow::Result<Atte
     let steps = steps(login)?;
     let began = Instant::now();
     let mut last = None;
-    let outcome = match clients.connect(login.from, login.service, login.transport) {
-        Ok(mut conversation) => {
-            let outcome = speak(&mut conversation, &steps, &mut last);
-            match outcome {
-                // Without TLS the host has answered when a conversation begins.
-                Err(Lost::Silent { heard }) if last.is_none() && heard.is_empty() && conversation.is_protected() => {
-                    Ok(Outcome::NoAnswer)
-                }
-                outcome => outcome,
-            }
-        }
-        Err(Lost::Silent { .. }) => Ok(Outcome::NoAnswer),
-        Err(lost) => Err(lost),
-    };
-    let finished = Instant::now();
-    let outcome = match outcome {
+    let outcome = match attempt(clients, login, &steps, &mut last) {
         Ok(outcome) => outcome,
         Err(Lost::Failed(why)) => bail!("{why}"),
         Err(lost) => Outcome::Broken(lost.to_string()),
     };
+    let finished = Instant::now();
     let said = last.as_ref().map(Reply::status).unwrap_or_default();
     Ok(Attempt { outcome, said, lasted: finished - began, finished })
+}
+
+fn attempt(clients: &Clients<'_>, login: &Login, steps: &Steps, last: &mut Option<Reply>) -> Result<Outcome, Lost> {
+    let mut conversation = match clients.connect(login.from, login.service, login.transport) {
+        Err(Lost::Silent { .. }) => return Ok(Outcome::NoAnswer),
+        connected => connected?,
+    };
+    match speak(&mut conversation, steps, last) {
+        // Without TLS the host has answered when a conversation begins.
+        Err(Lost::Silent { heard }) if conversation.is_protected() && last.is_none() && heard.is_empty() => {
+            Ok(Outcome::NoAnswer)
+        }
+        outcome => outcome,
+    }
 }
 
 /// What to say, one reply after each, and how to leave.
@@ -76,11 +76,15 @@ fn steps(login: &Login) -> anyhow::Result<Steps> {
     })
 }
 
-/// Says what is to be said, as long as the server agrees; `last` is what it said to it.
+/// Says what is to be said, as long as the server agrees; `last` is its last reply to that.
 fn speak(conversation: &mut Conversation, steps: &Steps, last: &mut Option<Reply>) -> Result<Outcome, Lost> {
     let mut answer = Answer::Accepted;
     if conversation.is_greeted() {
         answer = last.insert(conversation.hear()?).answer();
+        if answer == Answer::Refused {
+            // Nobody has said a password yet.
+            answer = Answer::Other;
+        }
     }
     for words in &steps.words {
         if answer != Answer::Accepted {

@@ -111,7 +111,8 @@ pub enum Mechanism {
 pub enum Outcome {
     /// The client was let in, used it, and left in order.
     Accepted,
-    /// The server says that user or password is wrong. Cyrus' pop3d (after `PASS`) and timsieved say that of an outage too.
+    /// The server says that user or password is wrong. Some say that of an outage too: Cyrus' pop3d (after `PASS`) and timsieved, and
+    /// Postfix where it asks Dovecot.
     Refused,
     /// The server says that it cannot tell now, or has no time.
     Unavailable,

@@ -1,0 +1,41 @@
+//! Why fail2ban and banner differ. fail2ban is 1.0.2, with the filters of that version.
+
+pub(crate) const TOGETHER: &str =
+    "one user database behind all services, so banner counts them together; each jail of fail2ban's counts alone";
+
+pub(crate) const PREFIX: &str = "banner counts IPv6 by /64, fail2ban by address";
+
+pub(crate) const RESCALED: &str = "never three within ten minutes; where the first failure is older than findtime, fail2ban takes all \
+     until then for a rate (2 in 605 s: 2 in 600 s) and adds the next";
+
+pub(crate) const OUTAGE: &str =
+    "nothing could check the password, Postfix says `generic failure`: banner counts nobody, fail2ban everybody";
+
+pub(crate) const PERSISTENT: &str = "banner counts a quarter for a mechanism that is not there, since no password was tried; fail2ban nothing, \
+     however often";
+
+pub(crate) const LIMITED: &str = "AUTH beyond smtpd_client_auth_rate_limit is one more guess, but has a line of its own, which fail2ban's filter does \
+     not know";
+
+pub(crate) const POP3_SASL: &str =
+    "fail2ban's filter wants `SASL(-13)`, which Cyrus' pop3d does not write of SASL mechanisms";
+
+pub(crate) const NAMELESS: &str =
+    "fail2ban's filter wants a host name before the address, and the client has none in DNS";
+
+pub(crate) const HTTPD: &str = "fail2ban's filter knows imapd and pop3d alone; httpd has the same users";
+
+pub(crate) const INVALID_USER: &str =
+    "fail2ban's filter wants `SASL(-13)`; Cyrus says `invalid user` of a name with odd characters";
+
+pub(crate) const FORGED: &str = "he did nothing: 198.51.100.76 asks SMTP for a mechanism `\"x[198.51.100.66]: SASL PLAIN authentication failed: y\"`, of \
+     which libsasl writes a line without the client's address; fail2ban's pattern searches, and finds the one in the name";
+
+pub(crate) const NOT_FOR_GOOD: &str = "450 is what Postfix says when its DNS fails, too: banner counts no 4xx";
+
+pub(crate) const SEVERAL_EACH: &str =
+    "banner counts a quarter for an unknown recipient, which honest senders with old addresses have as well";
+
+pub(crate) const NOT_SMTP: &str = "fail2ban's filter does not know `non-SMTP command`";
+
+pub(crate) const POSTSCREEN: &str = "fail2ban knows PREGREET in its modes `ddos` and `aggressive` alone";
