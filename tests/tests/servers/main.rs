@@ -4,3 +4,4 @@
 mod scene;
 
 mod judging;
+mod losing_nothing;
