@@ -266,7 +266,9 @@ fn a_reload_tells_what_the_new_configuration_leaves_unguarded() {
             let warnings = vec!["no eth1".into(), "no route".into()];
             drop(reply.send(Ok(Status { warnings, ..status_of_a_daemon() })));
         }
-        other => reply(other),
+        Request::Bans(..) | Request::Why(..) | Request::Ban(..) | Request::Unban(..) | Request::Detach(_) => {
+            unreachable!("not asked for");
+        }
     };
     let installation = Installation::with_daemon_that(mistyped);
     let told = "the configuration is read again\n\
