@@ -153,12 +153,18 @@ fn filters(item: Item<'_>, known: &[String], findings: &mut Findings<'_>) -> Vec
 
 fn sources(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<String> {
     let mut sources = Vec::new();
+    let mut journal = None;
     for (pattern, at) in item.names(findings) {
         if pattern == JOURNAL {
+            journal = Some(at);
             sources.push(pattern.to_owned());
         } else if let Some(path) = absolute((pattern, at), findings) {
             sources.push(path.to_owned());
         }
+    }
+    if let Some(at) = journal.filter(|_| sources.len() > 1) {
+        // rsyslog writes what it gets from the journal to its files, which is Debian's default where it is installed.
+        findings.warn(Some(at), Problem::JournalAndFiles(Quoted::new("source")));
     }
     sources
 }

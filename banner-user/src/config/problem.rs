@@ -83,6 +83,8 @@ pub enum Problem {
     NoJail,
     #[error("jail {0} is off unless it says `enabled`")]
     Off(Quoted),
+    #[error("{0} has the journal and files: a failure that is written to both counts twice")]
+    JournalAndFiles(Quoted),
     #[error("{0} is every address: none of its family will be banned")]
     IgnoresAll(Quoted),
     #[error("{typed} has bits beyond its prefix: it covers {covers}")]
@@ -137,6 +139,9 @@ impl Problem {
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
             Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),
+            Self::JournalAndFiles(_) => {
+                "keep one, unless the files have only what the journal has not (Postfix's `maillog_file`)".to_owned()
+            }
             Self::IgnoresAll(_) => "remove it".to_owned(),
             Self::HostBits { covers, .. } => format!("write `{covers}`, or the address alone"),
         }

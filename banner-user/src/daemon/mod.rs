@@ -204,9 +204,11 @@ impl Daemon {
         keep_privileges(Stage::Running);
         kernel.guard(&config.services)?;
         let (saving, loaded) = Saving::open(&config, started);
-        follower.set_memory(started.wall, reading::findtime(&config), reading::time_of_line(&config));
+        // A source that the run before did not read may have the lines that it read elsewhere, and that were counted then.
+        let floor = loaded.saved_at;
+        follower.set_memory(started.wall, reading::findtime(&config), floor, reading::time_of_line(&config));
         follower.resume(loaded.positions, loaded.saved_at);
-        let journal = reading::journal(&config, loaded.journal, started);
+        let journal = reading::journal(&config, loaded.journal, floor, started);
         let mut judge = Judge::new(config.policy.clone()).saved();
         let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.

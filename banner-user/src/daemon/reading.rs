@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::{Daemon, view};
 use crate::{
-    clock::Now,
+    clock::{Now, WallTime},
     config::Config,
     control::protocol::Text,
     detect::Detector,
@@ -138,8 +138,13 @@ pub(super) fn files(config: &Config) -> Vec<String> {
     config.policy.sources().into_iter().filter(|source| *source != JOURNAL).map(str::to_owned).collect()
 }
 
-/// The journal, where a jail reads it.
-pub(super) fn journal(config: &Config, position: Option<JournalPosition>, now: Now) -> Option<Journal> {
+/// The journal, where a jail reads it: from `position` on, and without one what findtime reaches and is not older than `floor`.
+pub(super) fn journal(
+    config: &Config,
+    position: Option<JournalPosition>,
+    floor: WallTime,
+    now: Now,
+) -> Option<Journal> {
     let is_read = config.policy.sources().contains(&JOURNAL);
-    is_read.then(|| Journal::new(Journalctl::system(), position, findtime(config), now))
+    is_read.then(|| Journal::new(Journalctl::system(), position, findtime(config), now).not_before(floor))
 }

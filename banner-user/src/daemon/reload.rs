@@ -34,7 +34,9 @@ impl Daemon {
 
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
-        self.follower.set_memory(Now::read().wall, reading::findtime(&config), reading::time_of_line(&config));
+        // What a new source tells of earlier, another one may have told of, and it was counted then.
+        let now = Now::read().wall;
+        self.follower.set_memory(now, reading::findtime(&config), now, reading::time_of_line(&config));
         self.follower.configure(reading::files(&config)).map_err(|error| invalid(&error))?;
         self.reload_journal(&config);
         let former = mem::replace(&mut self.detector, detector);
@@ -58,16 +60,18 @@ impl Daemon {
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 
-    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins where it was
-    /// let go, or findtime ago.
+    /// A journal that is read on is; one that no jail reads any more is let go, and one that a jail now reads begins now.
     fn reload_journal(&mut self, config: &Config) {
         let now = Now::read();
-        self.journal = match (self.journal.take(), reading::journal(config, self.journal_position, now)) {
+        self.journal = match (self.journal.take(), reading::journal(config, None, now.wall, now)) {
             (Some(mut former), Some(_)) => {
                 former.reload(now);
                 Some(former)
             }
-            (_, new) => new,
+            (_, new) => {
+                self.journal_position = None;
+                new
+            }
         };
     }
 }

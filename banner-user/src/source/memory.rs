@@ -40,8 +40,9 @@ pub type TimeOfLine = Box<dyn FnMut(&[u8], WallTime) -> Option<LogTime>>;
 /// How far back a file is read that is followed for the first time.
 pub(super) struct Memory {
     now: WallTime,
-    /// In microseconds, as the next two.
+    /// In microseconds, as the next three.
     window: i64,
+    floor: i64,
     since: i64,
     until: i64,
     time_of: TimeOfLine,
@@ -71,21 +72,22 @@ enum Age {
 
 impl Follower {
     /// Reads a file that was there before us, and that no bookmark knows, from its first line within `window` before `now` on,
-    /// instead of from its end. Holds for the files that the next polls see for the first time: to be called before the first
-    /// poll, and before each [`configure`](Self::configure) again.
+    /// instead of from its end; but from none that is older than `floor`. Holds for the files that the next polls see for the first
+    /// time: to be called before the first poll, and before each [`configure`](Self::configure) again.
     ///
     /// At most [`READ_BACK_MAX`] of each file; a file whose last lines tell no time is read from its end.
-    pub fn set_memory(&mut self, now: WallTime, window: Duration, time_of: TimeOfLine) {
-        self.memory = Some(Memory::new(now, window, time_of));
+    pub fn set_memory(&mut self, now: WallTime, window: Duration, floor: WallTime, time_of: TimeOfLine) {
+        self.memory = Some(Memory::new(now, window, floor, time_of));
     }
 }
 
 impl Memory {
-    fn new(now: WallTime, window: Duration, time_of: TimeOfLine) -> Self {
+    fn new(now: WallTime, window: Duration, floor: WallTime, time_of: TimeOfLine) -> Self {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self {
             now,
             window: micros(window),
+            floor: floor.0,
             since: now.0,
             until: now.0.saturating_add(micros(AHEAD)),
             time_of,
@@ -101,7 +103,7 @@ impl Memory {
         if !self.tells_time(reader, end)? {
             return Ok(whole);
         }
-        self.since = self.last_time(reader, end)?.saturating_sub(self.window);
+        self.since = self.last_time(reader, end)?.saturating_sub(self.window).max(self.floor);
         // Before `low` lines are older, from `high` on they are recent; both as far as is known.
         let (mut low, mut high) = (floor, end);
         let mut is_cut = false;

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use banner_tests::{
     command_line::CommandLine as _,
     installation::{Configuration, Installation},
-    mail_log::postfix,
+    mail_log::{MailLog, postfix},
     network::Network,
     patience::until,
 };
@@ -61,5 +61,27 @@ fn a_log_is_followed_through_rotations_of_both_kinds() -> anyhow::Result<()> {
     installation.log.append(&postfix(other, "alice").repeat(3))?;
     installation.await_ban("203.0.113.66")?;
     ensure!(installation.bans()?.len() == 2, "{:?}", installation.bans()?);
+    Ok(())
+}
+
+#[test]
+fn a_source_that_takes_the_place_of_another_counts_nothing_again() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let _daemon = installation.start()?;
+    installation.log.append(&postfix(ATTACKER, "alice").repeat(2))?;
+    installation.await_log_read()?;
+    // It has what the first has, as rsyslog's files often do.
+    let second = installation.path("second.log");
+    fs::copy(installation.log.path(), &second)?;
+    installation.configure(&Configuration { source: Some(format!("{second:?}")), ..Configuration::default() })?;
+    installation.banner("reload")?.expect(0)?;
+    let second = MailLog::create(&second)?;
+    let other = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 66));
+    second.append(&postfix(other, "alice").repeat(3))?;
+    installation.await_ban("203.0.113.66")?;
+    ensure!(installation.ban("198.51.100.66")?.is_none(), "two failures were counted twice");
+    second.append(&postfix(ATTACKER, "alice"))?;
+    installation.await_ban("198.51.100.66")?;
     Ok(())
 }

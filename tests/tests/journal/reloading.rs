@@ -20,13 +20,13 @@ fn a_reload_takes_the_journal_up_and_lets_it_go_and_each_failure_counts_once() -
     let _daemon = scene.start()?;
     ensure!(scene.status()?.is_none(), "{:?}", scene.status()?);
 
-    // Taken up, it is read from findtime ago.
+    // Taken up, it is read from now on: what it has of earlier, the log may have had, too.
     reload(&both)?;
     scene.read_up_to(1)?;
-    ensure!(scene.banned()? == [1].into() && scene.failures(66)? == 2.0, "{:?}", scene.banned()?);
+    ensure!(scene.banned()? == [1].into() && scene.failures(66)? == 0.0, "{:?}", scene.banned()?);
     // Read on by a reload that changes nothing.
     reload(&both)?;
-    scene.fail(&[(66, NOW), (67, NOW)])?;
+    scene.fail(&[(66, NOW), (66, NOW), (66, NOW), (67, NOW)])?;
     scene.installation.await_ban("198.51.100.66")?;
     scene.read_up_to(2)?;
     ensure!(scene.failures(67)? == 1.0, "{} instead of 1", scene.failures(67)?);
@@ -37,7 +37,7 @@ fn a_reload_takes_the_journal_up_and_lets_it_go_and_each_failure_counts_once() -
 
     reload(&both)?;
     scene.read_up_to(3)?;
-    ensure!(scene.failures(67)? == 2.0, "{} instead of 2", scene.failures(67)?);
+    ensure!(scene.failures(67)? == 1.0, "{} instead of 1", scene.failures(67)?);
     ensure!(scene.banned()? == [1, 2, 3, 66].into(), "{:?}", scene.banned()?);
     Ok(())
 }

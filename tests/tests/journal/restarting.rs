@@ -3,10 +3,11 @@
 use std::fs;
 
 use anyhow::ensure;
-use banner_tests::{command_line::CommandLine as _, network::Network, patience::until};
+use banner_tests::{command_line::CommandLine as _, mail_log::postfix_at, network::Network, patience::until};
+use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
-use crate::scene::{MINUTE, NOW, Scene};
+use crate::scene::{MINUTE, NOW, Scene, source};
 
 #[test]
 fn two_failures_and_a_kill_and_the_third_bans() -> anyhow::Result<()> {
@@ -52,6 +53,28 @@ fn what_was_written_before_the_first_start_is_remembered_for_findtime() -> anyho
     scene.installation.await_ban("198.51.100.67")?;
     scene.read_up_to(2)?;
     ensure!(scene.banned()? == [1, 2, 67].into(), "{:?}", scene.banned()?);
+    Ok(())
+}
+
+#[test]
+fn a_journal_that_takes_the_place_of_a_log_at_a_restart_counts_nothing_again() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let Some(scene) = Scene::new(&network, "[]")? else { return Ok(()) };
+    let log = &scene.installation.log;
+    scene.configure(&format!("{:?}", log.path()))?;
+    let daemon = scene.start()?;
+    // Both have them, as with rsyslog.
+    scene.fail(&[(66, MINUTE), (66, MINUTE)])?;
+    let minute_ago = Timestamp::now() - MINUTE;
+    log.append(&postfix_at(source(66), "alice", minute_ago).repeat(2))?;
+    scene.installation.await_log_read()?;
+    daemon.kill()?;
+    scene.fail(&[(67, NOW)])?;
+    scene.configure("\"journal\"")?;
+    let _daemon = scene.start()?;
+    scene.read_up_to(1)?;
+    ensure!(scene.banned()? == [1].into(), "two failures were counted twice: {:?}", scene.banned()?);
+    ensure!(scene.failures(67)? == 1.0, "what came after the kill is lost");
     Ok(())
 }
 

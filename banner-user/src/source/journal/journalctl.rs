@@ -88,7 +88,10 @@ impl Journalctl {
         match from {
             // With `--after-cursor` the entry after one that is gone would be skipped, and nobody would know that it is gone.
             Start::Entry(position) => command.arg(format!("--cursor={position}")),
-            Start::Time(time) => command.arg(format!("--since=@{}", time.0.max(0) / 1_000_000)),
+            Start::Time(time) => {
+                let micros = time.0.max(0);
+                command.arg(format!("--since=@{}.{:06}", micros / 1_000_000, micros % 1_000_000))
+            }
         };
         let mut child = command.spawn()?;
         let (output, errors) = (child.stdout.take(), child.stderr.take());

@@ -196,6 +196,12 @@ impl Journal {
         }
     }
 
+    /// Without a position it begins with no entry that is older.
+    #[must_use]
+    pub fn not_before(self, floor: WallTime) -> Self {
+        Self { since: self.since.max(floor), ..self }
+    }
+
     /// Reads the names of accounts again.
     pub fn reload(&mut self, now: Now) {
         self.accounts.read(now.boot);

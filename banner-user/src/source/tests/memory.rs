@@ -22,7 +22,7 @@ fn time_of(line: &[u8], _near: WallTime) -> Option<LogTime> {
 impl Bench {
     fn remember(&mut self) {
         self.follow(&["log"]);
-        self.follower.set_memory(NOW, WINDOW, Box::new(time_of));
+        self.follower.set_memory(NOW, WINDOW, WallTime(i64::MIN), Box::new(time_of));
     }
 
     /// The ages of the lines that are read of a log with this text.
@@ -144,8 +144,21 @@ fn what_a_bookmark_knows_is_not_remembered_but_what_is_configured_anew_is() {
     bench.remember();
     bench.follower.resume(saved, SAVED);
     assert_eq!(bench.read().len(), 1);
-    bench.follower.set_memory(NOW, WINDOW, Box::new(time_of));
+    bench.follower.set_memory(NOW, WINDOW, WallTime(i64::MIN), Box::new(time_of));
     let patterns = bench.below(&["log", "other"]);
     bench.follower.configure(patterns).unwrap();
     assert_eq!(bench.read().len(), 601);
+}
+
+#[test]
+fn nothing_older_than_the_floor_is_remembered() {
+    for (floor, read) in [(100, 101), (600, 601), (5000, 601), (0, 1), (-1, 0)] {
+        let mut bench = Bench::new(&["log"]);
+        bench.append("log", log((0..9000).rev()));
+        bench.follow(&["log"]);
+        let floor = WallTime(NOW.0 - floor * 1_000_000);
+        bench.follower.set_memory(NOW, WINDOW, floor, Box::new(time_of));
+        bench.poll();
+        assert_eq!(bench.lines.len(), read, "{floor:?}");
+    }
 }
