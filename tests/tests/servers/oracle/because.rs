@@ -39,3 +39,8 @@ pub(crate) const SEVERAL_EACH: &str =
 pub(crate) const NOT_SMTP: &str = "fail2ban's filter does not know `non-SMTP command`";
 
 pub(crate) const POSTSCREEN: &str = "fail2ban knows PREGREET in its modes `ddos` and `aggressive` alone";
+
+pub(crate) const ATTEMPTS: &str =
+    "Dovecot writes one line for a connection, with the number of its attempts: banner counts these, fail2ban lines";
+
+pub(crate) const BRACKET: &str = "fail2ban's pattern ends a user name at its first `>`, and finds no address behind it";
