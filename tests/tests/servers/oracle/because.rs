@@ -44,3 +44,6 @@ pub(crate) const ATTEMPTS: &str =
     "Dovecot writes one line for a connection, with the number of its attempts: banner counts these, fail2ban lines";
 
 pub(crate) const BRACKET: &str = "fail2ban's pattern ends a user name at its first `>`, and finds no address behind it";
+
+pub(crate) const WITHOUT_TLS: &str =
+    "nobody looked at the password: banner counts a quarter of an attempt that is refused for want of TLS";

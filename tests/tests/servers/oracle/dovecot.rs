@@ -7,7 +7,7 @@ use banner_tests::lab::client::{
 };
 
 use super::{
-    because::{ATTEMPTS, BRACKET, PERSISTENT, PREFIX, TOGETHER},
+    because::{ATTEMPTS, BRACKET, PERSISTENT, PREFIX, TOGETHER, WITHOUT_TLS},
     deeds::{Deed, enters, fails, guesses, guesses_for, says, times},
     row::{Row, When, source, sources},
 };
@@ -57,7 +57,7 @@ fn honest() -> Vec<Row> {
             "logs in at POP3 without TLS, which it may not",
             times(3, &says(110, &["USER carol", "PASS secret", "QUIT"])),
         )
-        .both("dovecot"),
+        .only_fail2ban("dovecot", WITHOUT_TLS),
         source("198.51.100.15", "logs in at SMTP during an outage", times(3, &fails(Smtp, Plain, Outcome::Refused)))
             .both("postfix-sasl")
             .when(When::Outage),

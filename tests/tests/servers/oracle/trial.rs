@@ -21,7 +21,8 @@ use super::{
     verdict::{self, IMPORTED, JAILS},
 };
 
-const LOG: &str = "/var/log/mail.log";
+/// What both read.
+pub(crate) const LOG: &str = "/var/log/mail.log";
 
 /// How many do something at the same time.
 const AT_ONCE: usize = 8;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::Write as _,
     net::IpAddr,
 };
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use super::{
     fail2ban,
     row::{Row, When},
+    trial::LOG,
 };
 
 /// fail2ban's jails, with their filters.
@@ -49,7 +51,7 @@ pub(crate) fn compare(lab: &Lab, rows: &[Row]) -> anyhow::Result<()> {
     }
     let all = found.fail2ban.keys().chain(found.banner.keys());
     wrong.extend(all.filter(|(_, source)| !known.contains(source)).map(|ban| format!("nobody in the table: {ban:?}")));
-    write!(std::io::stdout(), "{}", table(rows, &found)).context("the table")?;
+    write!(std::io::stdout(), "{}\n{}", table(rows, &found), delays(lab, rows, &found)?).context("the table")?;
     closed?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -137,4 +139,33 @@ fn table(rows: &[Row], found: &Found) -> String {
         );
     }
     text
+}
+
+/// How long after the line of the third failure the two began their bans, where there are three lines and nothing before. For
+/// information: it depends on what else this machine does.
+fn delays(lab: &Lab, rows: &[Row], found: &Found) -> anyhow::Result<String> {
+    let log = fs::read_to_string(lab.server.path(LOG)).context("the log")?;
+    let (mut fail2ban, mut banner) = (Vec::new(), Vec::new());
+    for row in rows.iter().filter(|row| row.before.is_empty() && row.fail2ban.len() == 1 && row.banner.contains("mail"))
+    {
+        let from = row.from[0];
+        let signs = [format!("[{from}]"), format!("rip={from},")];
+        let told = |line: &&str| signs.iter().any(|sign| line.contains(sign)) && line.contains("fail");
+        let stamps: Vec<_> = log.lines().filter(told).filter_map(|line| line.split(' ').next()).collect();
+        let [_, _, third] = stamps[..] else { continue };
+        let third: Timestamp = third.parse()?;
+        let began = |bans: &BTreeMap<(String, String), Timestamp>, jail: &str| {
+            let at = bans.get(&(jail.to_owned(), prefix(from)))?;
+            Some(at.duration_since(third).as_millis())
+        };
+        fail2ban.extend(row.fail2ban.iter().filter_map(|jail| began(&found.fail2ban, jail)));
+        banner.extend(began(&found.banner, "mail"));
+    }
+    let line = |who: &str, mut delays: Vec<i128>| {
+        delays.sort_unstable();
+        let median = delays.get(delays.len() / 2).copied().unwrap_or_default();
+        let worst = delays.last().copied().unwrap_or_default();
+        format!("{who}: {} bans, {median} ms after the third line in the middle, {worst} ms at worst\n", delays.len())
+    };
+    Ok(line("fail2ban", fail2ban) + &line("banner", banner))
 }
