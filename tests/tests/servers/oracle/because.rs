@@ -6,7 +6,7 @@ pub(crate) const TOGETHER: &str =
 pub(crate) const PREFIX: &str = "banner counts IPv6 by /64, fail2ban by address";
 
 pub(crate) const RESCALED: &str = "never three within ten minutes; where the first failure is older than findtime, fail2ban takes all \
-     until then for a rate (2 in 605 s: 2 in 600 s) and adds the next";
+     until then for a rate (2 in 605 s are 2 in 600 s) and adds the next";
 
 pub(crate) const OUTAGE: &str =
     "nothing could check the password, Postfix says `generic failure`: banner counts nobody, fail2ban everybody";
@@ -47,3 +47,5 @@ pub(crate) const BRACKET: &str = "fail2ban's pattern ends a user name at its fir
 
 pub(crate) const WITHOUT_TLS: &str =
     "nobody looked at the password: banner counts a quarter of an attempt that is refused for want of TLS";
+
+pub(crate) const REPEATED: &str = "`too many errors after AUTH` sums up guesses that were counted one by one";

@@ -58,6 +58,7 @@ fn honest() -> Vec<Row> {
             times(3, &says(110, &["USER carol", "PASS secret", "QUIT"])),
         )
         .only_fail2ban("dovecot", WITHOUT_TLS),
+        // Postfix 3.7 says of it what it says of a wrong password, `(reason unavailable)`; only Dovecot's own line tells.
         source("198.51.100.15", "logs in at SMTP during an outage", times(3, &fails(Smtp, Plain, Outcome::Refused)))
             .both("postfix-sasl")
             .when(When::Outage),

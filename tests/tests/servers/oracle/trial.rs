@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    panic::resume_unwind,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -135,6 +136,6 @@ fn perform(lab: &Lab, rows: &[Row], when: When) -> anyhow::Result<()> {
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker reports its errors"))
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }

@@ -38,14 +38,15 @@ pub(crate) fn compare(lab: &Lab, rows: &[Row]) -> anyhow::Result<()> {
     let closed = until("the last ones are banned", || {
         found = Found::now(lab)?;
         let closing = rows.iter().filter(|row| row.when == When::Closing);
-        Ok(closing.fold(true, |all, row| all && found.of(row) == Verdict::expected(row)).then_some(()))
+        let mut verdicts = closing.map(|row| found.of(row) == Verdict::expected(row));
+        Ok(verdicts.all(|is_expected| is_expected).then_some(()))
     });
     let mut wrong = Vec::new();
     let mut known = BTreeSet::new();
     for row in rows {
         let (expected, verdict) = (Verdict::expected(row), found.of(row));
         if verdict != expected {
-            wrong.push(format!("{} {}:\n  expected {expected:?}\n  found    {verdict:?}", row.from[0], row.does));
+            wrong.push(format!("{} {}:\n  expected {expected:?}\n  found    {verdict:?}", row.named, row.does));
         }
         known.extend(row.from.iter().map(|address| prefix(*address)));
     }
@@ -131,7 +132,7 @@ fn table(rows: &[Row], found: &Found) -> String {
             if verdict.imported == verdict.fail2ban { "as fail2ban".to_owned() } else { list(&verdict.imported) };
         text += &format!(
             "| {} | {} | {} | {} | {imported} | {} |\n",
-            row.from[0],
+            row.named,
             row.does,
             list(&verdict.fail2ban),
             list(&verdict.banner),
@@ -148,7 +149,7 @@ fn delays(lab: &Lab, rows: &[Row], found: &Found) -> anyhow::Result<String> {
     let (mut fail2ban, mut banner) = (Vec::new(), Vec::new());
     for row in rows.iter().filter(|row| row.before.is_empty() && row.fail2ban.len() == 1 && row.banner.contains("mail"))
     {
-        let from = row.from[0];
+        let [from] = row.from[..] else { continue };
         let signs = [format!("[{from}]"), format!("rip={from},")];
         let told = |line: &&str| signs.iter().any(|sign| line.contains(sign)) && line.contains("fail");
         let stamps: Vec<_> = log.lines().filter(told).filter_map(|line| line.split(' ').next()).collect();
