@@ -11,6 +11,9 @@ folder=$1 layers=$2 banner=$3
 # /proc is still the machine's own. The first word of this file is the process that reads it, seen from there.
 read -r pid _ < /proc/self/stat
 
+# systemd lets this many messages wait for the logger on a machine, and does not touch it in a namespace, where it is 10.
+echo 512 > /proc/sys/net/unix/max_dgram_qlen
+
 mount -t tmpfs -o mode=755,size=2g lab "$folder/space"
 mkdir "$folder/space/upper" "$folder/space/work" "$folder/space/root"
 root=$folder/space/root

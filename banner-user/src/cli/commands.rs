@@ -48,10 +48,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             answer(&why, *format, output, render::why)?;
             Ok(if why.protected.is_some() || why.bans.is_empty() { Exit::No } else { Exit::Done })
         }
-        Command::Reload { format } => {
-            let reloaded = daemon()?.ask(async |client| client.reload().await)?;
-            answer(&reloaded, *format, output, render::reloaded)
-        }
+        Command::Reload { format } => reload(&daemon()?, *format, output),
         Command::Match(arguments) => matching::run(arguments, path, output),
         Command::Replay(arguments) => replay(arguments, path, output),
         Command::Detach { format } => detach(&config()?, platform, *format, output),
@@ -176,6 +173,19 @@ fn bans(
         output.text(listing.end())?;
     }
     Ok(Exit::Done)
+}
+
+/// A reload, and what is amiss under the new configuration: a mistyped interface is valid, since it may appear later, and it
+/// leaves the others unguarded.
+fn reload(daemon: &Daemon, format: Format, output: &mut Output) -> Result<Exit, Failure> {
+    let mut reloaded = daemon.ask(async |client| client.reload().await)?;
+    // It is done, whether or not the daemon still answers.
+    if let Ok(status) = daemon.ask(async |client| client.status().await) {
+        let known = reloaded.warnings;
+        let new: Vec<_> = status.warnings.into_iter().filter(|warning| !known.contains(warning)).collect();
+        reloaded.warnings = [known, new].concat();
+    }
+    answer(&reloaded, format, output, render::reloaded)
 }
 
 fn detach(config: &Config, platform: &dyn Platform, format: Format, output: &mut Output) -> Result<Exit, Failure> {

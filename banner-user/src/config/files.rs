@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(read_in(&directory, false), owned(&[("banner.d/a.toml", "1")]));
         assert_eq!(
             read_in(&directory, true),
-            Err("error: cannot read banner.toml: No such file or directory (os error 2)\n  = check the path and its permissions\n"
+            Err("error: cannot read banner.toml: No such file or directory (os error 2)\n  = check the path, and whether you are root\n"
                 .to_owned())
         );
     }

@@ -94,7 +94,7 @@ impl Problem {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => "check the path and its permissions".to_owned(),
+            Self::Unreadable { .. } => "check the path, and whether you are root".to_owned(),
             Self::TooLarge { .. } => "a configuration is text of a few kilobytes: is this the right file?".to_owned(),
             Self::TooManyFiles { .. } => "merge some".to_owned(),
             Self::NotText => "save the file as UTF-8".to_owned(),

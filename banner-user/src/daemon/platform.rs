@@ -170,9 +170,11 @@ fn look_at_log(path: &Path) -> (Verdict, String) {
     {
         Ok(Some(_)) => (Verdict::Good, "readable".to_owned()),
         Ok(None) => (Verdict::Misconfigured, "is not a regular file; name the log itself in `source`".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (Verdict::Warning, "does not exist; it is followed as soon as it does".to_owned())
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (
+            Verdict::Warning,
+            "does not exist; it is followed as soon as it does. Where journald alone logs: `source = \"journal\"`"
+                .to_owned(),
+        ),
         Err(error) => {
             (Verdict::Misconfigured, format!("cannot be read: {error}; the daemon needs CAP_DAC_READ_SEARCH or root"))
         }

@@ -4,4 +4,5 @@
 mod scene;
 
 mod judging;
+mod losing_nothing;
 mod oracle;

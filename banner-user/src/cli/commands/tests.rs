@@ -13,8 +13,8 @@ use crate::{
     control::{
         Request,
         protocol::{
-            BanTime, Banned, BansPage, Daemon, Detached, ErrorBody, ErrorKind, Jail, Origin, Prefix, Time, Unbanned,
-            Why,
+            BanTime, Banned, BansPage, Daemon, Detached, ErrorBody, ErrorKind, Jail, Origin, Prefix, Reloaded, Time,
+            Unbanned, Why,
         },
         server::Server,
     },
@@ -164,13 +164,17 @@ impl Installation {
     }
 
     fn with_daemon() -> Self {
+        Self::with_daemon_that(reply)
+    }
+
+    fn with_daemon_that(replies: fn(Request)) -> Self {
         let mut installation = Self::without_daemon();
         let (server, mut requests) = Server::start(&installation.directory.path().join("banner.sock"), || {}).unwrap();
         server.running();
         let answering = std::thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().build().unwrap();
             while let Some(request) = runtime.block_on(requests.recv()) {
-                reply(request);
+                replies(request);
             }
         });
         installation.daemon = Some((server, answering));
@@ -250,6 +254,28 @@ fn a_daemon_answers_and_the_exit_code_says_what_it_was() {
         assert!(stdout.contains(written) && (written.is_empty() == stdout.is_empty()), "{line}: {stdout}");
         assert!(stderr.contains(message) && (message.is_empty() == stderr.is_empty()), "{line}: {stderr}");
     }
+}
+
+#[test]
+fn a_reload_tells_what_the_new_configuration_leaves_unguarded() {
+    let mistyped = |request| match request {
+        Request::Reload(reply) => {
+            drop(reply.send(Ok(Reloaded { lifted: 0, warnings: vec!["odd".into(), "no eth1".into()] })));
+        }
+        Request::Status(reply) => {
+            let warnings = vec!["no eth1".into(), "no route".into()];
+            drop(reply.send(Ok(Status { warnings, ..status_of_a_daemon() })));
+        }
+        Request::Bans(..) | Request::Why(..) | Request::Ban(..) | Request::Unban(..) | Request::Detach(_) => {
+            unreachable!("not asked for");
+        }
+    };
+    let installation = Installation::with_daemon_that(mistyped);
+    let told = "the configuration is read again\n\
+                warning: odd\n\
+                warning: no eth1\n\
+                warning: no route\n";
+    assert_eq!(installation.run("reload", true), (Exit::Done, told.to_owned(), String::new()));
 }
 
 #[test]

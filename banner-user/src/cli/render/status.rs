@@ -74,7 +74,7 @@ fn files(files: &[File], style: &Style) -> String {
     let row = |file: &File| {
         let state = match file.state {
             FileState::Following => "following".to_owned(),
-            FileState::Draining => "rotated away, read to its end".to_owned(),
+            FileState::Draining => "rotated away or no longer configured, read to its end".to_owned(),
             FileState::Missing => style.bad("missing"),
             FileState::Unreadable => style.bad("unreadable"),
         };

@@ -32,7 +32,10 @@ pub(in crate::cli) fn why(why: &Why, style: &Style) -> String {
         text += &format!("\n{}\n{}", style.heading("tally"), tally(&why.tally));
     }
     if !why.failures.is_empty() {
-        text += &format!("\n{}\n{}", style.heading("failures"), failures(&why.failures, style));
+        // They stay known after an unban or their `findtime`.
+        let heading =
+            if why.bans.is_empty() && why.tally.is_empty() { "failures that no longer count" } else { "failures" };
+        text += &format!("\n{}\n{}", style.heading(heading), failures(&why.failures, style));
     }
     if !why.history.is_empty() {
         text += &format!("\n{}\n{}", style.heading("earlier bans"), history(&why.history, style));
@@ -220,6 +223,20 @@ ban of 192.0.2.9
   time     since 2026-11-22 12:00:00+00:00, permanent
   from     smtp, imap
   counted  12 packets, 720 bytes
+"
+        );
+    }
+
+    #[test]
+    fn failures_that_were_forgotten_are_not_taken_for_counted_ones() {
+        let forgotten = Why { failures: vec![failure(1, Weight::ONE.into(), None)], ..unknown("192.0.2.9") };
+        assert_eq!(
+            why(&forgotten, &Style::plain()),
+            "\
+192.0.2.9 is not banned
+
+failures that no longer count
+  2026-11-22 11:59:01+00:00  cyrus  weight 1  -  /var/log/mail.log at byte 4097
 "
         );
     }

@@ -47,7 +47,7 @@ pub enum Lost {
         /// What was heard of the reply: the last words.
         heard: String,
     },
-    /// The connection was reset: the server's end is no more. (Behind TLS that is [`Lost::Closed`].)
+    /// The connection was reset: the server's end is no more, or nobody listens.
     #[error("the connection was reset")]
     Reset,
     /// The system does not let the client, or the reply is without end.
@@ -58,7 +58,7 @@ pub enum Lost {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
-    /// In order. (Behind TLS, either way.)
+    /// In order.
     Closed,
     /// By a reset.
     Reset,
@@ -153,14 +153,17 @@ impl Conversation {
     /// Reads what is there, or waits for it.
     fn read(&mut self, deadline: Instant) -> Result<(), Lost> {
         let mut buffer = [0; 4096];
-        let heard = || shown(&self.unread);
+        let heard = shown(&self.unread);
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Lost::Silent { heard: heard() });
+            return Err(Lost::Silent { heard });
         }
         self.socket.set_read_timeout(Some(left)).map_err(|error| Lost::Failed(error.to_string()))?;
         match self.socket.read(&mut buffer) {
-            Ok(0) => Err(Lost::Closed { heard: heard() }),
+            Ok(0) => Err(match &mut self.tls {
+                Some(tls) => tls.end(heard),
+                None => Lost::Closed { heard },
+            }),
             Ok(length) => {
                 self.unread.extend(buffer.iter().take(length));
                 Ok(())
@@ -200,5 +203,59 @@ fn lost(doing: &str, error: &io::Error, heard: &[u8]) -> Lost {
         Lost::Reset
     } else {
         Lost::Failed(format!("{doing}: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        os::fd::OwnedFd,
+    };
+
+    use super::*;
+
+    /// A conversation over loopback, and the server's end of it.
+    fn conversation(protocol: Protocol, patience: Duration) -> (Conversation, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = OwnedFd::from(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).into();
+        let conversation = Conversation { protocol, socket, tls: None, patience, unread: Vec::new(), greets: true };
+        (conversation, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn replies_are_heard_one_by_one_however_they_arrive() {
+        let (mut client, mut server) = conversation(Protocol::Imap, crate::patience::PATIENCE);
+        server.write_all(b"* OK hello\r\n* CAPABILITY x\r\na OK do").unwrap();
+        assert_eq!(client.hear().unwrap().bytes(), b"* OK hello\r\n");
+        client.say(b"b NOOP\r\n").unwrap();
+        let mut said = [0; 8];
+        server.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"b NOOP\r\n");
+        server.write_all(b"ne\r\nb OK\r\n").unwrap();
+        assert_eq!(client.hear().unwrap().bytes(), b"* CAPABILITY x\r\na OK done\r\n");
+        assert_eq!(client.hear().unwrap().bytes(), b"b OK\r\n");
+    }
+
+    #[test]
+    fn silence_an_end_in_order_and_a_reset_are_told_apart() {
+        let (mut client, mut server) = conversation(Protocol::Smtp, Duration::from_millis(50));
+        server.write_all(b"250-half").unwrap();
+        let heard = "250-half".to_owned();
+        assert_eq!(client.hear(), Err(Lost::Silent { heard: heard.clone() }));
+        assert_eq!(client.end_within(Duration::from_millis(1)), Ok(None));
+
+        let (mut client, mut server) = conversation(Protocol::Smtp, crate::patience::PATIENCE);
+        server.write_all(b"250-half").unwrap();
+        drop(server);
+        assert_eq!(client.hear(), Err(Lost::Closed { heard }));
+        assert_eq!(client.end_within(crate::patience::PATIENCE), Ok(Some(End::Closed)));
+
+        let (mut client, server) = conversation(Protocol::Smtp, crate::patience::PATIENCE);
+        Socket::from(server).set_linger(Some(Duration::ZERO)).unwrap();
+        assert_eq!(client.hear(), Err(Lost::Reset));
+        let (mut client, server) = conversation(Protocol::Smtp, crate::patience::PATIENCE);
+        Socket::from(server).set_linger(Some(Duration::ZERO)).unwrap();
+        assert_eq!(client.end_within(crate::patience::PATIENCE), Ok(Some(End::Reset)));
     }
 }
