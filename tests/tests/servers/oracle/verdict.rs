@@ -166,7 +166,7 @@ fn delays(lab: &Lab, rows: &[Row], found: &Found) -> anyhow::Result<String> {
         delays.sort_unstable();
         let median = delays.get(delays.len() / 2).copied().unwrap_or_default();
         let worst = delays.last().copied().unwrap_or_default();
-        format!("{who}: {} bans, {median} ms after the third line in the middle, {worst} ms at worst\n", delays.len())
+        format!("{who}: {} bans, {median} ms after the third line (median), {worst} ms at worst\n", delays.len())
     };
     Ok(line("fail2ban", fail2ban) + &line("banner", banner))
 }
