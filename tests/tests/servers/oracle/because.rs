@@ -6,7 +6,7 @@ pub(crate) const TOGETHER: &str =
 pub(crate) const PREFIX: &str = "banner counts IPv6 by /64, fail2ban by address";
 
 pub(crate) const RESCALED: &str = "never three within ten minutes; where the first failure is older than findtime, fail2ban takes all \
-     until then for a rate (2 in 605 s: 2 in 600 s) and adds the next";
+     until then for a rate (2 in 605 s are 2 in 600 s) and adds the next";
 
 pub(crate) const OUTAGE: &str =
     "nothing could check the password, Postfix says `generic failure`: banner counts nobody, fail2ban everybody";
@@ -39,3 +39,13 @@ pub(crate) const SEVERAL_EACH: &str =
 pub(crate) const NOT_SMTP: &str = "fail2ban's filter does not know `non-SMTP command`";
 
 pub(crate) const POSTSCREEN: &str = "fail2ban knows PREGREET in its modes `ddos` and `aggressive` alone";
+
+pub(crate) const ATTEMPTS: &str =
+    "Dovecot writes one line for a connection, with the number of its attempts: banner counts these, fail2ban lines";
+
+pub(crate) const BRACKET: &str = "fail2ban's pattern ends a user name at its first `>`, and finds no address behind it";
+
+pub(crate) const WITHOUT_TLS: &str =
+    "nobody looked at the password: banner counts a quarter of an attempt that is refused for want of TLS";
+
+pub(crate) const REPEATED: &str = "`too many errors after AUTH` sums up guesses that were counted one by one";

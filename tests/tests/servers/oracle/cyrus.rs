@@ -9,7 +9,7 @@ use banner_tests::lab::client::{
 use super::{
     because::{
         FORGED, HTTPD, INVALID_USER, LIMITED, NAMELESS, NOT_FOR_GOOD, NOT_SMTP, OUTAGE, PERSISTENT, POP3_SASL,
-        POSTSCREEN, PREFIX, RESCALED, SEVERAL_EACH, TOGETHER,
+        POSTSCREEN, PREFIX, REPEATED, RESCALED, SEVERAL_EACH, TOGETHER,
     },
     deeds::{Deed, enters, fails, guesses, guesses_for, says, times},
     row::{Row, When, source, sources},
@@ -62,11 +62,15 @@ fn honest() -> Vec<Row> {
         .when(When::Outage),
         source("198.51.100.16", "logs in at sieve during an outage", times(3, &fails(Sieve, Plain, Outcome::Refused)))
             .when(When::Outage),
-        source("198.51.100.17", "mistypes at 0, 285 and 600 s", vec![guesses(Smtp, Plain)])
-            .only_fail2ban("postfix-sasl", RESCALED)
-            .imported(&[])
-            .before(&[585, 300])
-            .when(When::Late),
+        source(
+            "198.51.100.17",
+            "mistypes, again after 275 s, and again after more than ten minutes",
+            vec![guesses(Smtp, Plain)],
+        )
+        .only_fail2ban("postfix-sasl", RESCALED)
+        .imported(&[])
+        .before(&[575, 300])
+        .when(When::Late),
         source("198.51.100.200", "guesses five times, on ignoreip", times(5, &guesses(Smtp, Plain))),
     ]
 }
@@ -148,9 +152,9 @@ fn spread() -> Vec<Row> {
         )
         .only_banner("mail", PREFIX)
         .imported(&["postfix-sasl"]),
-        source("198.51.100.52", "guesses three times in 9 min 30 s", vec![guesses(Smtp, Plain)])
+        source("198.51.100.52", "guesses three times in nine minutes", vec![guesses(Smtp, Plain)])
             .both("postfix-sasl")
-            .before(&[570, 300]),
+            .before(&[540, 300]),
     ]
 }
 
@@ -287,6 +291,9 @@ fn abusing() -> Vec<Row> {
         source("198.51.100.86", "does not wait for replies", times(3, &says(25, &["HELO x\r\nMAIL FROM:<>"])))
             .both("postfix"),
         source("198.51.100.87", "makes twenty errors", times(3, &errors())).both("postfix"),
+        source("198.51.100.89", "guesses twenty times in each of three connections", times(3, &smtp_auth(20, GUESS)))
+            .both("postfix-sasl")
+            .only_fail2ban("postfix", REPEATED),
         source("198.51.100.88", "connects and leaves", times(12, &says(25, &["QUIT"]))),
     ]
 }
@@ -309,6 +316,9 @@ fn closing() -> Vec<Row> {
     ]
 }
 
+/// alice, with a wrong password.
+const GUESS: &str = "PLAIN AGFsaWNlAGd1ZXNz";
+
 /// Three wrong passwords, for names that nobody has.
 fn users(service: banner_tests::lab::client::Service, mechanism: banner_tests::lab::client::Mechanism) -> Vec<Deed> {
     ["admin", "info", "test"].map(|user| guesses_for(user, service, mechanism)).into()
@@ -320,7 +330,7 @@ fn smtp_auth(count: usize, what: &str) -> Deed {
 }
 
 fn three_in_one() -> Deed {
-    smtp_auth(3, "PLAIN AGFsaWNlAGd1ZXNz")
+    smtp_auth(3, GUESS)
 }
 
 fn errors() -> Deed {

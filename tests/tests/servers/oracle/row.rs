@@ -7,7 +7,9 @@ use super::deeds::Deed;
 /// A source.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// Its addresses, which take turns.
+    /// Its addresses, as they are written.
+    pub(crate) named: String,
+    /// The same, which take turns.
     pub(crate) from: Vec<IpAddr>,
     /// What it does, in words.
     pub(crate) does: &'static str,
@@ -46,10 +48,12 @@ pub(crate) fn source(from: &str, does: &'static str, deeds: Vec<Deed>) -> Row {
 }
 
 /// The same from several addresses in turn.
+#[expect(clippy::expect_used, reason = "a table is written by hand")]
 pub(crate) fn sources(from: &[&str], does: &'static str, deeds: Vec<Deed>) -> Row {
-    let from = from.iter().map(|address| address.parse().expect("an address")).collect();
+    let named = from.join(", ");
+    let from = from.iter().map(|address| address.parse().expect("the table has addresses")).collect();
     let (fail2ban, banner, imported) = Default::default();
-    Row { from, does, deeds, when: When::Usual, before: &[], fail2ban, banner, imported, because: "" }
+    Row { named, from, does, deeds, when: When::Usual, before: &[], fail2ban, banner, imported, because: "" }
 }
 
 impl Row {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write as _,
+    panic::resume_unwind,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -21,7 +22,8 @@ use super::{
     verdict::{self, IMPORTED, JAILS},
 };
 
-const LOG: &str = "/var/log/mail.log";
+/// What both read.
+pub(crate) const LOG: &str = "/var/log/mail.log";
 
 /// How many do something at the same time.
 const AT_ONCE: usize = 8;
@@ -46,7 +48,7 @@ pub(crate) fn hold(kind: Kind, rows: &[Row]) -> anyhow::Result<()> {
     perform(&lab, rows, When::Outage)?;
     lab.server.script(mends)?;
     until("the first failures are ten minutes old", || {
-        Ok((Timestamp::now() > oldest + SignedDuration::from_secs(601)).then_some(()))
+        Ok(oldest.is_none_or(|at| Timestamp::now() > at + SignedDuration::from_secs(601)).then_some(()))
     })?;
     perform(&lab, rows, When::Late)?;
     // A server logs the last that it has to say of a connection before it closes it.
@@ -78,13 +80,22 @@ fn configuration(kind: Kind) -> String {
 fn backend(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Cyrus => ("systemctl stop saslauthd", "systemctl start saslauthd"),
-        Kind::Dovecot => ("mv /etc/dovecot/users /etc/dovecot/away", "mv /etc/dovecot/away /etc/dovecot/users"),
+        // Dovecot asks a database that is not there.
+        Kind::Dovecot => (
+            r"cp /etc/dovecot/dovecot.conf /etc/dovecot/usual.conf
+            sed -i '/driver = passwd-file/{s/passwd-file/checkpassword/;n;s/=.*/= \/etc\/dovecot\/away/}' /etc/dovecot/dovecot.conf
+            systemctl restart dovecot
+            until doveadm auth test carol secret 2>&1 | grep -q temp; do sleep 0.1; done",
+            r"mv /etc/dovecot/usual.conf /etc/dovecot/dovecot.conf
+            systemctl restart dovecot
+            until doveadm auth test carol secret; do sleep 0.1; done",
+        ),
     }
 }
 
 /// Has what was done before done, and leaves a log with nothing but the servers' lines of it, at the times when it should have
-/// happened. The first of these.
-fn date_back(lab: &Lab, rows: &[Row]) -> anyhow::Result<Timestamp> {
+/// happened. The first of these; None where nobody has done anything before.
+fn date_back(lab: &Lab, rows: &[Row]) -> anyhow::Result<Option<Timestamp>> {
     let mut lines = Vec::new();
     for row in rows.iter().filter(|row| !row.before.is_empty()) {
         let (from, deed) = row.from.first().zip(row.deeds.first()).context("who has done something is somebody")?;
@@ -108,7 +119,7 @@ fn date_back(lab: &Lab, rows: &[Row]) -> anyhow::Result<Timestamp> {
     for (_, line) in &lines {
         log.write_all(line.as_bytes())?;
     }
-    Ok(lines.first().map_or_else(Timestamp::now, |(at, _)| *at))
+    Ok(lines.first().map(|(at, _)| *at))
 }
 
 /// All do what they do then, several at the same time.
@@ -125,6 +136,6 @@ fn perform(lab: &Lab, rows: &[Row], when: When) -> anyhow::Result<()> {
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker reports its errors"))
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }

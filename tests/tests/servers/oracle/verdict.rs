@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::Write as _,
     net::IpAddr,
 };
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use super::{
     fail2ban,
     row::{Row, When},
+    trial::LOG,
 };
 
 /// fail2ban's jails, with their filters.
@@ -36,20 +38,21 @@ pub(crate) fn compare(lab: &Lab, rows: &[Row]) -> anyhow::Result<()> {
     let closed = until("the last ones are banned", || {
         found = Found::now(lab)?;
         let closing = rows.iter().filter(|row| row.when == When::Closing);
-        Ok(closing.fold(true, |all, row| all && found.of(row) == Verdict::expected(row)).then_some(()))
+        let mut verdicts = closing.map(|row| found.of(row) == Verdict::expected(row));
+        Ok(verdicts.all(|is_expected| is_expected).then_some(()))
     });
     let mut wrong = Vec::new();
     let mut known = BTreeSet::new();
     for row in rows {
         let (expected, verdict) = (Verdict::expected(row), found.of(row));
         if verdict != expected {
-            wrong.push(format!("{} {}:\n  expected {expected:?}\n  found    {verdict:?}", row.from[0], row.does));
+            wrong.push(format!("{} {}:\n  expected {expected:?}\n  found    {verdict:?}", row.named, row.does));
         }
         known.extend(row.from.iter().map(|address| prefix(*address)));
     }
     let all = found.fail2ban.keys().chain(found.banner.keys());
     wrong.extend(all.filter(|(_, source)| !known.contains(source)).map(|ban| format!("nobody in the table: {ban:?}")));
-    write!(std::io::stdout(), "{}", table(rows, &found)).context("the table")?;
+    write!(std::io::stdout(), "{}\n{}", table(rows, &found), delays(lab, rows, &found)?).context("the table")?;
     closed?;
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -129,7 +132,7 @@ fn table(rows: &[Row], found: &Found) -> String {
             if verdict.imported == verdict.fail2ban { "as fail2ban".to_owned() } else { list(&verdict.imported) };
         text += &format!(
             "| {} | {} | {} | {} | {imported} | {} |\n",
-            row.from[0],
+            row.named,
             row.does,
             list(&verdict.fail2ban),
             list(&verdict.banner),
@@ -137,4 +140,33 @@ fn table(rows: &[Row], found: &Found) -> String {
         );
     }
     text
+}
+
+/// How long after the line of the third failure the two began their bans, where there are three lines and nothing before. For
+/// information: it depends on what else this machine does.
+fn delays(lab: &Lab, rows: &[Row], found: &Found) -> anyhow::Result<String> {
+    let log = fs::read_to_string(lab.server.path(LOG)).context("the log")?;
+    let (mut fail2ban, mut banner) = (Vec::new(), Vec::new());
+    for row in rows.iter().filter(|row| row.before.is_empty() && row.fail2ban.len() == 1 && row.banner.contains("mail"))
+    {
+        let [from] = row.from[..] else { continue };
+        let signs = [format!("[{from}]"), format!("rip={from},")];
+        let told = |line: &&str| signs.iter().any(|sign| line.contains(sign)) && line.contains("fail");
+        let stamps: Vec<_> = log.lines().filter(told).filter_map(|line| line.split(' ').next()).collect();
+        let [_, _, third] = stamps[..] else { continue };
+        let third: Timestamp = third.parse()?;
+        let began = |bans: &BTreeMap<(String, String), Timestamp>, jail: &str| {
+            let at = bans.get(&(jail.to_owned(), prefix(from)))?;
+            Some(at.duration_since(third).as_millis())
+        };
+        fail2ban.extend(row.fail2ban.iter().filter_map(|jail| began(&found.fail2ban, jail)));
+        banner.extend(began(&found.banner, "mail"));
+    }
+    let line = |who: &str, mut delays: Vec<i128>| {
+        delays.sort_unstable();
+        let median = delays.get(delays.len() / 2).copied().unwrap_or_default();
+        let worst = delays.last().copied().unwrap_or_default();
+        format!("{who}: {} bans, {median} ms after the third line (median), {worst} ms at worst\n", delays.len())
+    };
+    Ok(line("fail2ban", fail2ban) + &line("banner", banner))
 }
