@@ -163,7 +163,8 @@ impl Follower {
         // A file that was empty may have been filled and emptied again, with a copy.
         let is_rotated =
             found.last().is_none_or(|(bookmark, sibling)| sibling.path != path || bookmark.beginning.is_empty());
-        let unseen = if is_rotated { self.unseen(siblings, &found, others, notice) } else { Vec::new() };
+        let since = self.sought.since;
+        let unseen = if is_rotated { self.unseen(siblings, &found, others, since, notice) } else { Vec::new() };
         let elsewhere = found.iter().filter(|(_, sibling)| sibling.path != path).count() + unseen.len();
         if elsewhere > 0 {
             notice(Notice::RotatedMeanwhile { path: path.to_owned(), files: elsewhere });
@@ -172,6 +173,33 @@ impl Follower {
             let key = bookmark.key;
             self.open_behind(id, key, sibling, Start::At(bookmark.into()), now);
         }
+        self.open_unseen(id, unseen, now);
+    }
+
+    /// A path leads to another file than when it was looked at last. Reads what came there in between and was rotated away, too:
+    /// all of it was written later than what stood there before, to which nobody wrote after `since`.
+    pub(super) fn catch_up_between(
+        &mut self,
+        id: FileId,
+        since: SystemTime,
+        now: BootTime,
+        notice: &mut dyn FnMut(Notice),
+    ) {
+        let Some(path) = self.path(id).map(PathBuf::from) else { return };
+        // What cannot be listed now is not looked for again: there is hardly ever anything.
+        let Ok(siblings) = siblings::list(&path, &[]) else { return };
+        for file in &mut self.open {
+            // If it cannot be read, reading it will say so.
+            let _ = file.reader.learn_beginning();
+        }
+        let unseen = self.unseen(siblings, &[], &[], Some(since), notice);
+        if !unseen.is_empty() {
+            notice(Notice::RotatedUnseen { path, files: unseen.len() });
+        }
+        self.open_unseen(id, unseen, now);
+    }
+
+    fn open_unseen(&mut self, id: FileId, unseen: Vec<Sibling>, now: BootTime) {
         for sibling in unseen {
             let place = Place {
                 inode: sibling.inode(),
@@ -190,21 +218,23 @@ impl Follower {
         siblings: Vec<Sibling>,
         found: &[(Bookmark, Sibling)],
         others: &[Bookmark],
+        since: Option<SystemTime>,
         notice: &mut dyn FnMut(Notice),
     ) -> Vec<Sibling> {
+        let open: Vec<Bookmark> = self.open.iter().map(|file| self.bookmark(file)).collect();
         let is_known = |sibling: &Sibling| {
-            self.shelf.iter().chain(others).any(|bookmark| sibling.is_of(bookmark))
+            self.shelf.iter().chain(others).chain(&open).any(|bookmark| sibling.is_of(bookmark))
                 || self.open.iter().any(|file| file.reader.inode() == sibling.inode())
                 || found.iter().any(|(_, found)| sibling.is_form_of(found))
                 || self.slots.iter().any(|slot| slot.is_named && slot.path == sibling.path)
         };
-        let is_new =
-            |sibling: &Sibling| sibling.is_rotated && self.sought.since.is_none_or(|since| sibling.modified >= since);
-        let siblings = siblings.into_iter().filter(|sibling| is_new(sibling) && !is_known(sibling));
+        let siblings = siblings.into_iter().filter(|sibling| sibling.is_rotated);
         // Of a file and its compressed form, the file: the other may not be finished.
         let (plain, mut unseen): (Vec<_>, Vec<_>) = siblings.partition(Sibling::is_plain);
         unseen.retain(|compressed| !plain.iter().any(|plain| compressed.is_form_of(plain)));
         unseen.extend(plain);
+        let is_new = |sibling: &Sibling| since.is_none_or(|since| sibling.modified >= since);
+        unseen.retain(|sibling| is_new(sibling) && !is_known(sibling));
         unseen.sort_by_cached_key(Sibling::age);
         unseen.retain(|sibling| match &sibling.text {
             Ok((_, beginning)) => !beginning.is_empty(),

@@ -8,6 +8,7 @@ use std::{
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
+    time::SystemTime,
 };
 
 use super::{
@@ -162,6 +163,11 @@ impl Reader {
 
     pub(super) fn is_compressed(&self) -> bool {
         self.text.is_compressed()
+    }
+
+    /// By anyone; none where the file system does not tell.
+    pub(super) fn last_written(&self) -> Option<SystemTime> {
+        self.text.metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
     /// No name leads to it any more: once it is closed, it is gone, and its number is given to another.

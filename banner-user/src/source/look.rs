@@ -1,6 +1,11 @@
 //! From paths to open files, on every poll: what is new is opened, what lost its name is drained and closed.
 
-use std::{cmp::Reverse, mem, path::PathBuf, time::Duration};
+use std::{
+    cmp::Reverse,
+    mem,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     DRAIN, DRAINING_MAX, FILES_MAX, Follower, Notice, Open,
@@ -219,8 +224,19 @@ impl Follower {
                 return false;
             }
             seen = Some(inode);
+            let id = slot.id;
+            let since = if slot.is_first_look { None } else { self.last_written(id) };
             self.check_open(now, notice);
+            let opened = self.open.len();
             there = self.open(index, now, notice);
+            let is_opened = self.open.len() > opened;
+            if let (There::File(_), Some(since)) = (&there, since) {
+                self.catch_up_between(id, since, now, notice);
+                // What stands at the path is newer than all of these.
+                if is_opened && let Some(new) = self.open.get_mut(opened..) {
+                    new.rotate_left(1);
+                }
+            }
         }
         let Some(slot) = self.slots.get_mut(index) else { return false };
         let changed = slot.settle(&there, now, notice);
@@ -228,6 +244,11 @@ impl Follower {
             slot.seen = seen;
         }
         changed
+    }
+
+    /// When one of the files of a path was written last, among those that are open.
+    fn last_written(&self, id: FileId) -> Option<SystemTime> {
+        self.open.iter().filter(|file| file.id == id).filter_map(|file| file.reader.last_written()).max()
     }
 
     /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.

@@ -31,7 +31,8 @@
 //! What the file system makes impossible:
 //! - what is written and emptied away between two polls is never seen (so `copytruncate` may lose what is written between its
 //!   copy and its truncation);
-//! - a file that comes and goes between two polls is never seen (nor one that a pattern matches for less than a second);
+//! - a file that comes and goes between two polls is not seen (nor one that a pattern matches for less than a second), unless a
+//!   rotation took its path: beside the next file there, it is found by its new name;
 //! - a file that is emptied, and grows beyond the offset with the very same 64 bytes before it, between two polls, goes on;
 //! - a writer that keeps a rotated file open, is silent for 30 s and then writes to it is not heard, unless a pattern
 //!   matches the file's new name;
@@ -264,11 +265,13 @@ impl Follower {
     /// How far every file was read, for [`resume`](Self::resume): the open ones, oldest first, then the closed ones. At most
     /// a few hundred, of half a kilobyte; by their keys it is seen which have changed.
     pub fn positions(&self) -> impl Iterator<Item = Bookmark> {
-        let open = self.open.iter().map(|file| {
-            let path = self.path(file.id).map(PathBuf::from).unwrap_or_default();
-            file.reader.place().marked(file.key, path, BookmarkState::Open)
-        });
+        let open = self.open.iter().map(|file| self.bookmark(file));
         self.sought.iter().cloned().chain(open).chain(self.shelf.iter().cloned())
+    }
+
+    fn bookmark(&self, file: &Open) -> Bookmark {
+        let path = self.path(file.id).map(PathBuf::from).unwrap_or_default();
+        file.reader.place().marked(file.key, path, BookmarkState::Open)
     }
 
     /// Changes whenever [`watched`](Self::watched) does.

@@ -31,6 +31,13 @@ pub enum Notice {
         /// How many.
         files: usize,
     },
+    /// Files came to a path and were rotated away before it was looked at again.
+    RotatedUnseen {
+        /// The path that they had.
+        path: PathBuf,
+        /// How many.
+        files: usize,
+    },
     /// What an earlier run was reading is nowhere to be found.
     NotFound {
         /// The path that it had.
@@ -131,6 +138,11 @@ impl fmt::Display for Notice {
             Self::RotatedMeanwhile { path, files } => write!(
                 f,
                 "{files} file(s) of {} were rotated while banner did not run: what is unread of them is read first",
+                Shown(path)
+            ),
+            Self::RotatedUnseen { path, files } => write!(
+                f,
+                "{files} file(s) of {} came and were rotated between two looks at it: they are read first",
                 Shown(path)
             ),
             Self::NotFound { path, offset } => write!(

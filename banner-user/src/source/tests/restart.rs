@@ -14,7 +14,7 @@ fn many(prefix: &str, count: usize) -> Vec<String> {
 
 /// How a rotated log is compressed.
 #[derive(Clone, Copy, Debug)]
-enum Packed {
+pub(super) enum Packed {
     Gz,
     Xz,
     Zst,
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// As logrotate does: a new file beside the old, with its time, and the old one is removed.
-    fn pack(&self, name: &str, packed: Packed) {
+    pub(super) fn pack(&self, name: &str, packed: Packed) {
         let bytes = fs::read(self.path(name)).unwrap();
         let modified = fs::metadata(self.path(name)).unwrap().modified().unwrap();
         let (extension, bytes) = match packed {

@@ -1,6 +1,8 @@
 //! Every way in which a log is rotated, with a writer that knows or does not know of it.
 
-use super::*;
+use std::time::UNIX_EPOCH;
+
+use super::{restart::Packed, *};
 use crate::source::Inode;
 
 const NONE: [&str; 0] = [];
@@ -226,4 +228,97 @@ fn a_new_file_with_the_number_of_an_old_one_is_read_from_its_beginning() {
     bench.poll();
     bench.rename("log.new", "log");
     assert_eq!(bench.read(), numbered("new", 30));
+}
+
+/// More than a file's beginning has to tell it from others.
+fn long(name: &str) -> String {
+    format!("{name}{}", "-".repeat(80))
+}
+
+/// What happens to the log between two looks at it, and what is to be read then.
+type Between = (&'static str, fn(&Bench), &'static [&'static str]);
+
+#[test]
+fn what_came_to_the_path_and_was_rotated_away_between_two_looks_is_read_once() {
+    const CASES: [Between; 5] = [
+        (
+            "twice",
+            |bench| {
+                bench.rename("log", "log.1");
+                bench.append("log", long("b") + "\n");
+                bench.rename("log.1", "log.2");
+                bench.rename("log", "log.1");
+                bench.append("log", long("c") + "\n");
+            },
+            &["b", "c"],
+        ),
+        (
+            "three times, compressed but for the newest",
+            |bench| {
+                bench.rename("log", "log.1");
+                bench.append("log", long("b") + "\n");
+                bench.pack("log.1", Packed::Gz);
+                bench.rename("log.1.gz", "log.3.gz");
+                bench.rename("log", "log.2");
+                bench.pack("log.2", Packed::Gz);
+                bench.append("log", long("c") + "\n");
+                bench.rename("log", "log.1");
+                bench.append("log", long("d") + "\n");
+            },
+            &["b", "c", "d"],
+        ),
+        (
+            "once, compressed, and it was read before",
+            |bench| {
+                bench.rename("log", "log.1");
+                bench.pack("log.1", Packed::Gz);
+                bench.append("log", long("b") + "\n");
+            },
+            &["b"],
+        ),
+        (
+            "once, and the compressed form is half done",
+            |bench| {
+                bench.rename("log", "log.1");
+                bench.append("log.1.gz", b"\x1f\x8b\x08");
+                bench.append("log", long("b") + "\n");
+            },
+            &["b"],
+        ),
+        (
+            "by dates",
+            |bench| {
+                bench.rename("log", "log-20261121");
+                bench.append("log", long("b") + "\n");
+                bench.rename("log", "log-20261122");
+                bench.append("log", long("c") + "\n");
+            },
+            &["b", "c"],
+        ),
+    ];
+    for (case, between, expected) in CASES {
+        let mut bench = Bench::new(&["log"]);
+        // Rotated before there was a follower: none of its business.
+        bench.append("log.9", long("z") + "\n");
+        bench.open("log.9").set_modified(UNIX_EPOCH).unwrap();
+        bench.append("log", "");
+        bench.poll();
+        bench.append("log", long("a") + "\n");
+        assert_eq!(bench.read(), [long("a")], "{case}");
+        between(&bench);
+        assert_eq!(bench.read(), expected.iter().map(|name| long(name)).collect::<Vec<_>>(), "{case}");
+        // Later rotations find them known.
+        for name in ["y", "x"] {
+            bench.pass(DRAIN * 2);
+            bench.poll();
+            bench.rename("log", if name == "y" { "log.8" } else { "log.7" });
+            bench.append("log", long(name) + "\n");
+            assert_eq!(bench.read(), [long(name)], "{case}");
+        }
+        assert!(
+            !bench.notices.iter().any(|notice| matches!(notice, Notice::Damaged { .. })),
+            "{case}: {:?}",
+            bench.notices
+        );
+    }
 }
