@@ -72,9 +72,7 @@ fn a_botnet_is_banned_while_a_good_client_logs_in_and_a_killed_daemon_changes_no
         let Ok(logins) = logins.join() else { bail!("the good client panicked") };
         Ok((story, logins?))
     })?;
-    for bot in &bots {
-        bot.complaint()?;
-    }
+    bots.iter().try_for_each(Bot::complaint)?;
     let seen = sight.bans()?;
 
     let banned: BTreeSet<_> = seen.keys().copied().collect();
@@ -120,6 +118,7 @@ fn tell(lab: &Lab, bots: &[Bot], sight: &Sight) -> anyhow::Result<Story> {
     let before: Vec<_> =
         bots.iter().map(|bot| (bot, bot.unanswered())).filter(|(bot, _)| banned.contains_key(&bot.key())).collect();
     until("every banned bot has knocked in vain", || {
+        bots.iter().try_for_each(Bot::complaint)?;
         // The first of the two may have begun while the daemon lived.
         Ok(before.iter().all(|(bot, before)| bot.unanswered() >= before + 2).then_some(()))
     })?;

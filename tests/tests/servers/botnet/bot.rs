@@ -17,6 +17,9 @@ use super::sight::Sight;
 /// Guesses on one connection.
 const GUESSES: usize = 2;
 
+/// How long one waits for each answer that is not banned yet. A ban may come while it connects.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a banned one waits for an answer to a SYN: until after the first of the kernel's repetitions, which comes after a
 /// second.
 const KNOCK: Duration = Duration::from_millis(1500);
@@ -79,7 +82,7 @@ impl Bot {
     }
 
     fn guess_and_knock(&self, clients: &Clients<'_>, sight: &Sight, is_over: &AtomicBool) -> anyhow::Result<()> {
-        let knocking = clients.with_patience(KNOCK);
+        let (guessing, knocking) = (clients.with_patience(PATIENCE), clients.with_patience(KNOCK));
         for (connection, service) in self.services.into_iter().cycle().enumerate() {
             if is_over.load(Ordering::SeqCst) {
                 break;
@@ -94,7 +97,7 @@ impl Bot {
                 continue;
             }
             // It may be banned at any moment: what is lost then is no failure of this test.
-            if let Ok(mut conversation) = clients.connect(from, service, Transport::Plain) {
+            if let Ok(mut conversation) = guessing.connect(from, service, Transport::Plain) {
                 let _: Result<(), Lost> = guess(&mut conversation, service);
             }
         }

@@ -28,12 +28,12 @@ impl<'lab> GoodClient<'lab> {
         let good = Self { lab, addresses };
         let rules = addresses.map(|address| {
             let family = if address.is_ipv4() { "ip" } else { "ip6" };
-            format!("{family} saddr {address} meta l4proto tcp counter name packets;")
+            format!("{family} saddr {address} meta l4proto tcp counter name good;")
         });
         let rules = rules.concat();
         for (nft, hook) in [(good.nft_of_the_internet(), "output"), (good.nft_of_the_server(), "prerouting")] {
-            let chain = format!("chain all {{ type filter hook {hook} priority raw; {rules} }}");
-            good.ask(nft, &format!("table inet lab {{ counter packets {{ }}; {chain} }}"))?;
+            let chain = format!("chain passing {{ type filter hook {hook} priority raw; {rules} }}");
+            good.ask(nft, &format!("table inet lab {{ counter good {{ }}; {chain}; }}"))?;
         }
         Ok(good)
     }
