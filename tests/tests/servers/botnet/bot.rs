@@ -18,7 +18,7 @@ use super::sight::Sight;
 const GUESSES: usize = 2;
 
 /// How long one waits for each answer that is not banned yet. A ban may come while it connects.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a banned one waits for an answer to a SYN: until after the first of the kernel's repetitions, which comes after a
 /// second.

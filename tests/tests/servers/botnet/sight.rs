@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -31,6 +31,7 @@ pub(super) struct Sight {
 struct State {
     /// Every source that was banned, and when it was so at the latest.
     bans: BTreeMap<IpAddr, Timestamp>,
+    looks: u64,
     wrong: Option<String>,
 }
 
@@ -42,13 +43,10 @@ impl Sight {
     /// Looks until it is over.
     pub(super) fn watch(&self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::SeqCst) {
-            let looked = self.look();
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = looked {
-                state.wrong = Some(format!("{error:#}"));
+            if let Err(error) = self.look() {
+                self.state().wrong = Some(format!("{error:#}"));
                 return;
             }
-            drop(state);
             #[expect(clippy::disallowed_methods, reason = "the pace of looking; nothing is waited for")]
             thread::sleep(PACE);
         }
@@ -57,7 +55,8 @@ impl Sight {
     fn look(&self) -> anyhow::Result<()> {
         let entries = PinnedBans::open(&self.bpffs)?.entries()?;
         let now = Timestamp::now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        state.looks += 1;
         if let Some(gone) = state.bans.keys().find(|source| !entries.contains_key(source)) {
             return Err(anyhow!("the ban of {gone} is gone"));
         }
@@ -68,7 +67,7 @@ impl Sight {
     }
 
     pub(super) fn has(&self, source: IpAddr) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).bans.contains_key(&source)
+        self.state().bans.contains_key(&source)
     }
 
     /// What was seen so far.
@@ -76,11 +75,21 @@ impl Sight {
     /// # Errors
     /// A ban has gone, or the maps have.
     pub(super) fn bans(&self) -> anyhow::Result<BTreeMap<IpAddr, Timestamp>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         match &state.wrong {
             Some(wrong) => Err(anyhow!("{wrong}")),
             None => Ok(state.bans.clone()),
         }
+    }
+
+    /// What a look shows that begins now.
+    pub(super) fn next_look(&self) -> anyhow::Result<BTreeMap<IpAddr, Timestamp>> {
+        let before = self.state().looks;
+        until("the maps are looked at", || {
+            let bans = self.bans()?;
+            // One may have been on its way.
+            Ok((self.state().looks >= before + 2).then_some(bans))
+        })
     }
 
     /// Waits until so many are banned.
@@ -92,5 +101,9 @@ impl Sight {
                 return Ok(());
             }
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
