@@ -3,6 +3,7 @@
 
 mod scene;
 
+mod botnet;
 mod judging;
 mod losing_nothing;
 mod oracle;
