@@ -3,4 +3,6 @@
 
 mod scene;
 
+mod connections;
 mod judging;
+mod outage;
