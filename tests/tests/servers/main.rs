@@ -4,6 +4,8 @@
 mod scene;
 
 mod botnet;
+mod connections;
 mod judging;
 mod losing_nothing;
 mod oracle;
+mod outage;
