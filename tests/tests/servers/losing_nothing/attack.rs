@@ -117,7 +117,11 @@ impl<'lab> Attack<'lab> {
     /// Tries until the server has taken the password and could look it up.
     fn insist(&self, source: usize, turn: usize) -> anyhow::Result<()> {
         let from = address(source);
-        let service = SERVICES[(source + turn) % SERVICES.len()];
+        let service = match (source + turn) % 3 {
+            0 => Service::Smtp,
+            1 => Service::Imap,
+            _ => Service::Submission,
+        };
         let mut why = String::new();
         let tried = until("a server takes a password", || match guess(&self.clients, from, service)? {
             Guess::Refused => Ok(Some(Tries { refused: 1, unanswered: 0 })),
@@ -137,9 +141,6 @@ impl<'lab> Attack<'lab> {
         Ok(())
     }
 }
-
-/// Where they try, one after the other.
-const SERVICES: [Service; 3] = [Service::Smtp, Service::Imap, Service::Submission];
 
 /// Every other source stops just before its ban.
 fn planned(source: usize) -> usize {

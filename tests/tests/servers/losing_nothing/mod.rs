@@ -3,13 +3,17 @@
 mod attack;
 mod books;
 
+use anyhow::ensure;
 use banner_tests::{
     installation::binary,
     lab::{Lab, Setup, root::Kind},
     patience::until,
 };
 
-use self::{attack::Attack, books::balance};
+use self::{
+    attack::Attack,
+    books::{balance, logged, matched},
+};
 
 #[test]
 fn logrotate_loses_no_failure() -> anyhow::Result<()> {
@@ -19,7 +23,8 @@ fn logrotate_loses_no_failure() -> anyhow::Result<()> {
             attack.go_on()?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// Nobody looks at the log between two of them.
@@ -32,23 +37,63 @@ fn three_rotations_in_a_row_lose_no_failure() -> anyhow::Result<()> {
             attack.go_on()?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
+}
+
+/// What is written between its copy and its truncation is in no file any more; all else is counted.
+#[test]
+fn copytruncate_loses_nothing_that_it_leaves() -> anyhow::Result<()> {
+    COPIED.under_attack(|lab, attack| {
+        for _ in 0..3 {
+            lab.server.script(&rotation("s/sharedscripts/copytruncate/; /postrotate/,/endscript/d"))?;
+            attack.go_on()?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[test]
+fn every_prefix_says_the_same() -> anyhow::Result<()> {
+    let Some(lab) = SYSLOG.through(&[])? else { return Ok(()) };
+    let expected = logged(&lab.server.script(SYSLOG.written)?)?;
+    for reading in [
+        "cat /var/log/mail.log",
+        "cat /var/log/mail-3164.log",
+        "cat /var/log/mail-5424.log",
+        "journalctl --facility=mail --output=short",
+        "journalctl --facility=mail --output=short-iso",
+        "journalctl --facility=mail --output=short-iso-precise",
+        "journalctl --facility=mail --output=short-precise",
+    ] {
+        let found = matched(&lab, reading)?;
+        ensure!(found == expected, "{reading}: {found:?}\nand not {expected:?}");
+    }
+    Ok(())
 }
 
 #[test]
 fn postfix_that_is_reloaded_and_restarted_loses_no_failure() -> anyhow::Result<()> {
-    SYSLOG.through(&["postfix reload", "systemctl restart postfix", "postfix reload"])
+    SYSLOG.through(&["postfix reload", "systemctl restart postfix", "postfix reload"])?;
+    Ok(())
 }
 
 #[test]
 fn cyrus_and_saslauthd_that_are_restarted_lose_no_failure() -> anyhow::Result<()> {
-    SYSLOG.through(&["systemctl restart cyrus-imapd", "systemctl restart saslauthd", "systemctl restart cyrus-imapd"])
+    SYSLOG.through(&[
+        "systemctl restart cyrus-imapd",
+        "systemctl restart saslauthd",
+        "systemctl restart cyrus-imapd",
+    ])?;
+    Ok(())
 }
 
 /// While rsyslog is stopped for a moment, its socket keeps what journald passes on: systemd holds it.
 #[test]
 fn rsyslog_that_is_restarted_loses_no_failure() -> anyhow::Result<()> {
-    SYSLOG.through(&["systemctl restart rsyslog", "systemctl stop rsyslog", "systemctl start rsyslog"])
+    SYSLOG.through(&["systemctl restart rsyslog", "systemctl stop rsyslog", "systemctl start rsyslog"])?;
+    Ok(())
 }
 
 #[test]
@@ -58,7 +103,8 @@ fn journald_that_is_restarted_rotated_and_vacuumed_loses_no_failure() -> anyhow:
         "journalctl --rotate",
         "journalctl --rotate --vacuum-files=1",
         "systemctl restart systemd-journald",
-    ])
+    ])?;
+    Ok(())
 }
 
 #[test]
@@ -69,7 +115,8 @@ fn banner_that_is_restarted_killed_and_reloaded_loses_no_failure() -> anyhow::Re
         "systemctl reload-or-restart banner",
         "systemctl reload-or-restart banner",
         "systemctl kill --signal=KILL banner",
-    ])
+    ])?;
+    Ok(())
 }
 
 #[test]
@@ -89,7 +136,8 @@ fn whatever_happens_while_banner_is_stopped_loses_no_failure() -> anyhow::Result
             attack.go_on()?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 #[test]
@@ -101,7 +149,8 @@ fn a_log_that_postfix_writes_and_rotates_itself_loses_no_failure() -> anyhow::Re
         "systemctl restart banner",
         "postfix reload",
         "postfix logrotate",
-    ])
+    ])?;
+    Ok(())
 }
 
 /// How the servers log, and where banner reads it.
@@ -111,6 +160,8 @@ struct Logging {
     jails: &'static [(&'static str, &'static str)],
     /// Prints all that was logged.
     written: &'static str,
+    /// Prints what a rotation has left of it.
+    left: &'static str,
 }
 
 /// All prefixes that rsyslog and the journal give a line; Debian's own is that of `mail.log`.
@@ -124,6 +175,14 @@ const SYSLOG: Logging = Logging {
         ("journal", r#"["journal"]"#),
     ],
     written: "cat /var/log/mail-kept.log",
+    left: "cat /var/log/mail-kept.log",
+};
+
+/// The file that is emptied under its writer.
+const COPIED: Logging = Logging {
+    jails: &[("mail", r#"["/var/log/mail.log"]"#), ("copied", r#"["/var/log/mail.log"]"#)],
+    left: "zcat -f /var/log/mail.log*",
+    ..SYSLOG
 };
 
 /// Postfix keeps a log of its own.
@@ -134,11 +193,12 @@ const POSTLOGD: Logging = Logging {
         ("both", r#"["/var/log/mail.log", "/var/log/postfix.log"]"#),
     ],
     written: "cat /var/log/mail-kept.log; zcat -f /var/log/postfix.log*",
+    left: "cat /var/log/mail-kept.log; zcat -f /var/log/postfix.log*",
 };
 
 impl Logging {
     /// Attacks a host while each of these commands is run, some time after the other, and sees that nothing was lost.
-    fn through(&self, commands: &[&str]) -> anyhow::Result<()> {
+    fn through(&self, commands: &[&str]) -> anyhow::Result<Option<Lab>> {
         self.under_attack(|lab, attack| {
             for command in commands {
                 // One that follows a kill may come too early.
@@ -149,16 +209,20 @@ impl Logging {
         })
     }
 
-    /// Attacks a host while `events` lasts, and sees that nothing was lost.
-    fn under_attack(&self, events: impl FnOnce(&Lab, &Attack<'_>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Attacks a host while `events` lasts, and sees that nothing was lost. None where there is no host.
+    fn under_attack(
+        &self,
+        events: impl FnOnce(&Lab, &Attack<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Lab>> {
         let variants = self.variants.iter().map(|name| (*name).to_owned()).collect();
         let setup = Setup { variants, configuration: self.configuration(), ..Setup::new(Kind::Cyrus, binary()?) };
-        let Some(lab) = Lab::up(&setup)? else { return Ok(()) };
+        let Some(lab) = Lab::up(&setup)? else { return Ok(None) };
         lab.server.script(PREPARE)?;
         lab.start_banner()?;
         let answered = Attack::during(&lab, |attack| events(&lab, attack))?;
         let jails: Vec<_> = self.jails.iter().skip(1).map(|(name, _)| *name).collect();
-        balance(&lab, &answered, self.written, &jails)
+        balance(&lab, &answered, self.written, self.left, &jails)?;
+        Ok(Some(lab))
     }
 
     fn configuration(&self) -> String {
