@@ -129,7 +129,6 @@ fn a_log_that_postfix_writes_and_rotates_itself_loses_no_failure() -> anyhow::Re
     POSTLOGD.through(&[
         // It names its rotated files by the second.
         "postfix logrotate",
-        "systemctl restart postfix",
         "systemctl restart banner",
         "postfix reload",
         "postfix logrotate",
