@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use banner_tests::{
     lab::{
         Lab,
-        client::{Clients, Lost, Service, Transport, reply::Answer, sasl},
+        client::{Clients, Conversation, Lost, Service, Transport, reply::Answer, sasl},
     },
     patience::until,
 };
@@ -117,14 +117,22 @@ impl<'lab> Attack<'lab> {
     /// Tries until the server has taken the password and could look it up.
     fn insist(&self, source: usize, turn: usize) -> anyhow::Result<()> {
         let from = address(source);
-        let service = SERVICES[(source + turn) % SERVICES.len()];
-        let tried = until("a server takes a password", || match guess(&self.clients, from, service) {
-            Ok(Guess::Refused) => Ok(Some(Tries { refused: 1, unanswered: 0 })),
-            Ok(Guess::Unanswered) => Ok(Some(Tries { refused: 0, unanswered: 1 })),
+        let service = match (source + turn) % 3 {
+            0 => Service::Smtp,
+            1 => Service::Imap,
+            _ => Service::Submission,
+        };
+        let mut why = String::new();
+        let tried = until("a server takes a password", || match guess(&self.clients, from, service)? {
+            Guess::Refused => Ok(Some(Tries { refused: 1, unanswered: 0 })),
+            Guess::Unanswered => Ok(Some(Tries { refused: 0, unanswered: 1 })),
             // It is being started again, or what it asks is.
-            Ok(Guess::Away) => Ok(None),
-            Err(error) => Err(error.context(format!("{from} tries {service:?}"))),
-        })?;
+            Guess::Away(reason) => {
+                why = reason;
+                Ok(None)
+            }
+        });
+        let tried = tried.with_context(|| format!("{from} tries {service:?}, whose server is away: {why}"))?;
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let all = tries.entry(from).or_default();
         all.refused += tried.refused;
@@ -133,9 +141,6 @@ impl<'lab> Attack<'lab> {
         Ok(())
     }
 }
-
-/// Where they try, one after the other.
-const SERVICES: [Service; 3] = [Service::Smtp, Service::Imap, Service::Submission];
 
 /// Every other source stops just before its ban.
 fn planned(source: usize) -> usize {
@@ -158,8 +163,8 @@ fn address(source: usize) -> IpAddr {
 pub(crate) enum Guess {
     /// It is wrong.
     Refused,
-    /// The server is not there, or cannot tell; it logs no failure of anybody.
-    Away,
+    /// The server is not there, or cannot tell; it logs no failure of anybody. In what way.
+    Away(String),
     /// Nobody knows.
     Unanswered,
 }
@@ -169,41 +174,38 @@ pub(crate) enum Guess {
 /// # Errors
 /// The server lets it in, or says what no server should.
 pub(crate) fn guess(clients: &Clients<'_>, from: IpAddr, service: Service) -> anyhow::Result<Guess> {
-    let Some(mut conversation) = lost(clients.connect(from, service, Transport::Plain))? else {
-        return Ok(Guess::Away);
+    let mut conversation = match introduced(clients, from, service) {
+        Ok(conversation) => conversation,
+        Err(failed @ Lost::Failed(_)) => return Err(failed.into()),
+        Err(lost) => return Ok(Guess::Away(format!("before the password: {lost}"))),
     };
-    let (introduction, password, farewell) = if service == Service::Imap {
-        (None, "a LOGIN alice guess\r\n".to_owned(), "b LOGOUT\r\n")
+    let (password, farewell) = if service == Service::Imap {
+        ("a LOGIN alice guess\r\n".to_owned(), "b LOGOUT\r\n")
     } else {
-        let initial = sasl::plain(b"alice", b"guess");
-        (Some("EHLO client.example.net\r\n"), format!("AUTH PLAIN {initial}\r\n"), "QUIT\r\n")
+        (format!("AUTH PLAIN {}\r\n", sasl::plain(b"alice", b"guess")), "QUIT\r\n")
     };
-    let Some(greeting) = lost(conversation.hear())? else { return Ok(Guess::Away) };
-    if greeting.answer() != Answer::Accepted {
-        return Ok(Guess::Away);
-    }
-    if let Some(words) = introduction
-        && lost(conversation.say_and_hear(words.as_bytes()))?.is_none()
-    {
-        return Ok(Guess::Away);
-    }
-    let Some(reply) = lost(conversation.say_and_hear(password.as_bytes()))? else { return Ok(Guess::Unanswered) };
+    let reply = match conversation.say_and_hear(password.as_bytes()) {
+        Ok(reply) => reply,
+        Err(failed @ Lost::Failed(_)) => return Err(failed.into()),
+        Err(_) => return Ok(Guess::Unanswered),
+    };
     // The ban may come before the farewell is heard.
     let _: Result<_, Lost> = conversation.say(farewell.as_bytes());
     match reply.answer() {
         // Postfix says 535 of an outage too, and names it.
-        Answer::Refused if reply.status().contains("generic failure") => Ok(Guess::Away),
+        Answer::Refused if reply.status().contains("generic failure") => Ok(Guess::Away(reply.status())),
         Answer::Refused => Ok(Guess::Refused),
-        Answer::Unavailable => Ok(Guess::Away),
+        Answer::Unavailable => Ok(Guess::Away(reply.status())),
         Answer::Accepted | Answer::Continue | Answer::Other => bail!("{reply:?}"),
     }
 }
 
-/// None where the other end is gone.
-fn lost<T>(result: Result<T, Lost>) -> anyhow::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Lost::Closed { .. } | Lost::Reset | Lost::Silent { .. }) => Ok(None),
-        Err(failed @ Lost::Failed(_)) => Err(failed.into()),
+/// Connects, as far as to where a password can be sent.
+fn introduced<'lab>(clients: &Clients<'lab>, from: IpAddr, service: Service) -> Result<Conversation, Lost> {
+    let mut conversation = clients.connect(from, service, Transport::Plain)?;
+    let mut reply = conversation.hear()?;
+    if service != Service::Imap && reply.answer() == Answer::Accepted {
+        reply = conversation.say_and_hear(b"EHLO client.example.net\r\n")?;
     }
+    if reply.answer() == Answer::Accepted { Ok(conversation) } else { Err(Lost::Closed { heard: reply.status() }) }
 }
