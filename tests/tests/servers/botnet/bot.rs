@@ -10,7 +10,11 @@ use std::{
 };
 
 use anyhow::bail;
-use banner_tests::lab::client::{Clients, Conversation, Lost, Service, Transport, reply::Answer, sasl};
+use banner_tests::lab::client::{
+    Clients, Conversation, Lost, Service, Transport,
+    reply::{Answer, Protocol},
+    sasl,
+};
 
 use super::sight::Sight;
 
@@ -108,17 +112,21 @@ impl Bot {
 /// Tries wrong passwords, and hangs up.
 fn guess(conversation: &mut Conversation, service: Service) -> Result<(), Lost> {
     conversation.hear()?;
-    if matches!(service, Service::Smtp | Service::Submission) {
+    if service.protocol() == Protocol::Smtp {
         conversation.say_and_hear(b"EHLO bot.example.net\r\n")?;
     }
+    let plain = sasl::plain(b"alice", b"wrong");
     for _ in 0..GUESSES {
-        let reply = match service {
-            Service::Imap => conversation.say_and_hear(b"a LOGIN alice wrong\r\n")?,
-            Service::Pop3 => {
+        let reply = match service.protocol() {
+            Protocol::Imap => conversation.say_and_hear(b"a LOGIN alice wrong\r\n")?,
+            Protocol::Pop3 => {
                 conversation.say_and_hear(b"USER alice\r\n")?;
                 conversation.say_and_hear(b"PASS wrong\r\n")?
             }
-            _ => conversation.say_and_hear(format!("AUTH PLAIN {}\r\n", sasl::plain(b"alice", b"wrong")).as_bytes())?,
+            Protocol::Smtp => conversation.say_and_hear(format!("AUTH PLAIN {plain}\r\n").as_bytes())?,
+            Protocol::Sieve => {
+                conversation.say_and_hear(format!("AUTHENTICATE \"PLAIN\" \"{plain}\"\r\n").as_bytes())?
+            }
         };
         if reply.answer() != Answer::Refused {
             break;
