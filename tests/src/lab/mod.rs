@@ -3,8 +3,10 @@
 //!
 //! - [`root`] makes the file systems, once, below `target/lab`;
 //! - [`host`] boots one of them in a second: network, files and processes of its own, which vanish with the test;
+//! - [`client`] is everybody who logs in there, or tries;
 //! - `tests/lab/` has what is laid over the files: the servers' configuration.
 
+pub mod client;
 pub mod host;
 pub mod root;
 
