@@ -3,7 +3,7 @@
 //!
 //! - [`root`] makes the file systems, once, below `target/lab`;
 //! - [`host`] boots one of them in a second: network, files and processes of its own, which vanish with the test;
-//! - [`client`] is everybody who logs in there, or tries;
+//! - [`client`] is who speaks to it from the internet, well or ill behaved;
 //! - `tests/lab/` has what is laid over the files: the servers' configuration.
 
 pub mod client;
@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use client::Clients;
 use host::Host;
 use root::{Kind, Roots};
 
@@ -87,6 +88,12 @@ impl Lab {
         let network = Network::without_listeners()?;
         let server = Host::boot(&network.server, &root, &layers, &setup.banner)?;
         Ok(Some(Self { network, server, root }))
+    }
+
+    /// Everybody on the internet.
+    #[must_use]
+    pub fn clients(&self) -> Clients<'_> {
+        Clients::new(&self.network.internet, &self.root)
     }
 
     /// Starts banner, as an operator does.

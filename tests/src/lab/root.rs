@@ -141,7 +141,7 @@ impl Roots {
             let path = self.file(kind, name);
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
         };
-        Ok(format!("{SUITE}\n{}\n{}", read("packages")?, read("prepare.sh")?))
+        Ok(format!("{SUITE}\n{}\n{}\n{}", read("packages")?, read("prepare.sh")?, read("../host.sh")?))
     }
 }
 
