@@ -22,6 +22,9 @@ chroot "$root" chgrp sasl /etc/sasldb2
 chmod 640 "$root/etc/sasldb2"
 chroot "$root" adduser --quiet postfix sasl
 
+# Makes the directories of the queue that the package leaves to the first start.
+chroot "$root" postfix check
+
 # What has nothing to do on a host of the lab, changes the machine's kernel, or runs by itself while a test looks.
 systemctl --root="$root" --quiet mask \
 	getty@.service getty.target console-getty.service autovt@.service serial-getty@.service \

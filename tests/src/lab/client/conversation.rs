@@ -47,7 +47,7 @@ pub enum Lost {
         /// What was heard of the reply: the last words.
         heard: String,
     },
-    /// The connection was reset: the server's end is no more. (Behind TLS that is [`Lost::Closed`].)
+    /// The connection was reset: the server's end is no more, or nobody listens.
     #[error("the connection was reset")]
     Reset,
     /// The system does not let the client, or the reply is without end.
@@ -58,7 +58,7 @@ pub enum Lost {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
-    /// In order. (Behind TLS, either way.)
+    /// In order.
     Closed,
     /// By a reset.
     Reset,
@@ -153,14 +153,17 @@ impl Conversation {
     /// Reads what is there, or waits for it.
     fn read(&mut self, deadline: Instant) -> Result<(), Lost> {
         let mut buffer = [0; 4096];
-        let heard = || shown(&self.unread);
+        let heard = shown(&self.unread);
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Lost::Silent { heard: heard() });
+            return Err(Lost::Silent { heard });
         }
         self.socket.set_read_timeout(Some(left)).map_err(|error| Lost::Failed(error.to_string()))?;
         match self.socket.read(&mut buffer) {
-            Ok(0) => Err(Lost::Closed { heard: heard() }),
+            Ok(0) => Err(match &mut self.tls {
+                Some(tls) => tls.end(heard),
+                None => Lost::Closed { heard },
+            }),
             Ok(length) => {
                 self.unread.extend(buffer.iter().take(length));
                 Ok(())

@@ -132,28 +132,43 @@ impl Result {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             heard => heard.context("reading what curl heard")?,
         };
-        let line = last_line(&heard);
-        let said = shown(line);
-        let outcome = self.outcome(protocol.answer(line), &said)?;
-        Ok(Attempt { outcome, said, lasted: self.lasted, finished })
+        let outcome = self.outcome(protocol, &heard)?;
+        Ok(Attempt { outcome, said: shown(last_line(&heard)), lasted: self.lasted, finished })
     }
 
-    /// By curl's exit code (`curl/curl.h`, CURLcode) and the server's last answer.
-    fn outcome(&self, answer: Answer, said: &str) -> anyhow::Result<Outcome> {
-        Ok(match (self.exit_code, answer) {
+    /// By curl's exit code (`curl/curl.h`, CURLcode) and what the server said.
+    fn outcome(&self, protocol: Protocol, heard: &[u8]) -> anyhow::Result<Outcome> {
+        let broken = || {
+            let said = shown(last_line(heard));
+            Outcome::Broken(format!("curl ({}): {}; the server's last line: \"{said}\"", self.exit_code, self.message))
+        };
+        Ok(match (self.exit_code, protocol.answer(last_line(heard))) {
+            // Where SMTP offers no AUTH, curl goes on without (`smtp_perform_authentication`, lib/smtp.c).
+            (OK, _) if protocol == Protocol::Smtp && !has_line(heard, SMTP_AUTHENTICATED) => {
+                Outcome::Broken("the server has not asked who it is".to_owned())
+            }
             (OK, _) => Outcome::Accepted,
             (OPERATION_TIMEDOUT, _) if !self.is_connected => Outcome::NoAnswer,
+            // The server agrees, in words of a refusal.
+            (LOGIN_DENIED, _) if self.message == CANCELLED => broken(),
             (LOGIN_DENIED, Answer::Refused) => Outcome::Refused,
             // Also of a greeting, which is no denied login.
             (LOGIN_DENIED | WEIRD_SERVER_REPLY, Answer::Unavailable) => Outcome::Unavailable,
             (code, _) if OWN_FAILURES.contains(&code) => bail!("curl itself failed ({code}): {}", self.message),
-            (code, _) => {
-                Outcome::Broken(format!("curl ({code}): {}; the server's last line: \"{said}\"", self.message))
-            }
+            _ => broken(),
         })
     }
 }
 
+fn has_line(heard: &[u8], start: &[u8]) -> bool {
+    heard.split(|byte| *byte == b'\n').any(|line| line.starts_with(start))
+}
+
+/// What curl says where it does not understand the server's challenge (lib/curl_sasl.c).
+const CANCELLED: &str = "Authentication cancelled";
+
+/// RFC 4954, section 6.
+const SMTP_AUTHENTICATED: &[u8] = b"235 ";
 const OK: u16 = 0;
 const WEIRD_SERVER_REPLY: u16 = 8;
 const OPERATION_TIMEDOUT: u16 = 28;

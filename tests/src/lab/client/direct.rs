@@ -19,12 +19,28 @@ pub(super) fn is_for(login: &Login) -> bool {
 pub(super) fn login(clients: &Clients<'_>, login: &Login) -> anyhow::Result<Attempt> {
     let steps = steps(login)?;
     let began = Instant::now();
-    let (outcome, said) = match clients.connect(login.from, login.service, login.transport) {
-        Ok(conversation) => try_in(conversation, &steps),
-        Err(Lost::Silent { .. }) => (Outcome::NoAnswer, String::new()),
-        Err(lost) => (Outcome::Broken(lost.to_string()), String::new()),
+    let mut last = None;
+    let outcome = match clients.connect(login.from, login.service, login.transport) {
+        Ok(mut conversation) => {
+            let outcome = speak(&mut conversation, &steps, &mut last);
+            match outcome {
+                // Without TLS the host has answered when a conversation begins.
+                Err(Lost::Silent { heard }) if last.is_none() && heard.is_empty() && conversation.is_protected() => {
+                    Ok(Outcome::NoAnswer)
+                }
+                outcome => outcome,
+            }
+        }
+        Err(Lost::Silent { .. }) => Ok(Outcome::NoAnswer),
+        Err(lost) => Err(lost),
     };
     let finished = Instant::now();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(Lost::Failed(why)) => bail!("{why}"),
+        Err(lost) => Outcome::Broken(lost.to_string()),
+    };
+    let said = last.as_ref().map(Reply::status).unwrap_or_default();
     Ok(Attempt { outcome, said, lasted: finished - began, finished })
 }
 
@@ -60,18 +76,7 @@ fn steps(login: &Login) -> anyhow::Result<Steps> {
     })
 }
 
-fn try_in(mut conversation: Conversation, steps: &Steps) -> (Outcome, String) {
-    let mut last = None;
-    match speak(&mut conversation, steps, &mut last) {
-        Ok(outcome) => (outcome, last.as_ref().map(Reply::status).unwrap_or_default()),
-        // A connection without TLS stands here, so its host has answered.
-        Err(Lost::Silent { heard }) if last.is_none() && heard.is_empty() && conversation.is_protected() => {
-            (Outcome::NoAnswer, String::new())
-        }
-        Err(lost) => (Outcome::Broken(lost.to_string()), last.as_ref().map(Reply::status).unwrap_or_default()),
-    }
-}
-
+/// Says what is to be said, as long as the server agrees; `last` is what it said to it.
 fn speak(conversation: &mut Conversation, steps: &Steps, last: &mut Option<Reply>) -> Result<Outcome, Lost> {
     let mut answer = Answer::Accepted;
     if conversation.is_greeted() {

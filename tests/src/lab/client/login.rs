@@ -36,6 +36,8 @@ pub enum Service {
     Pop3,
     Pop3s,
     Sieve,
+    /// SMTP at another port: postscreen, a second Postfix.
+    SmtpAt(u16),
 }
 
 impl Service {
@@ -51,6 +53,7 @@ impl Service {
             Self::Pop3 => 110,
             Self::Pop3s => 995,
             Self::Sieve => 4190,
+            Self::SmtpAt(port) => port,
         }
     }
 
@@ -58,7 +61,7 @@ impl Service {
     #[must_use]
     pub fn protocol(self) -> Protocol {
         match self {
-            Self::Smtp | Self::Submission | Self::Submissions => Protocol::Smtp,
+            Self::Smtp | Self::Submission | Self::Submissions | Self::SmtpAt(_) => Protocol::Smtp,
             Self::Imap | Self::Imaps => Protocol::Imap,
             Self::Pop3 | Self::Pop3s => Protocol::Pop3,
             Self::Sieve => Protocol::Sieve,
@@ -70,7 +73,7 @@ impl Service {
     pub fn usual_transport(self) -> Transport {
         match self {
             Self::Submissions | Self::Imaps | Self::Pop3s => Transport::Tls,
-            Self::Smtp | Self::Submission | Self::Imap | Self::Pop3 | Self::Sieve => Transport::Plain,
+            Self::Smtp | Self::Submission | Self::Imap | Self::Pop3 | Self::Sieve | Self::SmtpAt(_) => Transport::Plain,
         }
     }
 }
@@ -97,7 +100,7 @@ pub enum Mechanism {
     Login,
     /// SASL CRAM-MD5 (RFC 2195; not at ManageSieve).
     CramMd5,
-    /// SASL DIGEST-MD5 (RFC 2831; not at ManageSieve).
+    /// SASL DIGEST-MD5 (RFC 2831; not at ManageSieve). curl 7.88 breaks it off at Dovecot, which puts the algorithm in quotes.
     DigestMd5,
     /// `APOP` of POP3 (RFC 1939).
     Apop,

@@ -67,8 +67,11 @@ impl<'lab> Clients<'lab> {
     }
 
     /// Logs in many times, in this order, so many at once (300 at most: `MAX_PARALLEL` of curl's `tool_main.h`), all of it in one
-    /// process. The attempts are those of the logins, in their order. Who is let in stays so until all have tried: at POP3, where a
-    /// mailbox is one client's at a time, one user can be let in only once.
+    /// process. The attempts are those of the logins, in their order.
+    ///
+    /// More at once than a server takes before it accepts (its listen backlog: 100 for Postfix, 32 for Cyrus) can leave some of
+    /// them [`Outcome::Broken`]: with SYN cookies the client is connected to a server that has forgotten it, and each waits for the
+    /// other. Without them (`net.ipv4.tcp_syncookies` 0) these SYNs are sent again a second later.
     ///
     /// # Errors
     /// As [`Clients::login`], and for logins that curl cannot do: ManageSieve and the plaintext commands.

@@ -49,18 +49,17 @@ fn one(index: usize, login: &Login, patience: Duration) -> anyhow::Result<Vec<u8
     set("interface", login.from.to_string().as_bytes());
     set("user", &[&login.user[..], b":", &login.password].concat());
     set("login-options", format!("AUTH={}", mechanism(login)?).as_bytes());
-    // Something to do that changes nothing. curl lists the messages where there is no command, and at POP3 it takes every command
-    // for one that is answered with a list.
-    if login.service.protocol() != Protocol::Pop3 {
-        set("request", b"NOOP");
-    }
+    // The one thing to do is to leave. curl would keep the connection for others until all transfers are over, and the server a
+    // process for each.
+    set("request", farewell(login.service.protocol()));
     // One bound for all of it: `connect-timeout` would end a login that a server takes its time to refuse, and a second one would not
     // be told apart from it.
     set("max-time", format!("{:.3}", patience.as_secs_f64()).as_bytes());
     set("output", b"/dev/null");
     set("dump-header", format!("{MOUNT_POINT}/{index}").as_bytes());
     set("write-out", format!("%{{stderr}}{RESULT}{index} {WRITE_OUT}\n").as_bytes());
-    config.extend(b"insecure\n");
+    // POP3's commands are all taken for ones that are answered with a list, unless it is not wanted.
+    config.extend(b"insecure\nhead\n");
     if login.transport == Transport::StartTls {
         config.extend(b"ssl-reqd\n");
     }
@@ -79,6 +78,13 @@ fn url(index: usize, login: &Login) -> anyhow::Result<String> {
     };
     let secure = if login.transport == Transport::Tls { "s" } else { "" };
     Ok(format!("{scheme}{secure}://login-{index}.invalid:{}/{path}", login.service.port()))
+}
+
+fn farewell(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Smtp | Protocol::Pop3 => b"QUIT",
+        Protocol::Imap | Protocol::Sieve => b"LOGOUT",
+    }
 }
 
 fn mechanism(login: &Login) -> anyhow::Result<&'static str> {

@@ -18,36 +18,44 @@ fn a_line_about_a_login_is_taken_apart() {
     }
 }
 
-/// A denied login is a refused one only where the server says so.
+/// A denied login is a refused one only where the server says so, and an accepted one only where it was asked for.
 #[test]
-fn the_server_decides_what_a_denied_login_is() {
-    for (exit_code, connected, answer, expected) in [
-        (OK, true, Answer::Accepted, Some(Outcome::Accepted)),
-        (LOGIN_DENIED, true, Answer::Refused, Some(Outcome::Refused)),
-        (LOGIN_DENIED, true, Answer::Unavailable, Some(Outcome::Unavailable)),
-        (WEIRD_SERVER_REPLY, true, Answer::Unavailable, Some(Outcome::Unavailable)),
-        (OPERATION_TIMEDOUT, false, Answer::Other, Some(Outcome::NoAnswer)),
+fn the_server_decides_what_became_of_a_login() {
+    for (exit_code, connected, heard, expected) in [
+        (OK, true, "220 mail\r\n235 2.7.0 Authentication successful\r\n250 2.0.0 Ok\r\n", Ok(Outcome::Accepted)),
+        (OK, true, "220 mail\r\n250 mail\r\n250 2.0.0 Ok\r\n", Err("the server has not asked who it is")),
+        (LOGIN_DENIED, true, "334 \r\n535 5.7.8 no\r\n", Ok(Outcome::Refused)),
+        (LOGIN_DENIED, true, "334 \r\n454 4.7.0 later\r\n", Ok(Outcome::Unavailable)),
+        (WEIRD_SERVER_REPLY, true, "421 4.7.0 too many connections\r\n", Ok(Outcome::Unavailable)),
+        (OPERATION_TIMEDOUT, false, "", Ok(Outcome::NoAnswer)),
         // No mechanism in common.
-        (LOGIN_DENIED, true, Answer::Accepted, None),
-        (LOGIN_DENIED, true, Answer::Other, None),
+        (LOGIN_DENIED, true, "250 AUTH PLAIN\r\n", Err("curl (67): why; the server's last line: \"250 AUTH PLAIN\"")),
         // It fell silent.
-        (OPERATION_TIMEDOUT, true, Answer::Accepted, None),
-        // It died before an answer, or after it.
-        (56, true, Answer::Continue, None),
-        (56, true, Answer::Refused, None),
-        (7, false, Answer::Other, None),
+        (OPERATION_TIMEDOUT, true, "220 mail\r\n", Err("curl (28): why; the server's last line: \"220 mail\"")),
+        // It died before an answer; there was none at all.
+        (56, true, "334 \r\n", Err("curl (56): why; the server's last line: \"334\"")),
+        (7, false, "", Err("curl (7): why; the server's last line: \"\"")),
     ] {
         let result =
             Result { index: 0, exit_code, is_connected: connected, lasted: Duration::ZERO, message: "why".to_owned() };
-        let outcome = result.outcome(answer, "what").unwrap();
-        match expected {
-            Some(expected) => assert_eq!(outcome, expected, "{exit_code} {answer:?}"),
-            None => {
-                let broken = format!("curl ({exit_code}): why; the server's last line: \"what\"");
-                assert_eq!(outcome, Outcome::Broken(broken));
-            }
-        }
+        let expected = expected.unwrap_or_else(|why| Outcome::Broken(why.to_owned()));
+        assert_eq!(result.outcome(Protocol::Smtp, heard.as_bytes()).unwrap(), expected, "{exit_code} {heard:?}");
     }
-    let own = Result { index: 0, exit_code: 45, is_connected: false, lasted: Duration::ZERO, message: String::new() };
-    assert!(own.outcome(Answer::Other, "").is_err(), "an address that is not the client's is no outcome");
+}
+
+/// It did not try.
+#[test]
+fn a_login_that_curl_breaks_off_is_not_refused() {
+    let message = "Authentication cancelled".to_owned();
+    let result = Result { index: 0, exit_code: LOGIN_DENIED, is_connected: true, lasted: Duration::ZERO, message };
+    let heard = b"-ERR Authentication aborted by client.\r\n";
+    let outcome = result.outcome(Protocol::Pop3, heard).unwrap();
+    assert!(matches!(outcome, Outcome::Broken(_)), "{outcome:?}");
+}
+
+#[test]
+fn an_address_that_is_not_the_clients_is_no_outcome() {
+    let result =
+        Result { index: 0, exit_code: 45, is_connected: false, lasted: Duration::ZERO, message: String::new() };
+    assert!(result.outcome(Protocol::Smtp, b"").is_err());
 }
