@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
 };
 
 use anyhow::Context as _;
@@ -26,7 +26,7 @@ pub(crate) struct Attack {
     /// What is tried, for who reads that it worked.
     pub(crate) name: String,
     pub(crate) port: u16,
-    /// Each is said once the server has answered the one before. The last may be anything.
+    /// Each is said once the server has answered the one before.
     pub(crate) says: Vec<Vec<u8>>,
     /// How many failures it must count for its sender.
     pub(crate) counts: f64,
@@ -37,7 +37,7 @@ impl Attack {
         Self { name: name.into(), port, says, counts }
     }
 
-    /// Sends it, and waits until the server is done.
+    /// Sends it, and waits for the answer.
     pub(crate) fn send(&self, network: &Network, from: IpAddr) -> anyhow::Result<()> {
         let mut stream = network.dial(from, self.port)?;
         self.converse(&mut stream).with_context(|| format!("{} from {from}", self.name))
@@ -53,14 +53,15 @@ impl Attack {
                 return Ok(());
             }
         }
-        if say(stream, last)? {
-            // The server reads all of it, answers it and closes.
-            match stream.shutdown(Shutdown::Write) {
-                Err(error) if !is_end(&error) => return Err(error.into()),
-                _ => {}
-            }
-            while read(stream, &mut Vec::new())? {}
+        if !say(stream, last)? {
+            return Ok(());
         }
+        if ![HTTP, POSTSCREEN].contains(&self.port) {
+            hear(stream, false)?;
+            return Ok(());
+        }
+        // These close when they have answered.
+        while read(stream, &mut Vec::new())? {}
         Ok(())
     }
 }

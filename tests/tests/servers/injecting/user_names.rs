@@ -48,16 +48,16 @@ const NAMES: &[Name] = &[
     impossible("the end of Cyrus' line", b"x) [203.0.113.9] plaintext (y) [SASL(-13): authentication failure: checkpass failed]"),
     impossible("an outage", b"x) [SASL(-1): generic failure: y"),
     impossible("no mechanism", b"x) [SASL(-4): no mechanism available: y"),
-    impossible("a name of Postfix's own", b"(unavailable)"),
-    impossible("Cyrus' field", b"x [203.0.113.9]"),
-    impossible("Postfix's field", b"x, sasl_username=y, client=unknown[203.0.113.9]"),
-    impossible("Dovecot's field", b"x>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.25, session=<y"),
+    possible("a name of Postfix's own", b"(unavailable)"),
+    possible("Cyrus' field", b"x [203.0.113.9]"),
+    possible("Postfix's field", b"x, sasl_username=y, client=unknown[203.0.113.9]"),
+    possible("Dovecot's field", b"x>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.25, session=<y"),
     impossible("Dovecot's IPv6 field", b"x>, rip=2001:db8:9::9, lip=fd00:25::25"),
     impossible("Dovecot's reason", b"x (auth failed, 99 attempts in 1 secs): user=<y"),
     impossible("Dovecot's outage", b"x (auth service reported temporary failure): user=<y"),
-    impossible("Cyrus' logfmt", b"x\" event=login.bad r.clienthost=[203.0.113.9] u.username=\"y"),
+    possible("Cyrus' logfmt", b"x\" event=login.bad r.clienthost=[203.0.113.9] u.username=\"y"),
     impossible("the logger's repetition", b"message repeated 9 times: [ badlogin: [203.0.113.9] plaintext (y) invalid user]"),
-    impossible("a bare address", b"[203.0.113.9]"),
+    possible("a bare address", b"[203.0.113.9]"),
     impossible("bytes that are no UTF-8", b"\xff\xfe\x80[203.0.113.9]\xc3"),
     impossible("a terminal's escape sequences", b"\x1b[31mred\x1b]0;title\x07\x9b2J"),
     impossible("line ends of Unicode", "a\u{2028}b\u{2029}c\u{85}d\u{202e}e".as_bytes()),
@@ -72,8 +72,8 @@ const NAMES: &[Name] = &[
     possible("spaces around a name", b" alice "),
 ];
 
-/// Names that are longer than what holds them: of a logger, or of a server.
-const LENGTHS: [usize; 4] = [250, 600, 1000, 1900];
+/// Lengths of names that are more than something holds: a logger, or a server.
+const LENGTHS: [usize; 5] = [250, 600, 1000, 1900, 8000];
 
 /// Every name, through every field that takes one.
 pub(super) fn attacks(kind: Kind) -> Vec<Attack> {
@@ -96,7 +96,15 @@ fn with_name(kind: Kind, what: &str, name: &[u8], is_possible: bool) -> Vec<Atta
     let for_other = base64(&[name, b"\0alice\0wrong"].concat());
     let line = |words: &[u8]| [words, b"\r\n"].concat();
     let text = |words: String| line(words.as_bytes());
-    let in_cyrus = |counts| if kind == Kind::Cyrus && !is_possible { counts } else { ONE };
+    // Cyrus asks for the password of nobody with such a name. Dovecot hangs up on longer commands, and longer responses.
+    let (command, response, imap, sieve) = match kind {
+        Kind::Cyrus => (ONE, ONE, if is_possible { ONE } else { LOW }, ONE),
+        Kind::Dovecot => {
+            let command = if name.len() > 1000 { NOTHING } else { ONE };
+            let (response, sieve) = if name.len() > 1900 { (LOW, NOTHING) } else { (ONE, ONE) };
+            (command, response, response, sieve)
+        }
+    };
     let mut attacks = vec![
         ("SMTP PLAIN", 25, ONE, vec![line(b"EHLO x"), text(format!("AUTH PLAIN {encoded}"))]),
         ("SMTP PLAIN for another", 587, ONE, vec![line(b"EHLO x"), text(format!("AUTH PLAIN {for_other}"))]),
@@ -106,15 +114,15 @@ fn with_name(kind: Kind, what: &str, name: &[u8], is_possible: bool) -> Vec<Atta
             ONE,
             vec![line(b"EHLO x"), line(b"AUTH LOGIN"), text(base64(name)), text(base64(b"wrong"))],
         ),
-        ("IMAP LOGIN", 143, ONE, vec![[b"a LOGIN ", &literal(name)[..], b" wrong\r\n"].concat()]),
-        ("IMAP PLAIN", 143, in_cyrus(LOW), vec![line(b"a AUTHENTICATE PLAIN"), text(encoded.clone())]),
-        ("POP3 USER", 110, ONE, vec![line(&[b"USER ", name].concat()), line(b"PASS wrong")]),
-        ("POP3 PLAIN", 110, ONE, vec![line(b"AUTH PLAIN"), text(encoded.clone())]),
-        ("ManageSieve PLAIN", 4190, ONE, vec![text(format!("AUTHENTICATE \"PLAIN\" \"{encoded}\""))]),
+        ("IMAP LOGIN", 143, command, vec![[b"a LOGIN ", &literal(name)[..], b" wrong\r\n"].concat()]),
+        ("IMAP PLAIN", 143, imap, vec![line(b"a AUTHENTICATE PLAIN"), text(encoded.clone())]),
+        ("POP3 USER", 110, command, vec![line(&[b"USER ", name].concat()), line(b"PASS wrong")]),
+        ("POP3 PLAIN", 110, response, vec![line(b"AUTH PLAIN"), text(encoded.clone())]),
+        ("ManageSieve PLAIN", 4190, sieve, vec![text(format!("AUTHENTICATE \"PLAIN\" \"{encoded}\""))]),
     ];
     if kind == Kind::Cyrus {
         let basic = base64(&[name, b":wrong"].concat());
-        // httpd takes what is behind a percent sign for something else, and does not try an empty name.
+        // What is behind a percent sign is not of the name.
         let counts = if name.starts_with(b"%") { LOW } else { ONE };
         attacks.push((
             "HTTP Basic",
@@ -123,30 +131,42 @@ fn with_name(kind: Kind, what: &str, name: &[u8], is_possible: bool) -> Vec<Atta
             vec![request("/dav/", &format!("Authorization: Basic {basic}\r\n"))],
         ));
     }
-    attacks
-        .into_iter()
-        .map(|(way, port, counts, says)| Attack::new(format!("{way}: {what}"), port, counts, says))
-        .collect()
+    named(what, attacks)
+}
+
+/// No name at all: nothing is guessed, and no backend is down. (What timsieved says of that cannot be told from an outage.)
+pub(super) fn nameless(kind: Kind) -> Vec<Attack> {
+    let counts = if kind == Kind::Cyrus { LOW } else { ONE };
+    let line = |words: &str| format!("{words}\r\n").into_bytes();
+    let (nobody, wrong) = (plain(b"", b"wrong"), base64(b"wrong"));
+    let mut attacks = vec![
+        ("SMTP PLAIN", 25, counts, vec![line("EHLO x"), line(&format!("AUTH PLAIN {nobody}"))]),
+        ("SMTP plain", 587, counts, vec![line("EHLO x"), line(&format!("AUTH plain {nobody}"))]),
+        ("SMTP LOGIN", 2526, counts, vec![line("EHLO x"), line("AUTH LOGIN"), line(""), line(&wrong)]),
+        ("IMAP LOGIN", 143, counts, vec![line("a LOGIN \"\" wrong")]),
+        ("IMAP PLAIN", 143, counts, vec![line("a AUTHENTICATE PLAIN"), line(&nobody)]),
+        ("POP3 PLAIN", 110, counts, vec![line("AUTH PLAIN"), line(&nobody)]),
+    ];
+    if kind == Kind::Cyrus {
+        let basic = base64(b":wrong");
+        attacks.push((
+            "HTTP Basic",
+            HTTP,
+            counts,
+            vec![request("/dav/", &format!("Authorization: Basic {basic}\r\n"))],
+        ));
+    }
+    named("no name", attacks)
+}
+
+fn named(what: &str, attacks: Vec<(&str, u16, f64, Vec<Vec<u8>>)>) -> Vec<Attack> {
+    let attack = |(way, port, counts, says)| Attack::new(format!("{way}: {what}"), port, counts, says);
+    attacks.into_iter().map(attack).collect()
 }
 
 /// A request, and no other after it.
 pub(super) fn request(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n").into_bytes()
-}
-
-/// No name at all: nothing is guessed, and no backend is down.
-pub(super) fn nameless(kind: Kind) -> Vec<Attack> {
-    let mut attacks = Vec::new();
-    if kind == Kind::Cyrus {
-        attacks.push(Attack::new("no name: IMAP", 143, LOW, vec![b"a LOGIN \"\" wrong\r\n".to_vec()]));
-        attacks.push(Attack::new(
-            "no name: POP3",
-            110,
-            NOTHING,
-            vec![b"USER \r\n".to_vec(), b"PASS wrong\r\n".to_vec()],
-        ));
-    }
-    attacks
 }
 
 /// An honest user's failures with each of the servers.

@@ -1,0 +1,1 @@
+//! Reverse DNS: what the owners of addresses say that they are called.
