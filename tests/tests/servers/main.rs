@@ -5,3 +5,4 @@ mod scene;
 
 mod injecting;
 mod judging;
+mod names;

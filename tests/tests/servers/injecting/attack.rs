@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpStream},
 };
 
 use anyhow::Context as _;
@@ -60,7 +60,11 @@ impl Attack {
             hear(stream, false)?;
             return Ok(());
         }
-        // These close when they have answered.
+        // Neither says where its answer ends.
+        match stream.shutdown(Shutdown::Write) {
+            Err(error) if !is_end(&error) => return Err(error.into()),
+            _ => {}
+        }
         while read(stream, &mut Vec::new())? {}
         Ok(())
     }

@@ -1,1 +1,0 @@
-//! Reverse DNS: what the owners of addresses say that they are called.
