@@ -108,10 +108,10 @@ impl Logs {
     /// How many failures each jail counts of a source.
     pub(crate) fn counted(self, lab: &Lab, source: &str) -> anyhow::Result<Vec<f64>> {
         let why = why(lab, source)?;
-        let tally = why["tally"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let tally = why.get("tally").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let in_jail = |(name, _): &(&str, &str)| {
-            let jail = tally.iter().find(|jail| jail["jail"] == *name);
-            jail.and_then(|jail| jail["failures"].as_f64()).unwrap_or_default()
+            let jail = tally.iter().find(|jail| jail.get("jail") == Some(&(*name).into()));
+            jail.and_then(|jail| jail.get("failures")?.as_f64()).unwrap_or_default()
         };
         Ok(self.jails().iter().map(in_jail).collect())
     }
@@ -191,18 +191,21 @@ pub(crate) fn await_read(lab: &Lab, logs: Logs) -> anyhow::Result<()> {
 pub(crate) fn ensure_nobody_else(lab: &Lab, victims: &[&str], counting: usize) -> anyhow::Result<()> {
     for victim in victims {
         let why = why(lab, victim)?;
-        ensure!(why["tally"] == json!([]) && why["failures"] == json!([]) && why["bans"] == json!([]), "{why}");
+        for key in ["tally", "failures", "bans"] {
+            ensure!(why.get(key) == Some(&json!([])), "{why}");
+        }
+
         lab.banner(&format!("why {victim}"))?.expect(1)?;
     }
     let status = lab.json("status --json")?;
-    for jail in status["jails"].as_array().into_iter().flatten() {
-        ensure!(jail["currently_failed"] == counting + 1, "{counting} senders and a witness: {jail}");
+    for jail in status.get("jails").and_then(Value::as_array).into_iter().flatten() {
+        ensure!(
+            jail.get("currently_failed") == Some(&(counting + 1).into()),
+            "{counting} senders and a witness: {jail}"
+        );
     }
-    ensure!(
-        !status["warnings"].to_string().contains("backend does not answer"),
-        "none is down: {}",
-        status["warnings"]
-    );
+    let warnings = status.get("warnings").map(Value::to_string).unwrap_or_default();
+    ensure!(!warnings.contains("backend does not answer"), "none is down: {warnings}");
     Ok(())
 }
 
@@ -227,7 +230,8 @@ fn is_harmful(letter: char) -> bool {
 }
 
 pub(crate) fn banned(lab: &Lab) -> anyhow::Result<BTreeSet<String>> {
-    let prefix = |ban: &Value| ban["prefix"].as_str().map(str::to_owned).with_context(|| ban.to_string());
+    let prefix =
+        |ban: &Value| ban.get("prefix").and_then(Value::as_str).map(str::to_owned).with_context(|| ban.to_string());
     lab.bans()?.iter().map(prefix).collect()
 }
 

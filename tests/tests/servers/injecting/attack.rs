@@ -104,9 +104,8 @@ fn hear(stream: &mut TcpStream, greets: bool) -> anyhow::Result<bool> {
 fn is_reply(heard: &[u8], greets: bool) -> bool {
     let Some(lines) = heard.strip_suffix(b"\n") else { return false };
     let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    !(last.get(3) == Some(&b'-') && last.starts_with(b"2"))
-        && (greets || !last.starts_with(b"* "))
-        && !last.starts_with(b"\"")
+    let is_continued = last.starts_with(b"2") && last.get(3) == Some(&b'-') || last.starts_with(b"\"");
+    !is_continued && (greets || !last.starts_with(b"* "))
 }
 
 fn read(stream: &mut TcpStream, heard: &mut Vec<u8>) -> anyhow::Result<bool> {
