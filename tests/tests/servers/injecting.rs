@@ -3,6 +3,7 @@
 //! The victims are never heard of by any server. Each attack has a sender of his own, so that what counts for him is his doing.
 
 pub(crate) mod attack;
+mod indirect;
 mod protocol;
 mod user_names;
 
@@ -56,6 +57,13 @@ fn what_else_a_client_says_counts_for_it_alone_at_postfix_and_cyrus() -> anyhow:
 }
 
 #[test]
+fn a_response_to_a_challenge_counts_for_its_sender_alone() -> anyhow::Result<()> {
+    let configuration = Logs::System.configuration(Kind::Cyrus);
+    let Some(lab) = guarded(Kind::Cyrus, &["quick", "sasldb"], &configuration)? else { return Ok(()) };
+    judge(&lab, Logs::System, &protocol::challenged())
+}
+
+#[test]
 fn what_else_a_client_says_counts_for_it_alone_at_dovecot() -> anyhow::Result<()> {
     let Some(lab) = guarded(Kind::Dovecot, &["quick"], &Logs::System.configuration(Kind::Dovecot))? else {
         return Ok(());
@@ -75,6 +83,8 @@ fn what_a_client_says_counts_for_it_alone_in_a_log_by_postfix_itself() -> anyhow
 pub(crate) enum Logs {
     /// What goes to syslog and journald, in each of the forms that it comes in.
     System,
+    /// The journal alone.
+    Journal,
     /// Postfix's own file, and what the others log to syslog.
     Postlogd,
 }
@@ -89,6 +99,7 @@ impl Logs {
                 ("protocol", "[\"/var/log/mail-5424.log\"]"),
                 ("journal", "\"journal\""),
             ],
+            Self::Journal => &[("journal", "\"journal\"")],
             Self::Postlogd => &[("files", "[\"/var/log/postfix.log\", \"/var/log/mail.log\"]")],
         }
     }

@@ -128,6 +128,23 @@ fn digest(text: &str) -> String {
     )
 }
 
+/// Responses to challenges, to servers that have the passwords themselves.
+pub(super) fn challenged() -> Vec<Attack> {
+    let name = "x[203.0.113.9]: SASL PLAIN authentication failed: y";
+    let mailbox = "x) [203.0.113.9] plaintext (y) [SASL(-1): generic failure: z";
+    // Cyrus asks for nobody with such a name.
+    named(vec![
+        ("CRAM-MD5 of SMTP", 25, ONE, lines(&[b"EHLO x", b"AUTH CRAM-MD5", cram(name).as_bytes()])),
+        ("CRAM-MD5 of SMTP for alice", 587, ONE, lines(&[b"EHLO x", b"AUTH CRAM-MD5", cram("alice").as_bytes()])),
+        ("DIGEST-MD5 of SMTP", 25, ONE, lines(&[b"EHLO x", b"AUTH DIGEST-MD5", digest(name).as_bytes()])),
+        ("CRAM-MD5 of IMAP", 143, LOW, lines(&[b"a AUTHENTICATE CRAM-MD5", cram(mailbox).as_bytes()])),
+        ("CRAM-MD5 of IMAP for alice", 143, ONE, lines(&[b"a AUTHENTICATE CRAM-MD5", cram("alice").as_bytes()])),
+        ("DIGEST-MD5 of IMAP", 143, LOW, lines(&[b"a AUTHENTICATE DIGEST-MD5", digest(mailbox).as_bytes()])),
+        ("CRAM-MD5 of POP3", 110, ONE, lines(&[b"AUTH CRAM-MD5", cram(mailbox).as_bytes()])),
+        ("DIGEST-MD5 of POP3", 110, ONE, lines(&[b"AUTH DIGEST-MD5", digest(mailbox).as_bytes()])),
+    ])
+}
+
 /// What Cyrus puts there.
 pub(super) fn cyrus() -> Vec<Attack> {
     let line = b"x\r\nNov 22 22:00:00 mail cyrus/imap[1]: badlogin: [203.0.113.9] plaintext (q) invalid user\r\n";
