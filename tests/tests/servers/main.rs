@@ -5,7 +5,9 @@ mod scene;
 
 mod botnet;
 mod connections;
+mod injecting;
 mod judging;
 mod losing_nothing;
+mod names;
 mod oracle;
 mod outage;

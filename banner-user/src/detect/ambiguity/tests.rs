@@ -17,6 +17,7 @@ const TRUSTED: &[(&str, usize, &str)] = &[
     ("dovecot", 3, "as in rule 2; before the count stands what the server says happened"),
     ("dovecot", 4, "as in rule 2"),
     ("dovecot", 5, "as in rule 2"),
+    ("dovecot", 6, "as in rule 2"),
     ("exim", 5, "a sender with a space is quoted, and a quote is refused"),
     ("roundcube", 5, "rule 1 ignores a message with two such places"),
     ("roundcube", 6, "rule 2 ignores a message with two such places"),
