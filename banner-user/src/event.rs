@@ -60,6 +60,8 @@ pub struct Outage {
     pub filter: FilterName,
     /// The client that suffered, where the line has it.
     pub source: Option<IpAddr>,
+    /// Another server that asked the backend for this client knows no better than to tell of a failure.
+    pub retold: bool,
     /// What the line claims about its time.
     pub at: LogTime,
 }

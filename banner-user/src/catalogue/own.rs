@@ -85,6 +85,7 @@ fn problem(name: &str, error: &FilterError) -> Problem {
             | RuleFault::NoWeight
             | RuleFault::Weight
             | RuleFault::ExampleMissed
+            | RuleFault::Retold
             | RuleFault::ExampleTaken(_) => (format!("rule {rule}: {fault}"), String::new()),
         },
     };
@@ -111,6 +112,7 @@ fn place(text: &str, error: &FilterError) -> Option<Range<usize>> {
         | RuleFault::Both
         | RuleFault::NoSession => written("pattern").or_else(|| written("fields")),
         RuleFault::NoWeight | RuleFault::Weight => written("weight"),
+        RuleFault::Retold => written("retold"),
         RuleFault::ExampleMissed | RuleFault::ExampleTaken(_) => written("example"),
         RuleFault::Form => None,
     };

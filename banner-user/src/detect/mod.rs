@@ -241,7 +241,7 @@ fn event(finding: Finding, filter: &FilterName, at: LogTime) -> Option<Event> {
         Finding::Success { source, user } => {
             Some(Event::Success(Attempt { filter, source, user, weight: Weight::ZERO, at }))
         }
-        Finding::Outage { source } => Some(Event::Outage(Outage { filter, source, at })),
+        Finding::Outage { source, retold } => Some(Event::Outage(Outage { filter, source, retold, at })),
         Finding::Ignored | Finding::Noted => None,
     }
 }

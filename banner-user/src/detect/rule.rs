@@ -30,6 +30,7 @@ pub(super) enum Finding {
     },
     Outage {
         source: Option<IpAddr>,
+        retold: bool,
     },
     /// A line that the filter knows, and that counts nothing.
     Ignored,
@@ -82,7 +83,7 @@ pub(super) struct Rule {
 enum Verdict {
     Failure(Weight),
     Success,
-    Outage,
+    Outage { retold: bool },
     Ignore,
     Session,
 }
@@ -106,7 +107,7 @@ impl Rule {
             (Kind::Failure, None) => Verdict::Failure(Weight::ONE),
             (Kind::Failure, Some(weight)) => Verdict::Failure(weight.weight()?),
             (Kind::Success, None) => Verdict::Success,
-            (Kind::Outage, None) => Verdict::Outage,
+            (Kind::Outage, None) => Verdict::Outage { retold: written.retold },
             (Kind::Ignore, None) => Verdict::Ignore,
             (Kind::Session, None) => Verdict::Session,
             (Kind::Success | Kind::Outage | Kind::Ignore | Kind::Session, Some(_)) => return Err(RuleFault::Weight),
@@ -134,7 +135,10 @@ impl Rule {
             Verdict::Session if addresses == 0 || sessions == 0 => return Err(RuleFault::NoSession),
             Verdict::Failure(_) | Verdict::Success if addresses + sessions == 0 => return Err(RuleFault::NoAddress),
             Verdict::Failure(_) | Verdict::Success if addresses + sessions > 1 => return Err(RuleFault::Both),
-            Verdict::Failure(_) | Verdict::Success | Verdict::Outage | Verdict::Ignore | Verdict::Session => {}
+            Verdict::Outage { retold: true } if addresses == 0 => return Err(RuleFault::Retold),
+            Verdict::Outage { .. } => {}
+            _ if written.retold => return Err(RuleFault::Retold),
+            Verdict::Failure(_) | Verdict::Success | Verdict::Ignore | Verdict::Session => {}
         }
         Ok(Self { verdict, longest: written.longest.unwrap_or(usize::MAX), form })
     }
@@ -150,7 +154,7 @@ impl Rule {
     /// What it takes for what: a whole message, or of a logfmt rule single values. Nothing where nobody is counted.
     pub(super) fn descriptions(&self) -> Vec<Result<Description, Ambiguity>> {
         match (self.verdict, &self.form) {
-            (Verdict::Outage | Verdict::Ignore, _) => Vec::new(),
+            (Verdict::Outage { .. } | Verdict::Ignore, _) => Vec::new(),
             (_, Form::Text { .. }) => vec![Description::of_message(&self.expression())],
             (_, Form::Logfmt { fields, .. }) => {
                 fields.iter().map(|(_, pattern)| Description::of_value(pattern.expression())).collect()
@@ -257,7 +261,7 @@ fn matched(verdict: Verdict, captured: Captured<'_>, nobody: &[String]) -> Optio
         }
         (Verdict::Success, None) => Matched::Finding(Finding::Success { source: source?, user }),
         (Verdict::Success, Some(session)) => Matched::SuccessIn { session, user },
-        (Verdict::Outage, _) => Matched::Finding(Finding::Outage { source }),
+        (Verdict::Outage { retold }, _) => Matched::Finding(Finding::Outage { source, retold }),
         (Verdict::Ignore, _) => Matched::Finding(Finding::Ignored),
         (Verdict::Session, session) => Matched::Opened { session: session?, source: source? },
     })
@@ -274,6 +278,8 @@ pub(super) struct WrittenRule {
     event: Option<String>,
     fields: Option<BTreeMap<String, String>>,
     longest: Option<usize>,
+    #[serde(default)]
+    retold: bool,
     pub(super) example: String,
 }
 
@@ -337,6 +343,9 @@ pub enum RuleFault {
     /// A weight where nothing is weighed.
     #[error("only a failure has a weight")]
     Weight,
+    /// Nobody to excuse, or nothing that excuses.
+    #[error("only an outage that captures <ADDR> can be retold as that client's failure")]
+    Retold,
     /// A pattern that cannot be.
     #[error("pattern `{pattern}`: {error}")]
     Pattern {

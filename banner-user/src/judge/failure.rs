@@ -53,13 +53,18 @@ impl Judge {
 
     fn outage(&mut self, outage: &Outage, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(outage.at, line, now, effects);
+        if let Some(source) = outage.source {
+            self.excuses.note(outage, scope::canonical(source), at);
+        }
         let begun = self.outages.note(&outage.filter, at, now);
         effects.extend(begun.map(|state| Effect::Report(Report::OutageBegan(state))));
     }
 
     fn failure(&mut self, attempt: &Attempt, jails: Vec<usize>, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(attempt.at, line, now, effects);
-        let found = Found { attempt, address: scope::canonical(attempt.source), at, live: line.live };
+        let address = scope::canonical(attempt.source);
+        let attempt = Attempt { weight: self.excuses.weigh(attempt, address, at), ..attempt.clone() };
+        let found = Found { attempt: &attempt, address, at, live: line.live };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
             for jail in jails {
@@ -67,8 +72,8 @@ impl Judge {
             }
             self.bound_sources(now, effects);
         }
-        let failure = Failure { attempt: attempt.clone(), at, position: line.position };
-        self.archive.keep(self.source(found.address), failure, line.bytes, self.policy.limits.evidence);
+        let failure = Failure { attempt, at, position: line.position };
+        self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
     }
 
     /// The jails to which a line says this.

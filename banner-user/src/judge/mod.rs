@@ -26,6 +26,7 @@ mod capacity;
 mod carry_out;
 mod changes;
 mod evidence;
+mod excuse;
 mod failure;
 mod foreign;
 mod jail;
@@ -51,6 +52,7 @@ use self::{
     changes::Unsaved,
     effect::Slot,
     evidence::Archive,
+    excuse::Excuses,
     jail::JailState,
     ledger::{Key, Ledger, Record},
     origin::{OriginId, Origins},
@@ -97,6 +99,7 @@ pub struct Judge {
     archive: Archive,
     stamps: Stamps,
     outages: Outages,
+    excuses: Excuses,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -121,6 +124,7 @@ impl Judge {
             archive: Archive::new(),
             stamps: Stamps::default(),
             outages: Outages::default(),
+            excuses: Excuses::new(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),

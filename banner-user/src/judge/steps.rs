@@ -37,6 +37,7 @@ impl Judge {
         for jail in &mut self.jails {
             jail.shift(step);
         }
+        self.excuses.shift(step);
         self.archive.shift(step);
     }
 }

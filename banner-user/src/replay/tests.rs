@@ -44,7 +44,7 @@ fn event(line: &str) -> Event {
     match kind {
         "fail" => Event::Failure(Attempt { filter, source, user, weight, at }),
         "login" => Event::Success(Attempt { filter, source, user, weight, at }),
-        "outage" => Event::Outage(crate::event::Outage { filter, source: Some(source), at }),
+        "outage" => Event::Outage(crate::event::Outage { filter, source: Some(source), retold: false, at }),
         other => panic!("no {other}"),
     }
 }

@@ -17,7 +17,7 @@ use banner_tests::{
     patience::{PATIENCE, until},
 };
 
-use crate::scene::{QUICK, RIGHT, Source, filters, guarded};
+use crate::scene::{QUICK, RIGHT, Source, WRONG, filters, guarded};
 
 #[test]
 fn a_ban_ends_what_its_source_has_open_at_postfix_and_cyrus_and_nothing_else() -> anyhow::Result<()> {
@@ -98,7 +98,8 @@ fn nothing(service: Service) -> &'static [u8] {
         Service::Smtp => b"NOOP\r\n",
         // Of what POP3 lets one say before PASS.
         Service::Pop3 => b"CAPA\r\n",
-        _ => b"c NOOP\r\n",
+        Service::Imap | Service::Imaps => b"c NOOP\r\n",
+        Service::Submission | Service::Submissions | Service::Pop3s | Service::Sieve | Service::SmtpAt(_) => b"",
     }
 }
 
@@ -168,7 +169,7 @@ impl Browsing {
         if let Some(server) = &mut self.server {
             let mut buffer = [0; 1024];
             let length = server.read(&mut buffer)?;
-            server.write_all(&buffer[..length])?;
+            server.write_all(buffer.get(..length).unwrap_or_default())?;
         }
         let mut heard = [0; 4096];
         let length = self.client.read(&mut heard).context("hearing the web server")?;
@@ -200,5 +201,40 @@ fn a_ban_by_hand_ends_an_open_session_and_an_unban_lets_its_client_back() -> any
         client.reaches_all()?;
         client.tries(Service::Imap, RIGHT, &Outcome::Accepted)?;
     }
+    Ok(())
+}
+
+#[test]
+fn an_ipv4_client_of_a_socket_for_both_families_is_counted_banned_and_cut_off_as_ipv4() -> anyhow::Result<()> {
+    let configuration = format!("{QUICK}{}", filters(Kind::Dovecot));
+    let Some(lab) = guarded(Kind::Dovecot, &["quick", "dualstack"], &configuration)? else { return Ok(()) };
+    let attacker = Source::new(&lab, "198.51.100.7")?;
+    let neighbour = Source::new(&lab, "198.51.100.8")?;
+    let client = |source: Source<'_>| -> anyhow::Result<Conversation> {
+        let mut conversation = lab.clients().connect(source.address, Service::Imap, Transport::Plain)?;
+        conversation.hear()?;
+        Ok(conversation)
+    };
+    let (mut of_attacker, mut of_neighbour) = (client(attacker)?, client(neighbour)?);
+    let serving = serving(attacker)?;
+    // So the test is about what it says.
+    let sockets = lab.server.run("ss --tcp --no-header dst 198.51.100.7")?;
+    ensure!(serving.len() == 1 && sockets.contains("[::ffff:198.51.100.7]"), "{sockets}");
+
+    for service in [Service::Imap, Service::Pop3, Service::Imap] {
+        attacker.tries(service, WRONG, &Outcome::Refused)?;
+    }
+    lab.await_ban("198.51.100.7")?;
+    let logged = lab.server.run("cat /var/log/mail.log")?;
+    ensure!(logged.contains("rip=::ffff:198.51.100.7,"), "{logged}");
+    ensure!(of_attacker.end_within(PATIENCE)? == Some(End::Reset), "the attacker's connection is open");
+    for served in serving {
+        served.await_end(&lab)?;
+    }
+    ensure!(attacker.reached(&[143, 110, 25])?.is_empty(), "the attacker gets through");
+    ensure!(
+        of_neighbour.say_and_hear(nothing(Service::Imap))?.answer() == Answer::Accepted,
+        "the neighbour was cut off"
+    );
     Ok(())
 }

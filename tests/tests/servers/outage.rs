@@ -22,6 +22,8 @@ struct Breakdown {
     variants: &'static [&'static str],
     breaks: &'static str,
     mends: &'static str,
+    /// Filters whose servers say that it is down.
+    told: &'static [&'static str],
     /// Some do not answer at all; then clients give up after so long.
     patience: Duration,
 }
@@ -36,6 +38,7 @@ fn while_saslauthd_is_stopped_nobody_is_banned_and_status_says_so() -> anyhow::R
         variants: &["quick"],
         breaks: "systemctl stop saslauthd",
         mends: "systemctl start saslauthd",
+        told: &["postfix-sasl", "cyrus"],
         patience: LONG,
     })
 }
@@ -47,6 +50,26 @@ fn while_sasldb_cannot_be_read_nobody_is_banned_and_status_says_so() -> anyhow::
         variants: &["quick", "sasldb"],
         breaks: "chmod 0 /etc/sasldb2",
         mends: "chmod 640 /etc/sasldb2",
+        told: &["postfix-sasl", "cyrus"],
+        patience: LONG,
+    })
+}
+
+#[test]
+fn while_dovecots_own_backend_fails_nobody_is_banned_and_status_says_so() -> anyhow::Result<()> {
+    nobody_is_banned(&Breakdown {
+        kind: Kind::Dovecot,
+        variants: &["quick"],
+        // As where LDAP or SQL does not answer. A program that asks something says it by the code 111.
+        breaks: "printf '#!/bin/sh\\ncat > /dev/null <&3\\nexit 111\\n' > /etc/dovecot/check; chmod 755 /etc/dovecot/check
+            sed -i -e 's/driver = passwd-file/driver = checkpassword/' -e 's/args = scheme.*/args = \\/etc\\/dovecot\\/check/' \\
+                /etc/dovecot/dovecot.conf
+            systemctl restart dovecot",
+        mends: "sed -i -e 's/driver = checkpassword/driver = passwd-file/' \\
+                -e 's/args = .*check/args = scheme=PLAIN username_format=%n \\/etc\\/dovecot\\/users/' /etc/dovecot/dovecot.conf
+            systemctl restart dovecot",
+        // Postfix takes it for a wrong password.
+        told: &["dovecot"],
         patience: LONG,
     })
 }
@@ -59,6 +82,7 @@ fn while_dovecots_auth_process_hangs_nobody_is_banned_and_status_says_so() -> an
         breaks: "pkill -STOP -x auth",
         // Postfix waits a minute before it starts another smtpd where one found no mechanisms.
         mends: "pkill -CONT -x auth; systemctl restart postfix@-",
+        told: &["postfix-sasl", "dovecot"],
         // Both say after ten seconds that it does not answer.
         patience: Duration::from_secs(15),
     })
@@ -75,7 +99,7 @@ fn nobody_is_banned(breakdown: &Breakdown) -> anyhow::Result<()> {
     known.tries(Service::Smtp, WRONG, &Outcome::Refused)?;
     known.tries(Service::Imap, WRONG, &Outcome::Refused)?;
     known.await_tally(2.0)?;
-    warns_of(&lab, breakdown.kind, false)?;
+    warns_of(&lab, breakdown.told, false)?;
 
     lab.server.script(breakdown.breaks)?;
     let from = |sources: &[Source<'_>], password: &str| -> Vec<_> {
@@ -90,7 +114,7 @@ fn nobody_is_banned(breakdown: &Breakdown) -> anyhow::Result<()> {
     for (login, attempt) in logins.iter().zip(clients.swarm(&logins, 60)?) {
         ensure!(attempt.outcome != Outcome::Accepted, "{login:?}: {attempt:?}");
     }
-    warns_of(&lab, breakdown.kind, true)?;
+    warns_of(&lab, breakdown.told, true)?;
 
     lab.server.script(breakdown.mends)?;
     for user in &users {
@@ -121,17 +145,16 @@ fn nobody_is_banned(breakdown: &Breakdown) -> anyhow::Result<()> {
     new.reaches_none()
 }
 
-/// Waits until `status` tells of the outage, for each of the servers, or sees that it does not.
-fn warns_of(lab: &Lab, kind: Kind, expected: bool) -> anyhow::Result<()> {
-    let imap = if kind == Kind::Cyrus { "cyrus" } else { "dovecot" };
+/// Waits until `status` tells of the outage, by the words of these filters' servers, or sees that it does not.
+fn warns_of(lab: &Lab, filters: &[&str], expected: bool) -> anyhow::Result<()> {
     until(&format!("status tells of an outage: {expected}"), || {
         let text = lab.banner("status")?.expect(0)?.stdout;
         let json = lab.json("status --json")?;
         let warnings = json.get("warnings").and_then(Value::as_array).cloned().unwrap_or_default();
         let in_json = |filter: &str| warnings.iter().filter_map(Value::as_str).any(|text| tells(text, filter));
         let in_text = |filter: &str| text.lines().any(|line| line.starts_with("warning: ") && tells(line, filter));
-        let mut told = ["postfix-sasl", imap].map(|filter| in_json(filter) && in_text(filter)).into_iter();
-        Ok(told.all(|told| told == expected).then_some(()))
+        let are_told = filters.iter().all(|filter| in_json(filter) == expected && in_text(filter) == expected);
+        Ok(are_told.then_some(()))
     })
 }
 

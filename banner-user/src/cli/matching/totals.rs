@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn every_line_is_counted_once_and_every_event_for_its_filter() {
         let mut totals = Totals::of(["cyrus".into(), "postfix-sasl".into()].into_iter());
-        let outage = |filter: &str| Event::Outage(Outage { filter: filter.into(), source: None, at: LogTime(0) });
+        let outage =
+            |filter: &str| Event::Outage(Outage { filter: filter.into(), source: None, retold: false, at: LogTime(0) });
         totals.add(&[Event::Failure(attempt("cyrus", Weight::ONE.times(3)))]);
         totals.add(&[Event::Failure(attempt("cyrus", Weight::LOW))]);
         totals.add(&[Event::Success(attempt("cyrus", Weight::ZERO)), outage("postfix-sasl")]);

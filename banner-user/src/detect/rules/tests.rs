@@ -26,6 +26,8 @@ fn a_rule_that_cannot_be_is_refused_with_the_reason() {
     assert_eq!(fault("kind='failure'\nstart=''\npattern='x'\nexample='x'"), RuleFault::NoAddress);
     assert_eq!(fault("kind='success'\nstart=''\npattern='x'\nexample='x'"), RuleFault::NoAddress);
     assert_eq!(fault("kind='outage'\nweight='low'\nstart=''\npattern='x'\nexample='x'"), RuleFault::Weight);
+    assert_eq!(fault("kind='outage'\nretold=true\nstart=''\npattern='x'\nexample='x'"), RuleFault::Retold);
+    assert_eq!(fault("kind='ignore'\nretold=true\nstart=''\npattern='<ADDR>'\nexample='x'"), RuleFault::Retold);
     assert_eq!(fault("kind='failure'\nevent='x'\nfields={a='<ADDR>',b='<ADDR>'}\nexample='x'"), RuleFault::Twice);
     assert_eq!(fault("kind='failure'\nstart='a'\npattern='<ADDR>'\nexample='192.0.2.1'"), RuleFault::ExampleMissed);
     assert_eq!(

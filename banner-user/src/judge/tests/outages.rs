@@ -29,3 +29,58 @@ fn an_outage_that_was_read_late_or_in_another_file_is_not_told() {
          1000 outage 192.0.2.1 filter=exim",
     );
 }
+
+/// A jail with Postfix, which asks Dovecot.
+#[track_caller]
+fn with_dovecot(script: &str) -> World {
+    let jail = Jail { filters: vec!["postfix-sasl".into(), "dovecot".into()], ..mail() };
+    let mut world = World::new(policy([jail]));
+    world.check(script);
+    world
+}
+
+#[test]
+fn an_outage_that_another_server_retells_excuses_one_failure_of_its_client() {
+    let world = with_dovecot(
+        "0 fail 192.0.2.1
+         0 fail 192.0.2.1
+         1 outage 192.0.2.1 filter=dovecot retold -> outage dovecot began
+         1 outage 192.0.2.1 filter=dovecot retold
+         3 fail 192.0.2.1
+         # A client of the same Dovecot, which knows what it says itself.
+         3 fail 192.0.2.2 filter=dovecot
+         4 fail 192.0.2.1
+         5 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 605; banned 192.0.2.1/32 by jail mail until 605 for 3",
+    );
+    assert_eq!(world.judge.status().jails[0].total_failed, 4);
+}
+
+#[test]
+fn nobody_else_and_nothing_else_is_excused() {
+    for (because, excuse) in [
+        ("another client suffered", "3 outage 192.0.2.9 filter=dovecot retold -> outage dovecot began"),
+        ("nobody retells it", "3 outage 192.0.2.1 filter=dovecot -> outage dovecot began"),
+        ("that server told it itself", "3 outage 192.0.2.1 filter=postfix-sasl retold -> outage postfix-sasl began"),
+    ] {
+        let script = format!(
+            "0 fail 192.0.2.1
+             0 fail 192.0.2.1
+             {excuse}
+             3 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 603; banned 192.0.2.1/32 by jail mail until 603 for 3"
+        );
+        println!("{because}");
+        with_dovecot(&script);
+    }
+}
+
+#[test]
+fn an_excuse_is_good_for_half_a_minute_by_the_log() {
+    with_dovecot(
+        "0 fail 192.0.2.1
+         0 fail 192.0.2.1
+         1 outage 192.0.2.1 filter=dovecot retold -> outage dovecot began
+         31 fail 192.0.2.1
+         40 outage 192.0.2.1 filter=dovecot retold
+         71 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 671; banned 192.0.2.1/32 by jail mail until 671 for 3",
+    );
+}

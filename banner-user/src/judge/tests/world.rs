@@ -76,7 +76,7 @@ impl World {
                 let event = match command {
                     "fail" => Event::Failure(Attempt { filter, source, user, weight, at }),
                     "succeed" => Event::Success(Attempt { filter, source, user, weight, at }),
-                    _ => Event::Outage(Outage { filter, source: Some(source), at }),
+                    _ => Event::Outage(Outage { filter, source: Some(source), retold: flag("retold"), at }),
                 };
                 self.offset += 100;
                 let position = Position { file, offset: self.offset };

@@ -20,7 +20,7 @@ fn events() -> [Event; 3] {
     [
         Event::Failure(attempt(Weight::LOW)),
         Event::Success(Attempt { source, user: None, at: at(250_000), ..attempt(Weight::ZERO) }),
-        Event::Outage(Outage { filter: "postfix-sasl".into(), source: None, at: at(0) }),
+        Event::Outage(Outage { filter: "postfix-sasl".into(), source: None, retold: false, at: at(0) }),
     ]
 }
 
