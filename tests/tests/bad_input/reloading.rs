@@ -7,7 +7,7 @@ use banner_tests::{
     command_line::CommandLine as _,
     installation::{Configuration, Installation},
     mail_log::postfix,
-    network::{MAIL_PORTS, Network},
+    network::{INTERFACE, MAIL_PORTS, Network},
     patience::until,
 };
 use nix::sys::signal::Signal;
@@ -44,6 +44,41 @@ fn a_broken_configuration_leaves_the_old_one_in_force() -> anyhow::Result<()> {
     installation.configure(&Configuration::default())?;
     installation.log.append(&postfix(ATTACKER, "alice"))?;
     installation.await_ban("198.51.100.66").context("with the old configuration and the failures before")?;
+    Ok(())
+}
+
+#[test]
+fn a_configuration_that_would_leave_nothing_guarded_changes_nothing() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let daemon = installation.start()?;
+    installation.log.append(&postfix(ATTACKER, "alice").repeat(3))?;
+    installation.await_ban(&ATTACKER.to_string())?;
+
+    // It also has what would lift the ban.
+    let slip = |interface: &str| Configuration {
+        interface: interface.to_owned(),
+        ignoreip: "[\"198.51.100.0/24\"]".to_owned(),
+        ..Configuration::default()
+    };
+    let mistyped = format!("{INTERFACE}9");
+    installation.configure(&slip(&format!("{mistyped:?}")))?;
+    let said =
+        format!("none of the configured interfaces exists ({mistyped}); did you mean {INTERFACE}? {INTERFACE} stays");
+    expect_error(&installation.banner("reload")?, 2, &["the old one stays in force", &said])?;
+    daemon.signal(Signal::SIGHUP)?;
+    until("the daemon tells, too", || Ok(daemon.output().contains(&said).then_some(())))?;
+    ensure!(installation.bans()?.len() == 1, "the ban was lifted: {:?}", installation.bans()?);
+    let reached = network.reached(ATTACKER, &MAIL_PORTS, INNOCENT)?;
+    ensure!(reached.is_empty(), "{ATTACKER} is banned, and reaches {reached:?}");
+
+    // One that exists beside it is reason enough to trust the other name, and one that is left is told of.
+    installation
+        .configure(&Configuration { interface: format!("[{mistyped:?}, \"lo\"]"), ..Configuration::default() })?;
+    installation.banner("reload")?.expect(0)?;
+    let output = daemon.output();
+    ensure!(output.contains(&format!("interface {INTERFACE} is no longer guarded")), "{output}");
+    ensure!(output.contains("interface lo (generic) is guarded"), "{output}");
     Ok(())
 }
 
