@@ -43,6 +43,7 @@
 mod bookmark;
 mod catch_up;
 mod file;
+pub(crate) mod hidden;
 pub mod journal;
 mod look;
 mod memory;
