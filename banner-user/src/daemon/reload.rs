@@ -59,6 +59,8 @@ impl Daemon {
         self.enforcer.compare_with_haste();
         self.config = config;
         self.warnings.clone_from(&warnings);
+        // At once: `status` would call a log that is new to the configuration missing until it is looked at.
+        self.read();
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 

@@ -118,6 +118,28 @@ fn a_new_ignoreip_lifts_bans_at_once() -> anyhow::Result<()> {
 }
 
 #[test]
+fn logs_that_are_new_are_looked_at_before_the_reload_is_answered() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let installation = Installation::new(&network, &Configuration::default())?;
+    let _daemon = installation.start()?;
+    let [there, missing] = ["there.log", "missing.log"].map(|name| installation.path(name));
+    std::fs::write(&there, "")?;
+    let source = Some(format!("[{:?}, {there:?}, {missing:?}]", installation.log.path()));
+    installation.configure(&Configuration { source, ..Configuration::default() })?;
+    let reloaded = installation.json("reload --json")?;
+    let status = installation.json("status --json")?;
+    let warnings = reloaded["warnings"].to_string();
+    ensure!(warnings.contains(&*missing.to_string_lossy()), "the reload does not warn of it: {reloaded}");
+    ensure!(!warnings.contains(&*there.to_string_lossy()), "the reload warns of a log that is there: {reloaded}");
+    for (path, state) in [(&there, "following"), (&missing, "missing")] {
+        let files = status["files"].as_array().context("a list of files")?;
+        let file = files.iter().find(|file| file["path"] == *path.to_string_lossy());
+        ensure!(file.is_some_and(|file| file["state"] == state), "{} is not {state}: {status}", path.display());
+    }
+    Ok(())
+}
+
+#[test]
 fn what_needs_a_restart_is_said() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     let installation = Installation::new(&network, &Configuration::default())?;

@@ -58,6 +58,8 @@ fn is_told(network: &Network, instead: Instead, state: &str, note: &str, check_c
     })?;
     let file = installation.file()?;
     ensure!(note.is_empty() || file["note"].to_string().to_lowercase().contains(note), "{file}");
+    let warnings = |json: &str| Ok::<_, anyhow::Error>(installation.json(json)?["warnings"].to_string());
+    ensure!(warnings("status --json")?.contains(&*path), "no warning at the top: {}", warnings("status --json")?);
     until("the daemon tells", || Ok(daemon.output().contains(&*path).then_some(())))?;
 
     // Once there is a log, it is read, from its beginning.
@@ -69,5 +71,6 @@ fn is_told(network: &Network, instead: Instead, state: &str, note: &str, check_c
     let attacker = std::net::Ipv4Addr::new(198, 51, 100, 66).into();
     installation.log.append(&banner_tests::mail_log::postfix(attacker, "alice").repeat(3))?;
     installation.await_ban("198.51.100.66")?;
+    ensure!(!warnings("status --json")?.contains(&*path), "it is read by now: {}", warnings("status --json")?);
     Ok(())
 }
