@@ -175,8 +175,8 @@ fn bans(
     Ok(Exit::Done)
 }
 
-/// A reload, and what is amiss under the new configuration: a mistyped interface is valid, since it may appear later, and it
-/// leaves the others unguarded.
+/// A reload, and what is amiss under the new configuration: a mistyped interface beside one that exists is valid, since it may
+/// appear later, and so is a mistyped log.
 fn reload(daemon: &Daemon, format: Format, output: &mut Output) -> Result<Exit, Failure> {
     let mut reloaded = daemon.ask(async |client| client.reload().await)?;
     // It is done, whether or not the daemon still answers.

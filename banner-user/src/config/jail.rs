@@ -174,6 +174,11 @@ fn ban_time(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<BanTime> {
     if item.is("permanent") || item.is_number(-1) {
         return Some(BanTime::Permanent);
     }
+    // fail2ban's `bantime.increment`, `bantime.factor` and the like.
+    if item.is_table() {
+        findings.error(item.at(), Problem::NoIncrement(item.quoted_key()));
+        return None;
+    }
     item.duration(", or `permanent`", findings).map(BanTime::For)
 }
 

@@ -28,6 +28,10 @@ pub enum Problem {
     SetTwice(Quoted),
     #[error("unknown key {key}")]
     UnknownKey { key: Quoted, nearest: Option<&'static str>, known: &'static [&'static str] },
+    #[error("unknown key {0}")]
+    NoDefaults(Quoted),
+    #[error("{0} is a table")]
+    NoIncrement(Quoted),
     #[error("{key} does not belong here")]
     MisplacedKey { key: Quoted, home: &'static str },
     #[error("{key} is {found}")]
@@ -111,6 +115,12 @@ impl Problem {
             Self::MisplacedKey { home, .. } => format!("it belongs {home}"),
             Self::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
             Self::UnknownKey { nearest: None, known, .. } => format!("known here: {}", known.join(", ")),
+            Self::NoDefaults(_) => {
+                "nothing is set here for all jails at once: write it in each `[jail.NAME]`".to_owned()
+            }
+            Self::NoIncrement(_) => {
+                "bans do not grow with each one: write one length, such as `bantime = \"1h\"`".to_owned()
+            }
             Self::WrongType { expected, .. } => format!("expected {expected}"),
             Self::OutOfRange { least, most, .. } => format!("expected {least} to {most}"),
             Self::Duration { error, or, .. } => format!("{}{or}", error.hint()),

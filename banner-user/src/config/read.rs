@@ -81,6 +81,10 @@ impl<'t> Section<'t> {
 
 fn unknown(typed: &str, keys: &Keys) -> Problem {
     let key = Quoted::new(typed);
+    // As in fail2ban's files.
+    if typed == "DEFAULT" {
+        return Problem::NoDefaults(key);
+    }
     if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
@@ -131,6 +135,10 @@ impl<'t> Item<'t> {
     /// Whether the value is this string.
     pub(super) fn is(&self, text: &str) -> bool {
         self.value().and_then(DeValue::as_str) == Some(text)
+    }
+
+    pub(super) fn is_table(&self) -> bool {
+        self.value().is_none()
     }
 
     /// Whether the value is this number.

@@ -148,7 +148,6 @@ impl Daemon {
             judged.others.iter().filter(|(origin, bans)| *bans > 0 && matches!(origin, judge::Origin::Jail(_))).map(
                 |(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"),
             );
-        let unmatched = self.follower.unmatched().map(|pattern| format!("no file matches {pattern}"));
         let all = self
             .warnings
             .iter()
@@ -157,7 +156,7 @@ impl Daemon {
             .chain(slower)
             .chain(outages)
             .chain(others)
-            .chain(unmatched)
+            .chain(self.follower.troubles().map(|trouble| trouble.to_string()))
             .chain(self.saving.trouble())
             .chain(view::gave_up(self.detector.gave_up()))
             .chain(view::refused(self.detector.refused()));

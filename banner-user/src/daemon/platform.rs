@@ -18,7 +18,10 @@ use crate::{
         pins::{Pins, PinsError},
     },
     judge::effect::{Map, Until},
-    source::journal::{JOURNAL, Journalctl, ProbeError},
+    source::{
+        hidden,
+        journal::{JOURNAL, Journalctl, ProbeError},
+    },
     state::{Batch, Store},
 };
 
@@ -88,9 +91,21 @@ impl Platform for System {
             },
         }
         // Patterns may match nothing yet, and a file may come later: the daemon tells of both while it runs.
-        for source in config.policy.sources().into_iter().filter(|source| !source.contains(['*', '?', '['])) {
-            let (verdict, note) = if source == JOURNAL { look_at_journal() } else { look_at_log(Path::new(source)) };
-            find(&Text::escape(source.as_bytes()).to_string(), verdict, note);
+        for source in config.policy.sources() {
+            let subject = Text::escape(source.as_bytes()).to_string();
+            if source == JOURNAL {
+                let (verdict, note) = look_at_journal();
+                find(&subject, verdict, note);
+                continue;
+            }
+            if !source.contains(['*', '?', '[']) {
+                let (verdict, note) = look_at_log(Path::new(source));
+                find(&subject, verdict, note);
+            }
+            // This command is not confined as the daemon is.
+            if let Some(hidden) = hidden::hidden_below(Path::new(source)) {
+                find(&subject, Verdict::Warning, hidden::remedy(hidden));
+            }
         }
         findings
     }

@@ -31,6 +31,7 @@ impl Daemon {
         let detector = catalogue.detector(&config).map_err(|error| invalid(&error))?;
         let kernel = |error: &dyn std::fmt::Display| ErrorBody::new(ErrorKind::Kernel, error.to_string());
         let network = self.host.read().await.map_err(|error| kernel(&error))?;
+        self.guard.check_replacement(&config.interface, &network).map_err(|error| invalid(&error))?;
 
         let mut warnings: Vec<String> = config.warnings.iter().map(|warning| warning.problem.to_string()).collect();
         warnings.extend(keep_what_needs_a_restart(&self.config, &mut config));
@@ -48,7 +49,10 @@ impl Daemon {
         let lifted = before.saturating_sub(self.judge.bans_in_force());
         let last_known = self.guard.names();
         match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network, &last_known) {
-            Ok(guard) => self.guard = guard,
+            Ok(guard) => {
+                let former = mem::replace(&mut self.guard, guard);
+                self.guard.changes_from(&former).iter().for_each(|change| warn!("{change}"));
+            }
             Err(error) => {
                 warn!("the interfaces stay as they were: {error}");
                 warnings.push(format!("the interfaces stay as they were: {error}"));
@@ -57,6 +61,8 @@ impl Daemon {
         self.enforcer.compare_with_haste();
         self.config = config;
         self.warnings.clone_from(&warnings);
+        // At once: `status` would call a log that is new to the configuration missing until it is looked at.
+        self.read();
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 

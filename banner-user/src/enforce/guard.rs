@@ -1,10 +1,12 @@
 //! Keeps the program attached to the interfaces that are configured, as they come and go.
 
 mod attach;
+mod replacement;
 
 use std::fmt;
 
 use self::attach::attach;
+pub use self::replacement::LeavesNone;
 use super::{
     explain::Explained,
     host::{self, Interfaces, Link, SelectError, Snapshot},

@@ -41,7 +41,9 @@ impl Judge {
             bans = bans.saturating_add(1);
         }
         self.ledger.reconcile(&found, effects);
-        effects.push(Effect::Report(Report::Adopted { bans }));
+        if bans > 0 {
+            effects.push(Effect::Report(Report::Adopted { bans }));
+        }
     }
 }
 

@@ -171,7 +171,9 @@ impl fmt::Display for Report {
                 f,
                 "of the run before, {bans} bans go on, {ended} have ended, and the failures of {tallies} sources are remembered"
             ),
-            Self::Adopted { bans } => write!(f, "{bans} bans found in the kernel go on"),
+            Self::Adopted { bans } => {
+                write!(f, "{bans} bans that nothing had told of were found in the kernel, and go on")
+            }
             Self::OutageBegan(state) => write!(
                 f,
                 "the authentication backend does not answer (filter {}, since {}): such failures count against nobody",

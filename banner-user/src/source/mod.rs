@@ -44,6 +44,7 @@
 mod bookmark;
 mod catch_up;
 mod file;
+pub(crate) mod hidden;
 pub mod journal;
 mod look;
 mod memory;
@@ -245,15 +246,20 @@ impl Follower {
         })
     }
 
-    /// The configured patterns that match no file.
-    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
-        self.patterns
-            .iter()
-            .enumerate()
-            .filter(|(index, pattern)| {
-                pattern.is_glob && !self.slots.iter().any(|slot| slot.is_wanted && slot.patterns.contains(index))
-            })
-            .map(|(_, pattern)| pattern.text.as_str())
+    /// What keeps lines from being read at present, as it was told when it began: paths and patterns that have led to nothing for
+    /// longer than a rotation takes, and files that cannot be read.
+    pub fn troubles(&self) -> impl Iterator<Item = Notice> {
+        let patterns = self.patterns.iter().filter(|pattern| pattern.is_glob && pattern.presence.is_missed());
+        let paths = self.files().zip(&self.slots).filter_map(|(file, slot)| {
+            let path = || slot.path.clone();
+            match file.state {
+                FileState::Missing => (slot.is_named && slot.presence.is_missed()).then(|| Notice::Missing(path())),
+                FileState::Unreadable(errno) => Some(Notice::Unreadable(path(), errno)),
+                FileState::NotRegular => Some(Notice::NotRegular(path())),
+                FileState::Following | FileState::SameAs(_) | FileState::Draining => None,
+            }
+        });
+        patterns.map(|pattern| Notice::NoMatch(pattern.text.clone())).chain(paths)
     }
 
     /// The path that a line's position is marked with; none once it is neither configured nor matched nor read any more.

@@ -4,7 +4,7 @@ use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, path::PathBuf};
 
 use nix::errno::Errno;
 
-use super::{DRAIN, FILES_MAX, file::LINE_MAX};
+use super::{DRAIN, FILES_MAX, file::LINE_MAX, hidden};
 use crate::event::Escaped;
 
 /// Something happened to a followed file that an operator may have to know. Each is told when it begins, not while it lasts.
@@ -107,15 +107,15 @@ impl fmt::Display for Notice {
         match self {
             Self::Missing(path) => write!(
                 f,
-                "{} does not exist: no failure is seen there until it does; it is followed as soon as it appears. If it never \
-                 will, correct `source` in the configuration",
-                Shown(path)
+                "{} does not exist: no failure is seen there until it does; it is followed as soon as it appears. {}",
+                Shown(path),
+                remedy_of_nothing(path, "If it never will, correct `source` in the configuration")
             ),
             Self::NoMatch(pattern) => write!(
                 f,
-                "no file matches {}: no failure is seen there until one does. If none ever will, correct `source` in the \
-                 configuration",
-                Escaped(pattern.as_bytes())
+                "no file matches {}: no failure is seen there until one does. {}",
+                Escaped(pattern.as_bytes()),
+                remedy_of_nothing(Path::new(pattern), "If none ever will, correct `source` in the configuration")
             ),
             Self::Appeared(path) => write!(f, "{} has appeared and is followed from its beginning", Shown(path)),
             Self::Unreadable(path, errno) => {
@@ -202,6 +202,11 @@ impl fmt::Display for Notice {
     }
 }
 
+/// What is hidden from the daemon exists for everybody else: correcting the path would be no remedy.
+fn remedy_of_nothing(path: &Path, otherwise: &str) -> String {
+    hidden::hidden_below(path).map_or_else(|| otherwise.to_owned(), hidden::remedy)
+}
+
 fn remedy(errno: Errno) -> &'static str {
     if errno == Errno::EACCES || errno == Errno::EPERM {
         "Run the daemon as root or give it CAP_DAC_READ_SEARCH"
@@ -248,6 +253,19 @@ mod tests {
             ),
         ] {
             assert_eq!(notice.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_log_that_the_unit_hides_is_not_called_a_mistake_of_the_configuration() {
+        for (notice, is_hidden) in [
+            (Notice::Missing(PathBuf::from("/home/mail/mail.log")), true),
+            (Notice::NoMatch("/root/log/*.log".to_owned()), true),
+            (Notice::Missing(PathBuf::from("/var/log/mail.log")), false),
+        ] {
+            let said = notice.to_string();
+            assert_eq!(said.contains("ProtectHome=read-only"), is_hidden, "{said}");
+            assert_eq!(said.contains("correct `source`"), !is_hidden, "{said}");
         }
     }
 }

@@ -156,6 +156,11 @@ impl Presence {
         mem::take(&mut self.told)
     }
 
+    /// It has been absent for longer than a rotation takes, and that was told.
+    pub(super) fn is_missed(self) -> bool {
+        self.told
+    }
+
     pub(super) fn absent_for(self, now: BootTime) -> Duration {
         self.absent_since.map_or(Duration::ZERO, |since| now - since)
     }

@@ -34,6 +34,21 @@ fn what_cannot_be_read_is_told_by_run_by_status_and_by_check() -> anyhow::Result
     Ok(())
 }
 
+#[test]
+fn check_warns_of_a_log_that_the_unit_hides_from_the_daemon() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let source = Some("[\"/home/no-such-user/mail.log\", \"/root/no-such-folder/*.log\"]".to_owned());
+    let installation = Installation::new(&network, &Configuration { source, ..Configuration::default() })?;
+    let check = installation.banner("check")?.expect(0)?;
+    for (path, hidden) in [("/home/no-such-user/mail.log", "/home"), ("/root/no-such-folder/*.log", "/root")] {
+        let said = format!("banner.service hides {hidden} from the daemon (ProtectHome=yes)");
+        let warning = |line: &str| line.starts_with("warning") && line.contains(path) && line.contains(&said);
+        ensure!(check.stdout.lines().any(warning), "{path}: {}", check.stdout);
+    }
+    ensure!(check.stdout.matches("ProtectHome=read-only").count() == 2, "of another one, too: {}", check.stdout);
+    Ok(())
+}
+
 fn is_told(network: &Network, instead: Instead, state: &str, note: &str, check_code: i32) -> anyhow::Result<()> {
     let installation = Installation::new(network, &Configuration::default())?;
     let log = installation.log.path();
@@ -58,6 +73,8 @@ fn is_told(network: &Network, instead: Instead, state: &str, note: &str, check_c
     })?;
     let file = installation.file()?;
     ensure!(note.is_empty() || file["note"].to_string().to_lowercase().contains(note), "{file}");
+    let warnings = |json: &str| Ok::<_, anyhow::Error>(installation.json(json)?["warnings"].to_string());
+    ensure!(warnings("status --json")?.contains(&*path), "no warning at the top: {}", warnings("status --json")?);
     until("the daemon tells", || Ok(daemon.output().contains(&*path).then_some(())))?;
 
     // Once there is a log, it is read, from its beginning.
@@ -69,5 +86,6 @@ fn is_told(network: &Network, instead: Instead, state: &str, note: &str, check_c
     let attacker = std::net::Ipv4Addr::new(198, 51, 100, 66).into();
     installation.log.append(&banner_tests::mail_log::postfix(attacker, "alice").repeat(3))?;
     installation.await_ban("198.51.100.66")?;
+    ensure!(!warnings("status --json")?.contains(&*path), "it is read by now: {}", warnings("status --json")?);
     Ok(())
 }

@@ -270,6 +270,11 @@ fn what_cannot_be_read_is_told_with_its_place_and_the_rest_is_read() -> anyhow::
         ensure!(answer.stderr.contains(&format!("error: cannot read {name}: {said}")), "{answer:?}");
         ensure!(answer.stdout.starts_with("1 line: 1 matched"), "{answer:?}");
     }
+    for arguments in [&["none"][..], &["none", "."], &["--count", "none"], &["--count", "--json", "none"]] {
+        let answer = folder.matched(arguments)?.expect(2)?;
+        ensure!(answer.stderr.starts_with("error: cannot read none"), "{answer:?}");
+        ensure!(answer.stdout.is_empty() && !answer.stderr.contains("0 lines"), "numbers of nothing: {answer:?}");
+    }
     Ok(())
 }
 

@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &MatchArguments, config: Option<&Path>, output: &mu
         totals,
         is_told_apart: subjects.len() > 1,
         is_whole: is_complete,
+        is_begun: false,
         progress: Progress::start(),
     };
     for subject in &subjects {
@@ -51,7 +52,8 @@ pub(super) fn run(arguments: &MatchArguments, config: Option<&Path>, output: &mu
     output.end_progress();
     matching.totals.gave_up = matching.detector.gave_up();
     let shows_totals = arguments.count || subjects.iter().any(|subject| !matches!(subject, Subject::Line(_)));
-    if shows_totals {
+    // Of nothing, they would look like an answer.
+    if shows_totals && matching.is_begun {
         matching.tell_totals(output)?;
     }
     Ok(match matching.totals.matched {
@@ -94,13 +96,18 @@ struct Matching {
     is_told_apart: bool,
     /// Nothing that was to be read could not be.
     is_whole: bool,
+    /// Something could be read.
+    is_begun: bool,
     progress: Progress,
 }
 
 impl Matching {
     fn read(&mut self, subject: &Subject<'_>, output: &mut Output) -> Result<(), Failure> {
         match subject.open() {
-            Ok(log) => self.read_log(log, subject, output),
+            Ok(log) => {
+                self.is_begun = true;
+                self.read_log(log, subject, output)
+            }
             Err(error) => {
                 self.tell_error(&error, output);
                 Ok(())

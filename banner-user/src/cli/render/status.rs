@@ -1,6 +1,6 @@
 //! `banner status`.
 
-use super::style::{Style, ban_time, count, list, seconds, table};
+use super::style::{Style, ban_time, count, list, place, seconds, table};
 use crate::control::protocol::{
     File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status, Text,
 };
@@ -79,7 +79,7 @@ fn files(files: &[File], style: &Style) -> String {
             FileState::Unreadable => style.bad("unreadable"),
         };
         let behind = if file.behind > 0 { format!(", {} behind", count(file.behind, "byte")) } else { String::new() };
-        let read = format!("{}, at byte {}{behind}", count(file.lines, "line"), file.offset);
+        let read = format!("{}, at {}{behind}", count(file.lines, "line"), place(&file.path, file.offset));
         [file.path.to_string(), read, with_note(state, file.note.as_ref())]
     };
     table(&files.iter().map(row).collect::<Vec<_>>())

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use crate::{
     config::duration::Human,
     control::protocol::{BanTime, Text, Time},
+    source::journal::JOURNAL,
 };
 
 /// What rendering depends on besides the answer.
@@ -77,6 +78,12 @@ pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// How far in a log something stands: files are measured in bytes, the journal in entries.
+pub(super) fn place(log: &Text, offset: u64) -> String {
+    let unit = if log.as_str() == JOURNAL { "entry" } else { "byte" };
+    format!("{unit} {offset}")
+}
+
 /// Rows with their columns aligned, two spaces between, indented by two. The last column is as long as it is.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let mut widths = [0; COLUMNS];
@@ -103,6 +110,13 @@ mod tests {
         assert_eq!(Style::plain().time(time), "2026-11-22 12:00:00+00:00");
         let zone = TimeZone::fixed(jiff::tz::offset(-3));
         assert_eq!(Style { colour: false, zone }.time(time), "2026-11-22 09:00:00-03:00");
+    }
+
+    #[test]
+    fn a_place_in_the_journal_is_no_number_of_bytes() {
+        for (log, expected) in [("/var/log/mail.log", "byte 304"), (JOURNAL, "entry 304")] {
+            assert_eq!(place(&log.into(), 304), expected);
+        }
     }
 
     #[test]

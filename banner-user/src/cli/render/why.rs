@@ -2,7 +2,7 @@
 
 use super::{
     bans::by,
-    style::{Style, count, list, seconds, table},
+    style::{Style, count, list, place, seconds, table},
 };
 use crate::control::protocol::{Ban, Failure, Origin, PastBan, Tally, Why};
 
@@ -97,7 +97,7 @@ fn failures(failures: &[Failure], style: &Style) -> String {
             failure.filter.to_string(),
             format!("weight {}", failure.weight),
             failure.user.as_ref().map_or_else(|| "-".to_owned(), |user| format!("user {user}")),
-            format!("{} at byte {}", failure.file, failure.offset),
+            format!("{} at {}", failure.file, place(&failure.file, failure.offset)),
         ]
     };
     table(&failures.iter().map(row).collect::<Vec<_>>())
@@ -239,6 +239,13 @@ failures that no longer count
   2026-11-22 11:59:01+00:00  cyrus  weight 1  -  /var/log/mail.log at byte 4097
 "
         );
+    }
+
+    #[test]
+    fn a_failure_in_the_journal_is_an_entry() {
+        let entry = Failure { file: "journal".into(), ..failure(1, Weight::ONE.into(), None) };
+        let shown = why(&Why { failures: vec![entry], ..unknown("192.0.2.9") }, &Style::plain());
+        assert!(shown.ends_with("  journal at entry 4097\n"), "{shown}");
     }
 
     #[test]

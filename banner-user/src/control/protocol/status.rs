@@ -111,7 +111,7 @@ pub struct File {
     pub path: Text,
     /// Whether it is being read.
     pub state: FileState,
-    /// Bytes from its start to the end of the last line that was read.
+    /// Bytes from its start to the end of the last line that was read; of the journal, the number of the last entry.
     pub offset: u64,
     /// Bytes behind that line that are not read yet, in older files of this path too; 0 for the journal.
     #[serde(default)]

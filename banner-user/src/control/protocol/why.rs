@@ -92,6 +92,6 @@ pub struct Failure {
     pub weight: Failures,
     /// The log that it stood in.
     pub file: Text,
-    /// Bytes from that log's start to the line.
+    /// Bytes from that log's start to the line; of the journal, the number of the entry.
     pub offset: u64,
 }

@@ -10,15 +10,15 @@ use crate::enforce::{
 
 const SIZES: MapSizes = MapSizes { bans_v4: 4, bans_v6: 4, prefixes: 4 };
 
-async fn network() -> Snapshot {
+pub(super) async fn network() -> Snapshot {
     Host::default().read().await.unwrap()
 }
 
-fn load(scratch: &Scratch) -> Kernel {
+pub(super) fn load(scratch: &Scratch) -> Kernel {
     scratch.load(SIZES).unwrap().0
 }
 
-fn named(names: &[&str]) -> Interfaces {
+pub(super) fn named(names: &[&str]) -> Interfaces {
     Interfaces::Named(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
