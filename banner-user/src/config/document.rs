@@ -66,11 +66,14 @@ pub(super) fn parse<'t>(files: &'t [(PathBuf, String)], findings: &mut Findings<
     files.iter().enumerate().map(parse).collect()
 }
 
-/// Says in the words of an operator what the parser says of the two most common slips. Its messages are no promise: one that
+/// Says in the words of an operator what the parser says of the most common slips. Its messages are no promise: one that
 /// is not recognised is shown as it is.
 fn translated(message: &str, text: &str) -> Problem {
     if message == "duplicate key" {
         Problem::SetTwice(Quoted::new(text))
+    } else if message.starts_with("cannot extend value") && text == "bantime" {
+        // Behind `bantime = "1h"`, fail2ban's `bantime.increment = true`.
+        Problem::NoIncrement(Quoted::new(text))
     } else if message.starts_with("string values must be quoted") {
         if text.is_empty() { Problem::MissingValue } else { Problem::Unquoted(Quoted::new(text)) }
     } else {

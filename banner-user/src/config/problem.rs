@@ -30,7 +30,7 @@ pub enum Problem {
     UnknownKey { key: Quoted, nearest: Option<&'static str>, known: &'static [&'static str] },
     #[error("unknown key {0}")]
     NoDefaults(Quoted),
-    #[error("{0} is a table")]
+    #[error("{0} is no table")]
     NoIncrement(Quoted),
     #[error("{key} does not belong here")]
     MisplacedKey { key: Quoted, home: &'static str },
