@@ -88,9 +88,9 @@ impl Books<'_> {
             let known = Source { lab, address: entry.source }.known()?;
             let success = successes.get(&entry.source);
             let names = names(&known);
-            let names_due = names.iter().all(|name| *name == entry.name.as_deref());
             let is_as_due = self.tallies(&known) == vec![entry.failures; self.jails.len()]
-                && names_due
+                && names.is_empty() == (entry.failures == 0.0)
+                && names.iter().all(|name| *name == entry.name.as_deref())
                 && success == entry.success.as_ref();
             if !is_as_due {
                 faults.push(format!("{}: {entry:?}: {success:?}, {known}", who(entry.source)));

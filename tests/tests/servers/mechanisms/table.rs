@@ -74,8 +74,11 @@ pub(super) const CYRUS: &[Row] = &[
 /// Postfix and Cyrus with the passwords at hand.
 pub(super) const SASLDB: &[Row] = &[
     row(At::Mail(SMTP, &[Plain, Login, CramMd5, DigestMd5]), AsSaid, AsSaid, SILENT),
-    row(At::Mail(IMAP, &[Plaintext, Plain, Login, CramMd5, DigestMd5]), AsSaid, AsSaid, TOLD),
-    row(At::Mail(POP3, &[Plaintext, Plain, Login, CramMd5, DigestMd5]), AsSaid, AsSaid, TOLD),
+    row(At::Mail(IMAP, &[Plaintext]), AsSaid, AsSaid, TOLD),
+    row(At::Mail(POP3, &[Plaintext]), AsSaid, AsSaid, TOLD),
+    // Cyrus SASL has no name to tell before it has found the user: `-notset-`.
+    row(At::Mail(IMAP, &[Plain, Login, CramMd5, DigestMd5]), AsSaid, Nothing, TOLD),
+    row(At::Mail(POP3, &[Plain, Login, CramMd5, DigestMd5]), AsSaid, Nothing, TOLD),
     row(At::Mail(POP3, &[Apop]), Nothing, Nothing, TOLD),
     row(At::Mail(SIEVE, &[Plain]), Nothing, Nothing, TOLD),
     row(At::Web(WEB), AsSaid, AsSaid, TOLD),
