@@ -6,6 +6,7 @@
 
 mod books;
 mod door;
+mod guest;
 mod table;
 
 use std::net::IpAddr;
@@ -16,7 +17,8 @@ use banner_tests::lab::{
     root::Kind,
 };
 use books::{Books, Entry};
-use door::{Try, all_at_once};
+use door::{Try, all_at_once, in_parallel};
+use guest::Guest;
 use table::{CYRUS, DOVECOT, Row, SASLDB};
 
 use crate::{
@@ -113,12 +115,12 @@ fn persistent(kind: Kind) -> anyhow::Result<()> {
         for transport in table::transports(service) {
             for leaves_in_order in [true, false] {
                 for source in sources.by_ref().take(2) {
-                    guests.push(door::Guest { source, service, transport: *transport, leaves_in_order });
+                    guests.push(Guest { source, service, transport: *transport, leaves_in_order });
                 }
             }
         }
     }
-    door::in_parallel(&guests, |guest| guest.guesses(&lab, USER, WRONG, 3))?;
+    in_parallel(&guests, |guest| guest.guesses(&lab, USER, WRONG, 3))?;
     let entries: Vec<_> = guests
         .iter()
         .map(|guest| {
@@ -139,13 +141,13 @@ fn a_message_of_an_authenticated_client_is_known_as_a_success() -> anyhow::Resul
     for service in table::SERVICES.into_iter().filter(|service| service.protocol() == Protocol::Smtp) {
         for transport in table::transports(service) {
             for source in sources.by_ref().take(2) {
-                guests.push(door::Guest { source, service, transport: *transport, leaves_in_order: true });
+                guests.push(Guest { source, service, transport: *transport, leaves_in_order: true });
             }
         }
     }
-    door::in_parallel(&guests, |guest| guest.submits(&lab, USER, RIGHT))?;
+    in_parallel(&guests, |guest| guest.submits(&lab, USER, RIGHT))?;
     let entry =
-        |guest: &door::Guest| Entry { source: guest.source, failures: 0.0, name: None, success: Some(USER.to_owned()) };
+        |guest: &Guest| Entry { source: guest.source, failures: 0.0, name: None, success: Some(USER.to_owned()) };
     let entries: Vec<_> = guests.iter().map(entry).collect();
     books.audit(&lab, &entries, |source| format!("{:?}", guests.iter().find(|guest| guest.source == source)))
 }

@@ -83,7 +83,12 @@ impl Books<'_> {
             Ok((self.tallies(&witness.known()?) == vec![1.0; self.jails.len()]).then_some(()))
         })?;
         let mut faults = Vec::new();
-        let successes = self.successes(lab)?;
+        let entered = entries.iter().filter(|entry| entry.success.is_some()).count();
+        let mut successes = BTreeMap::new();
+        let logged = until(&format!("{entered} logins are logged"), || {
+            successes = self.successes(lab)?;
+            Ok((successes.len() >= entered).then_some(()))
+        });
         for entry in entries {
             let known = Source { lab, address: entry.source }.known()?;
             let success = successes.get(&entry.source);
@@ -98,6 +103,7 @@ impl Books<'_> {
         }
         ensure!(faults.is_empty(), "{} of {} are wrong:\n{}", faults.len(), entries.len(), faults.join("\n"));
         arrived?;
+        logged?;
         let known = self.failing(lab)?;
         ensure!(known.iter().all(|known| *known == failing + 1), "{failing} and a witness have failed, not {known:?}");
         let unexpected = successes.keys().find(|source| !entries.iter().any(|entry| entry.source == **source));
