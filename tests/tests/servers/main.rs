@@ -8,6 +8,7 @@ mod connections;
 mod injecting;
 mod judging;
 mod losing_nothing;
+mod mechanisms;
 mod names;
 mod oracle;
 mod outage;
