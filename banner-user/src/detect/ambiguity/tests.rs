@@ -13,12 +13,11 @@ fn checked(pattern: &str) -> Result<(), Ambiguity> {
 /// Rules of built-in filters that the check refuses, each with the reason why it cannot be deceived nevertheless: something
 /// about the server that a pattern cannot say.
 const TRUSTED: &[(&str, usize, &str)] = &[
-    ("dovecot", 2, "a client's text stands in user=<> alone, whose `>` ends what may stand before and behind"),
-    ("dovecot", 3, "as in rule 2; before the count stands what the server says happened"),
-    ("dovecot", 4, "as in rule 3"),
-    ("dovecot", 5, "behind the address there is no `>`, so that it is the one behind the last"),
-    ("dovecot", 6, "as in rule 2"),
-    ("dovecot", 7, "as in rule 2"),
+    ("dovecot", 3, "a client's text stands in user=<> alone, whose `>` ends what may stand before and behind"),
+    ("dovecot", 4, "as in rule 3; before the count stands what the server says happened"),
+    ("dovecot", 5, "as in rule 3; behind the address there is no `>`, so that the one before it is the last"),
+    ("dovecot", 6, "as in rule 3"),
+    ("dovecot", 7, "as in rule 3"),
     ("exim", 5, "a sender with a space is quoted, and a quote is refused"),
     ("roundcube", 5, "rule 1 ignores a message with two such places"),
     ("roundcube", 6, "rule 2 ignores a message with two such places"),

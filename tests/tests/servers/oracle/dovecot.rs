@@ -7,7 +7,7 @@ use banner_tests::lab::client::{
 };
 
 use super::{
-    because::{ATTEMPTS, BRACKET, PERSISTENT, PREFIX, TOGETHER, WITHOUT_TLS},
+    because::{ATTEMPTS, BRACKET, PERSISTENT, PREFIX, RETOLD, TOGETHER, WITHOUT_TLS},
     deeds::{Deed, enters, fails, guesses, guesses_for, says, times},
     row::{Row, When, source, sources},
 };
@@ -58,9 +58,8 @@ fn honest() -> Vec<Row> {
             times(3, &says(110, &["USER carol", "PASS secret", "QUIT"])),
         )
         .only_fail2ban("dovecot", WITHOUT_TLS),
-        // Postfix 3.7 says of it what it says of a wrong password, `(reason unavailable)`; only Dovecot's own line tells.
         source("198.51.100.15", "logs in at SMTP during an outage", times(3, &fails(Smtp, Plain, Outcome::Refused)))
-            .both("postfix-sasl")
+            .only_fail2ban("postfix-sasl", RETOLD)
             .when(When::Outage),
         source(
             "198.51.100.16",
