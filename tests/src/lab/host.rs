@@ -154,7 +154,8 @@ impl Host {
 pub fn command(pid: u32, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.args(["--target", &pid.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"]);
-    command.args(["--wd=/", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", program]);
+    // `--wd` without a folder is the one of process 1; with one, it is looked up before the host is entered: the machine's own.
+    command.args(["--wd", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", program]);
     command
 }
 
