@@ -193,7 +193,10 @@ fn lay_over(layer: &Path, files: &Path) -> io::Result<()> {
 const PREFIX: &str = "banner-lab-";
 
 /// Removes what a process has left that was killed, which are empty control groups and small files.
-fn sweep() -> anyhow::Result<()> {
+///
+/// # Errors
+/// Where they are cannot be looked at.
+pub fn sweep() -> anyhow::Result<()> {
     for (folder, remove) in [
         (hierarchy()?, remove_groups as fn(&Path) -> io::Result<()>),
         (std::env::temp_dir(), |path: &Path| fs::remove_dir_all(path)),
