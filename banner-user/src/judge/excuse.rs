@@ -2,14 +2,15 @@
 //!
 //! So it is with Postfix that has Dovecot check its passwords: `auth: Error: ldap(alice,192.0.2.1): ..`, says Dovecot, and then Postfix
 //! of the same attempt `SASL PLAIN authentication failed: (reason unavailable)`. Each such outage excuses one failure of this very
-//! address that another filter tells after it. Nobody else is excused: a backend that fails now and then lets no attacker off.
+//! address that another filter tells after it, to all that know the line of it; where that one knows of the outage itself, none.
+//! Nobody else is excused: a backend that fails now and then lets no attacker off.
 
 use std::{net::IpAddr, time::Duration};
 
 use super::recent::{Aged, Recent};
 use crate::{
     clock::LogTime,
-    event::{Attempt, FilterName, Outage, Weight},
+    event::{FilterName, Outage, Position},
 };
 
 /// How long the failure may take. Dovecot holds a refusal back for up to 15 seconds (`AUTH_PENALTY_MAX_SECS`,
@@ -23,6 +24,8 @@ const ADDRESSES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Excuses {
     addresses: Recent<Excuse>,
+    /// The line that was excused last, and whose: it is an event for each filter that knows it.
+    excused: Option<(Position, IpAddr)>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +50,7 @@ impl Aged for Excuse {
 
 impl Excuses {
     pub(super) fn new() -> Self {
-        Self { addresses: Recent::new() }
+        Self { addresses: Recent::new(), excused: None }
     }
 
     /// Moves all times by so many microseconds.
@@ -58,6 +61,8 @@ impl Excuses {
     /// Notes an outage that a client of this address suffered at that time.
     pub(super) fn note(&mut self, outage: &Outage, address: IpAddr, at: LogTime) {
         if !outage.retold {
+            // What was to be retold as a failure is told as it is.
+            self.use_up(&outage.filter, address, at);
             return;
         }
         self.addresses.update(address.into(), |excuse| {
@@ -72,17 +77,30 @@ impl Excuses {
         }
     }
 
-    /// What a failure of this address weighs at that time.
-    pub(super) fn weigh(&mut self, attempt: &Attempt, address: IpAddr, at: LogTime) -> Weight {
+    /// Whether the failure of this address at that time, which the filter told by that line, is none.
+    pub(super) fn excuse(&mut self, filter: &FilterName, address: IpAddr, at: LogTime, position: Position) -> bool {
+        let this = Some((position, address));
+        if self.excused == this {
+            return true;
+        }
+        let is_excused = self.use_up(filter, address, at);
+        if is_excused {
+            self.excused = this;
+        }
+        is_excused
+    }
+
+    /// Takes one attempt off those that are still to come by another filter than this, if there is one.
+    fn use_up(&mut self, filter: &FilterName, address: IpAddr, at: LogTime) -> bool {
         let source = address.into();
-        let is_excused = |excuse: &&Excuse| excuse.filter.as_ref() != Some(&attempt.filter) && excuse.is_for(at);
-        let Some(excuse) = self.addresses.get(source).filter(is_excused) else { return attempt.weight };
+        let is_excused = |excuse: &&Excuse| excuse.filter.as_ref() != Some(filter) && excuse.is_for(at);
+        let Some(excuse) = self.addresses.get(source).filter(is_excused) else { return false };
         if excuse.attempts <= 1 {
             self.addresses.remove(source);
         } else {
             self.addresses.update(source, |excuse| excuse.attempts = excuse.attempts.saturating_sub(1));
         }
-        Weight::ZERO
+        true
     }
 }
 

@@ -63,7 +63,10 @@ impl Judge {
     fn failure(&mut self, attempt: &Attempt, jails: Vec<usize>, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(attempt.at, line, now, effects);
         let address = scope::canonical(attempt.source);
-        let attempt = Attempt { weight: self.excuses.weigh(attempt, address, at), ..attempt.clone() };
+        let mut attempt = attempt.clone();
+        if self.excuses.excuse(&attempt.filter, address, at, line.position) {
+            attempt.weight = Weight::ZERO;
+        }
         let found = Found { attempt: &attempt, address, at, live: line.live };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);

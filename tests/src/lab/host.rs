@@ -154,7 +154,8 @@ impl Host {
 pub fn command(pid: u32, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.args(["--target", &pid.to_string(), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"]);
-    command.args(["--wd=/", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", program]);
+    // `--wd` without a folder is the one of process 1; with one, it is looked up before the host is entered: the machine's own.
+    command.args(["--wd", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", program]);
     command
 }
 
@@ -192,7 +193,10 @@ fn lay_over(layer: &Path, files: &Path) -> io::Result<()> {
 const PREFIX: &str = "banner-lab-";
 
 /// Removes what a process has left that was killed, which are empty control groups and small files.
-fn sweep() -> anyhow::Result<()> {
+///
+/// # Errors
+/// Where they are cannot be looked at.
+pub fn sweep() -> anyhow::Result<()> {
     for (folder, remove) in [
         (hierarchy()?, remove_groups as fn(&Path) -> io::Result<()>),
         (std::env::temp_dir(), |path: &Path| fs::remove_dir_all(path)),

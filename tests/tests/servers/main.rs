@@ -5,6 +5,7 @@ mod scene;
 
 mod botnet;
 mod connections;
+mod host;
 mod injecting;
 mod judging;
 mod losing_nothing;

@@ -7,14 +7,17 @@ use banner_tests::{
     command_line::CommandLine as _,
     lab::{
         Lab,
-        client::{Outcome, Service},
+        client::{Outcome, Service, sasl::base64},
         root::Kind,
     },
     patience::until,
 };
 use serde_json::Value;
 
-use crate::scene::{QUICK, RIGHT, Source, WRONG, await_reading, filters, guarded};
+use crate::{
+    injecting::attack::{Attack, NOTHING},
+    scene::{QUICK, RIGHT, Source, WRONG, await_reading, filters, guarded},
+};
 
 /// How a backend goes down, and what it takes to have it back: lines of sh(1).
 struct Breakdown {
@@ -162,6 +165,28 @@ fn tells(warning: &str, filter: &str) -> bool {
     ["the authentication backend does not answer", &format!("(filter {filter})"), "count against nobody"]
         .iter()
         .all(|part| warning.contains(part))
+}
+
+/// Only SASL PLAIN can tell whom a user acts for, and then servers know no name yet when the backend fails.
+#[test]
+fn while_saslauthd_is_stopped_who_acts_for_another_is_not_counted() -> anyhow::Result<()> {
+    let configuration = format!("{QUICK}{}", filters(Kind::Cyrus));
+    let Some(lab) = guarded(Kind::Cyrus, &["quick"], &configuration)? else { return Ok(()) };
+    let user = Source::new(&lab, "198.51.100.10")?;
+    let response = base64(b"alice@mail.example.org\0alice\0secret");
+    let plain = format!("AUTH PLAIN {response}\r\n").into_bytes();
+    let attempts = [
+        Attack::new("SMTP", 25, NOTHING, vec![b"EHLO x\r\n".to_vec(), plain]),
+        Attack::new("POP3", 110, NOTHING, vec![b"AUTH PLAIN\r\n".to_vec(), format!("{response}\r\n").into_bytes()]),
+    ];
+    lab.server.script("systemctl stop saslauthd")?;
+    for attempt in attempts.iter().cycle().take(14) {
+        attempt.send(&lab.network, user.address)?;
+    }
+    lab.server.script("systemctl start saslauthd")?;
+    await_reading(&lab)?;
+    ensure!(user.tally()? == 0.0, "{}", user.known()?);
+    user.reaches_all()
 }
 
 /// Nobody logs anything while saslauthd hangs: libsasl waits for it without end.

@@ -1,5 +1,5 @@
 //! A lab that stays while no task runs: a process of its own holds it, and takes it away at a signal. Where that process is killed,
-//! the kernel takes everything away but an empty control group.
+//! the kernel takes everything away but an empty control group and a folder of configuration, which go with the next `down` or `up`.
 
 use std::{
     fs::{self, File, TryLockError},

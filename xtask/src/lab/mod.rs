@@ -249,5 +249,6 @@ fn down(terminal: &Terminal) -> Result<()> {
         }
         None => terminal.good("no lab is up"),
     }
-    Ok(())
+    // Where a keeper was killed.
+    host::sweep()
 }

@@ -84,3 +84,31 @@ fn an_excuse_is_good_for_half_a_minute_by_the_log() {
          71 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 671; banned 192.0.2.1/32 by jail mail until 671 for 3",
     );
 }
+
+#[test]
+fn who_is_excused_is_excused_in_every_jail_that_hears_of_it() {
+    let jails = ["postfix-sasl", "exim"].map(|filter| Jail {
+        name: filter.into(),
+        filters: vec![filter.into(), "dovecot".into()],
+        ..mail()
+    });
+    let mut world = World::new(policy(jails));
+    world.check(
+        "0 outage 192.0.2.1 filter=dovecot retold -> outage dovecot began
+         0 fail 192.0.2.1 also=exim
+         1 fail 192.0.2.1 also=exim",
+    );
+    let totals: Vec<u64> = world.judge.status().jails.iter().map(|jail| jail.total_failed).collect();
+    assert_eq!(totals, [1, 1]);
+}
+
+#[test]
+fn an_outage_that_the_other_server_tells_itself_excuses_no_later_failure() {
+    with_dovecot(
+        "0 fail 192.0.2.1
+         0 fail 192.0.2.1
+         1 outage 192.0.2.1 filter=dovecot retold -> outage dovecot began
+         1 outage 192.0.2.1 filter=postfix-sasl -> outage postfix-sasl began
+         2 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 602; banned 192.0.2.1/32 by jail mail until 602 for 3",
+    );
+}

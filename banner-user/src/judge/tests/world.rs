@@ -73,16 +73,19 @@ impl World {
                 let weight = Weight(option("weight").map_or(4, |weight| weight.parse().unwrap()));
                 let file = FileId(option("file").map_or(0, |file| file.parse().unwrap()));
                 let user = Some(User::new(b"alice"));
-                let event = match command {
-                    "fail" => Event::Failure(Attempt { filter, source, user, weight, at }),
-                    "succeed" => Event::Success(Attempt { filter, source, user, weight, at }),
+                let event = |filter| match command {
+                    "fail" => Event::Failure(Attempt { filter, source, user: user.clone(), weight, at }),
+                    "succeed" => Event::Success(Attempt { filter, source, user: user.clone(), weight, at }),
                     _ => Event::Outage(Outage { filter, source: Some(source), retold: flag("retold"), at }),
                 };
+                // What a second filter makes of the same line.
+                let also = option("also").map(Into::into);
+                let events: Vec<_> = [Some(filter), also].into_iter().flatten().map(event).collect();
                 self.offset += 100;
                 let position = Position { file, offset: self.offset };
                 let sources = [option("source").map_or(0, |source| source.parse().unwrap())];
                 let bytes = input.as_bytes();
-                let line = Line { events: &[event], bytes, position, sources: &sources, live: !flag("backlog") };
+                let line = Line { events: &events, bytes, position, sources: &sources, live: !flag("backlog") };
                 self.judge.handle(Input::Line(line), now)
             }
             "own" => {

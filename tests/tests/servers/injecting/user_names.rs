@@ -134,20 +134,25 @@ fn with_name(kind: Kind, what: &str, name: &[u8], is_possible: bool) -> Vec<Atta
     named(what, attacks)
 }
 
-/// No name at all: nothing is guessed, and no backend is down. (What timsieved says of that cannot be told from an outage.)
+/// No name at all: nothing is guessed, and no backend is down. (What timsieved says of that cannot be told from an outage, nor what
+/// Postfix and pop3d say where Cyrus SASL has it by PLAIN.)
 pub(super) fn nameless(kind: Kind) -> Vec<Attack> {
     let counts = if kind == Kind::Cyrus { LOW } else { ONE };
     let line = |words: &str| format!("{words}\r\n").into_bytes();
     let (nobody, wrong) = (plain(b"", b"wrong"), base64(b"wrong"));
     let mut attacks = vec![
-        ("SMTP PLAIN", 25, counts, vec![line("EHLO x"), line(&format!("AUTH PLAIN {nobody}"))]),
-        ("SMTP plain", 587, counts, vec![line("EHLO x"), line(&format!("AUTH plain {nobody}"))]),
         ("SMTP LOGIN", 2526, counts, vec![line("EHLO x"), line("AUTH LOGIN"), line(""), line(&wrong)]),
+        ("SMTP login", 587, counts, vec![line("EHLO x"), line("AUTH login"), line(""), line(&wrong)]),
         ("IMAP LOGIN", 143, counts, vec![line("a LOGIN \"\" wrong")]),
         ("IMAP PLAIN", 143, counts, vec![line("a AUTHENTICATE PLAIN"), line(&nobody)]),
-        ("POP3 PLAIN", 110, counts, vec![line("AUTH PLAIN"), line(&nobody)]),
     ];
-    if kind == Kind::Cyrus {
+    if kind == Kind::Dovecot {
+        attacks.extend([
+            ("SMTP PLAIN", 25, counts, vec![line("EHLO x"), line(&format!("AUTH PLAIN {nobody}"))]),
+            ("SMTP plain", 587, counts, vec![line("EHLO x"), line(&format!("AUTH plain {nobody}"))]),
+            ("POP3 PLAIN", 110, counts, vec![line("AUTH PLAIN"), line(&nobody)]),
+        ]);
+    } else {
         let basic = base64(b":wrong");
         attacks.push((
             "HTTP Basic",
