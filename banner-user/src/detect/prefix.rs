@@ -3,8 +3,10 @@
 //! ```text
 //! Nov  2 03:04:05 mail postfix/smtpd[4711]: MESSAGE                   RFC 3164: rsyslog, syslog-ng, journald's forwarding
 //! Nov 02 03:04:05 mail postfix/smtpd[4711]: MESSAGE                   the same with a zero: Postfix's own postlogd
+//! Nov 02 03:04:05.123456 mail postfix/smtpd[4711]: MESSAGE            journalctl -o short-precise
 //! Nov  2 03:04:05 mail mail.notice cyrus/imap[4711]: MESSAGE          busybox syslogd
 //! 2026-11-02T03:04:05.123456+01:00 mail postfix/smtpd[4711]: MESSAGE  rsyslog's default since 8.2210 (Debian 12)
+//! 2026-11-02T03:04:05+0100 mail postfix/smtpd[4711]: MESSAGE          journalctl -o short-iso, and with a fraction
 //! 2026-11-02 03:04:05 mail postfix/smtpd[4711]: MESSAGE               a template that people like
 //! <22>1 2026-11-02T03:04:05.123456Z mail postfix 4711 - - MESSAGE     RFC 5424, with or without its priority
 //!
@@ -85,14 +87,21 @@ pub(super) fn stamp(line: &[u8]) -> Option<(Stamp<'_>, &[u8])> {
         [m1, m2, m3, b' ', day @ b'1'..=b'9', b' ', rest @ ..] => {
             let ([h1, h2, c1, n1, n2, c2, s1, s2], rest) = rest.split_first_chunk()?;
             let stamp = [*m1, *m2, *m3, b' ', b' ', *day, b' ', *h1, *h2, *c1, *n1, *n2, *c2, *s1, *s2];
-            (Stamp::Local(stamp), rest)
+            (Stamp::Local(stamp), without_fraction(rest))
         }
         _ => {
             let (stamp, rest) = line.split_first_chunk()?;
-            (Stamp::Local(*stamp), rest)
+            (Stamp::Local(*stamp), without_fraction(rest))
         }
     };
     Some((stamp, rest.strip_prefix(b" ")?))
+}
+
+/// `.123456` behind the seconds, cut off: a year-less stamp is read to the second.
+fn without_fraction(rest: &[u8]) -> &[u8] {
+    let Some(digits) = rest.strip_prefix(b".") else { return rest };
+    let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits.get(length..).filter(|_| (1..=9).contains(&length)).unwrap_or(rest)
 }
 
 /// `2026-11-02 03:04:05`, with a fraction, with an offset as a third word.
@@ -251,6 +260,8 @@ mod tests {
             ("Nov 2 03:04:05 mail postfix/smtpd[4711]: m", local, smtpd),
             ("Nov 02 03:04:05 mail postfix/smtpd[4711]: m", Stamp::Local(*b"Nov 02 03:04:05"), smtpd),
             ("<22>Nov  2 03:04:05 mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov  2 03:04:05.123456 mail postfix/smtpd[4711]: m", local, smtpd),
+            ("Nov 2 03:04:05.123456 mail postfix/smtpd[4711]: m", local, smtpd),
             ("Nov  2 03:04:05 mail mail.warn postfix/smtpd[4711]: m", local, smtpd),
             ("Nov  2 03:04:05 mail dovecot: m", local, dovecot),
             ("Nov  2 03:04:05 mail mail.warn dovecot: m", local, dovecot),
@@ -323,6 +334,9 @@ mod tests {
             "m",
             "Nov  2 03:04:05",
             "Nov  2 03:04:05mail postfix/smtpd[4711]: m",
+            "Nov  2 03:04:05. mail postfix/smtpd[4711]: m",
+            "Nov  2 03:04:05.1234567890 mail postfix/smtpd[4711]: m",
+            "Nov  2 03:04:05.123x mail postfix/smtpd[4711]: m",
             "<22>1 - mail postfix x - - m",
             "<22>1 - mail postfix 4711 - m",
             r#"<22>1 - mail postfix 4711 - [a b="c m"#,

@@ -16,7 +16,7 @@ const DAY: u64 = 86_400_000_000;
 pub(super) enum Stamp<'a> {
     /// RFC 3164's `Nov  2 03:04:05`: local time without a year.
     Local([u8; 15]),
-    /// RFC 3339's `2026-11-02T03:04:05.123456+01:00`.
+    /// RFC 3339's `2026-11-02T03:04:05.123456+01:00`, and ISO 8601's `+0100` in its place.
     Absolute(&'a [u8]),
     /// `2026-11-02 03:04:05`, `2026-11-02 03:04:05.123 +0100`: local time where it has no offset.
     Civil(&'a [u8]),
@@ -187,7 +187,7 @@ fn tai64n(label: &[u8; 24]) -> Option<LogTime> {
     seconds.checked_mul(SECOND)?.checked_add(nanos / 1_000).map(LogTime)
 }
 
-/// RFC 3339, as RFC 5424 narrows it: an upper-case `T` and `Z`, a fraction of any length, read to the microsecond.
+/// RFC 3339, as RFC 5424 narrows it but for the offset's colon: an upper-case `T` and `Z`, a fraction of any length, read to the microsecond.
 fn rfc3339(text: &[u8]) -> Option<LogTime> {
     let (whole, rest) = text.split_first_chunk::<19>()?;
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = *whole else {
@@ -220,16 +220,15 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     Some((micros.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')), rest))
 }
 
-/// `Z` or `+01:00`, to the end.
+/// `Z`, `+01:00` or `+0100` (as `journalctl --output=short-iso` writes it), to the end.
 pub(super) fn offset(text: &[u8]) -> Option<Offset> {
-    let (sign, [h1, h2, b':', m1, m2]) = (match text {
+    let (sign, digits) = match text {
         b"Z" => return Some(Offset::UTC),
         [b'+', rest @ ..] => (1, rest),
         [b'-', rest @ ..] => (-1, rest),
         _ => return None,
-    }) else {
-        return None;
     };
+    let ([h1, h2, b':', m1, m2] | [h1, h2, m1, m2]) = digits else { return None };
     let hours = two_digits(*h1, *h2).filter(|hours| *hours <= 23)?;
     let minutes = two_digits(*m1, *m2).filter(|minutes| *minutes <= 59)?;
     Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()
@@ -317,6 +316,8 @@ mod tests {
         for (stamp, expected) in [
             ("2026-11-02T03:04:05Z", "2026-11-02T03:04:05Z"),
             ("2026-11-02T03:04:05.123456+01:00", "2026-11-02T02:04:05.123456Z"),
+            ("2026-11-02T03:04:05+0100", "2026-11-02T02:04:05Z"),
+            ("2026-11-02T03:04:05.123456-0130", "2026-11-02T04:34:05.123456Z"),
             ("2026-11-02T03:04:05.1-09:30", "2026-11-02T12:34:05.1Z"),
             ("2026-11-02T03:04:05.123456789Z", "2026-11-02T03:04:05.123456Z"),
             ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
@@ -403,7 +404,8 @@ mod tests {
             "2026-11-02T03:04:05.Z",
             "2026-11-02T03:04:05,5Z",
             "2026-11-02T03:04:05Zx",
-            "2026-11-02T03:04:05+0100",
+            "2026-11-02T03:04:05+010",
+            "2026-11-02T03:04:05+01000",
             "2026-11-02T03:04:05+24:00",
             "2026-13-02T03:04:05Z",
             "2026-02-29T03:04:05Z",
