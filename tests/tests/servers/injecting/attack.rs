@@ -117,6 +117,8 @@ fn read(stream: &mut TcpStream, heard: &mut Vec<u8>) -> anyhow::Result<bool> {
             Ok(true)
         }
         Err(error) if is_end(&error) => Ok(false),
+        // The system does not go on by itself where a read has a time limit (signal(7)).
+        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
         Err(error) => Err(error).with_context(|| format!("the server said {:?}", String::from_utf8_lossy(heard))),
     }
 }
