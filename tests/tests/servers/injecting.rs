@@ -31,7 +31,7 @@ const VICTIMS: [&str; 2] = ["203.0.113.9", "2001:db8:9::9"];
 const WITNESS: &str = "203.0.113.200";
 
 /// Attackers at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 #[test]
 fn a_user_name_counts_for_its_sender_alone_at_postfix_and_cyrus() -> anyhow::Result<()> {
