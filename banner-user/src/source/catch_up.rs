@@ -199,36 +199,6 @@ impl Follower {
         self.open_unseen(id, unseen, now);
     }
 
-    /// The open file `index` was emptied, which had been read as far as `bookmark` says. What its copy (`copytruncate`) holds behind
-    /// that is read before what the file holds now. Where there is none, what was read may still turn up: the bookmark is kept.
-    /// True if there is a copy; it has the place of the emptied file, which comes next.
-    pub(super) fn catch_up_copy(&mut self, index: usize, bookmark: Bookmark, now: BootTime) -> bool {
-        let Some(id) = self.open.get(index).map(|file| file.id) else { return false };
-        // What cannot be listed now is not looked for again: mostly there is no copy.
-        let mut siblings = siblings::list(&bookmark.path, &[]).unwrap_or_default();
-        siblings.retain(|sibling| sibling.inode().number != bookmark.inode.number);
-        let is_owned = |sibling: &Sibling| {
-            let mut shelved = self.shelf.iter();
-            self.open.iter().any(|file| file.reader.inode() == sibling.inode())
-                || shelved.any(|known| known.inode.number == sibling.inode().number && sibling.holds(known))
-        };
-        let owned: Vec<Inode> = siblings.iter().filter(|sibling| is_owned(sibling)).map(Sibling::inode).collect();
-        let Some(copy) = seek(&siblings, &owned, &bookmark) else {
-            self.shelf.put(bookmark);
-            return false;
-        };
-        let opened = self.open.len();
-        let kept = bookmark.clone();
-        self.open_behind(id, bookmark.key, siblings.swap_remove(copy), Start::At(bookmark.into()), now);
-        let is_opened = self.open.len() > opened;
-        if is_opened && let Some(later) = self.open.get_mut(index..) {
-            later.rotate_right(1);
-        } else {
-            self.shelf.put(kept);
-        }
-        is_opened
-    }
-
     fn open_unseen(&mut self, id: FileId, unseen: Vec<Sibling>, now: BootTime) {
         for sibling in unseen {
             let place = Place {
@@ -295,8 +265,7 @@ impl Follower {
             key,
             id,
             patterns: patterns.unwrap_or_default(),
-            // Until it is known that a path leads to it.
-            orphaned: Some(now),
+            orphaned: None,
             catches_up: Some(id),
             grown: now,
             caught_up: now,

@@ -253,22 +253,18 @@ impl Follower {
 
     /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.
     fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
-        let mut index = 0;
-        while let Some(file) = self.open.get_mut(index) {
+        for file in &mut self.open {
             // If it cannot be read, reading it will say so.
-            if let Ok(Some(place)) = file.reader.check() {
-                file.grown = now;
-                let mut path = PathBuf::new();
-                if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
-                    slot.count_truncation(place.offset, notice);
-                    path.clone_from(&slot.path);
-                }
-                let key = mem::replace(&mut file.key, self.next_key);
-                self.next_key += 1;
-                let has_copy = self.catch_up_copy(index, place.marked(key, path, BookmarkState::Emptied), now);
-                index += usize::from(has_copy);
+            let Ok(Some(place)) = file.reader.check() else { continue };
+            file.grown = now;
+            let mut path = PathBuf::new();
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
+                slot.count_truncation(place.offset, notice);
+                path.clone_from(&slot.path);
             }
-            index += 1;
+            let key = mem::replace(&mut file.key, self.next_key);
+            self.next_key += 1;
+            self.shelf.put(place.marked(key, path, BookmarkState::Emptied));
         }
     }
 

@@ -86,8 +86,7 @@ impl Follower {
                 slot.count_truncation(place.offset, notice);
                 let key = mem::replace(key, self.next_key);
                 self.next_key += 1;
-                let bookmark = place.marked(key, slot.path.clone(), BookmarkState::Emptied);
-                self.catch_up_copy(index, bookmark, now);
+                self.shelf.put(place.marked(key, slot.path.clone(), BookmarkState::Emptied));
                 return 0;
             }
             Ok(Step::Other) => {

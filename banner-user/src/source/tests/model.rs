@@ -107,8 +107,6 @@ struct Model {
     open: Option<OpenFile>,
     /// It is the copy that `copytruncate` made of a file that had been read so far, and was not opened yet.
     copied: Option<usize>,
-    /// The original was open, and read behind its beginning: what the copy has more is found once it is seen to be emptied.
-    is_sought: bool,
     /// Since the last poll it was the log.
     was_log: bool,
     /// What its bookmark said at the restart of its first bytes. (Whether it was seen to be emptied depends on the budget.)
@@ -170,7 +168,7 @@ impl World {
     }
 
     fn take(&mut self, step: &Step) {
-        // What a poll sees at the path is what it was then, whatever becomes of it.
+        // What a copy has more than what was read of its original is not looked for, once the original was seen to be empty.
         if let Some(log) = self.log.filter(|log| self.files[*log].copied.is_none()) {
             self.files[log].was_log = true;
         }
@@ -206,7 +204,6 @@ impl World {
                     let Model { open, cursor, copied, .. } = self.files[log];
                     // What is not open cannot be seen to be emptied; but it may itself be such a copy.
                     self.files[copy].copied = if open.is_some() { Some(cursor) } else { copied };
-                    self.files[copy].is_sought = open.is_some() && cursor > 0;
                     // What it is a copy of came to the path and went, or is looked for.
                     self.files[copy].was_log = true;
                     self.empty(log);
@@ -271,7 +268,6 @@ impl World {
             cursor: 0,
             open: None,
             copied: None,
-            is_sought: false,
             was_log: false,
             beginning: None,
             is_compressed: false,
@@ -456,9 +452,10 @@ impl World {
                 |file: &Model| file.open.is_some() && file.next_line() == Some((seen.offset, seen.bytes.as_slice()));
             // What a poll never saw, or nothing whole in it, and a restart or the next rotation finds.
             let found = |file: &Model| {
-                let is_unseen = file.name.is_some() && file.open.is_none() && file.cursor == 0;
+                // It may have lost its name since it was found.
+                let is_unseen = file.open.is_none() && file.cursor == 0;
                 let next = file.line_behind(file.copied.unwrap_or(0));
-                (self.has_restarted || self.has_unseen || file.is_sought)
+                (self.has_restarted || self.has_unseen)
                     && is_unseen
                     && next == Some((seen.offset, seen.bytes.as_slice()))
             };
@@ -484,13 +481,6 @@ impl World {
             assert_eq!(file.next_line(), None, "lost, of {:?}\n{}", file.name, self.describe());
         }
         let now = self.bench.now;
-        for file in &mut self.files {
-            let is_sought = std::mem::take(&mut file.is_sought) && file.open.is_none();
-            let Some(copied) = file.copied.take_if(|_| is_sought) else { continue };
-            file.cursor = file.cursor.max(copied);
-            assert_eq!(file.next_line(), None, "lost, of the copy {:?}", file.name);
-            file.open = Some(OpenFile { read: usize::MAX, grown: now, orphaned: Some(now) });
-        }
         for file in &mut self.files {
             let Some(open) = &mut file.open else { continue };
             if file.content.len() != open.read {

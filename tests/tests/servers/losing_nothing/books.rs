@@ -28,8 +28,7 @@ const LAST_SERVICES: [Service; 2] = [Service::Smtp, Service::Imap];
 
 /// Sees that every failure which was answered was logged, and that these jails have counted what was logged, once.
 ///
-/// `written` is a script that prints all that was logged, and `left` one that prints what a rotation has left of it for banner
-/// to read; these `jails` count without end, another one bans.
+/// `written` is a script that prints all that was logged; these `jails` count without end, another one bans.
 ///
 /// # Errors
 /// They have not.
@@ -37,7 +36,6 @@ pub(crate) fn balance(
     lab: &Lab,
     answered: &BTreeMap<IpAddr, Tries>,
     written: &str,
-    left: &str,
     jails: &[&str],
 ) -> anyhow::Result<()> {
     for service in LAST_SERVICES {
@@ -58,11 +56,10 @@ pub(crate) fn balance(
     let unknown: Vec<_> = logged.keys().filter(|source| **source != LAST && !answered.contains_key(source)).collect();
     ensure!(unknown.is_empty(), "nobody sent what was logged of {unknown:?}");
 
-    let left = self::logged(&lab.server.script(left)?)?;
     let mut differences = Vec::new();
     let counted = until("banner has counted everything", || {
         let counted = counted(lab, &logged)?;
-        differences = differing(&logged, &left, &counted, jails);
+        differences = differing(&logged, &counted, jails);
         let excess = differences.iter().find(|difference| difference.counted > difference.logged);
         ensure!(excess.is_none(), "counted more than once: {excess:?}");
         Ok(differences.is_empty().then_some(()))
@@ -72,11 +69,9 @@ pub(crate) fn balance(
     })?;
 
     let banned: BTreeSet<IpAddr> = lab.bans()?.iter().map(banned_address).collect::<Result<_, _>>()?;
-    let over = |failures: &Failures| -> BTreeSet<IpAddr> {
-        failures.iter().filter(|(_, lines)| **lines >= MAXRETRY).map(|(source, _)| network(*source)).collect()
-    };
-    let (wrongly, not) = (&banned - &over(&logged), &over(&left) - &banned);
-    ensure!(wrongly.is_empty() && not.is_empty(), "wrongly banned {wrongly:?}, wrongly not {not:?}");
+    let over: BTreeSet<IpAddr> =
+        logged.iter().filter(|(_, lines)| **lines >= MAXRETRY).map(|(source, _)| network(*source)).collect();
+    ensure!(banned == over, "wrongly banned {:?}, wrongly not {:?}", &banned - &over, &over - &banned);
     Ok(())
 }
 
@@ -93,7 +88,6 @@ struct Difference<'a> {
 
 fn differing<'a>(
     logged: &Failures,
-    left: &Failures,
     counted: &BTreeMap<IpAddr, BTreeMap<String, usize>>,
     jails: &[&'a str],
 ) -> Vec<Difference<'a>> {
@@ -101,8 +95,7 @@ fn differing<'a>(
     for (source, lines) in logged {
         for jail in jails {
             let counted = counted.get(source).and_then(|jails| jails.get(*jail)).copied().unwrap_or_default();
-            let left = left.get(source).copied().unwrap_or_default();
-            if !(left..=*lines).contains(&counted) {
+            if counted != *lines {
                 differences.push(Difference { source: *source, jail, logged: *lines, counted });
             }
         }
