@@ -11,7 +11,7 @@ pub(crate) const RESCALED: &str = "never three within ten minutes; where the fir
 pub(crate) const OUTAGE: &str =
     "nothing could check the password, Postfix says `generic failure`: banner counts nobody, fail2ban everybody";
 
-pub(crate) const RETOLD: &str = "Postfix 3.7 says of an outage what it says of a wrong password, `(reason unavailable)`; banner heeds \
+pub(crate) const RETOLD: &str = "Postfix 3.7 says of an outage what it says of a wrong password, `(reason unavailable)`; banner heeds, in every jail, \
                                  Dovecot's line before it, which says who suffered";
 
 pub(crate) const PERSISTENT: &str = "banner counts a quarter for a mechanism that is not there, since no password was tried; fail2ban nothing, \

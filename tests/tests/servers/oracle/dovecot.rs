@@ -60,6 +60,7 @@ fn honest() -> Vec<Row> {
         .only_fail2ban("dovecot", WITHOUT_TLS),
         source("198.51.100.15", "logs in at SMTP during an outage", times(3, &fails(Smtp, Plain, Outcome::Refused)))
             .only_fail2ban("postfix-sasl", RETOLD)
+            .imported(&[])
             .when(When::Outage),
         source(
             "198.51.100.16",
