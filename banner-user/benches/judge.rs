@@ -112,7 +112,7 @@ fn policy(maxretry: u16) -> Policy {
         observe: false,
     };
     let limits = Limits { evidence: 0, ..Limits::default() };
-    Policy { jails: vec![jail], ignoreip: Vec::new(), ignoreself: true, ipv6_prefix: 64, limits }
+    Policy { limits, ..Policy::plain(vec![jail]) }
 }
 
 fn failure(source: IpAddr, now: Now) -> Event {

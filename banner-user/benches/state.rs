@@ -16,7 +16,7 @@ use banner_user::{
     clock::{BootTime, LogTime, Now},
     event::Weight,
     judge::{
-        Origin,
+        Counted, Origin,
         effect::Until,
         report::Ended,
         saved::{BanChange, Cause, SavedBan, SavedTally, TallyChange},
@@ -137,7 +137,7 @@ fn tallies(first: u32) -> Batch {
         TallyChange::Counted(SavedTally {
             jail: "mail".into(),
             source: address(number),
-            failures: vec![(LogTime(now.wall.0), Weight::ONE); 2],
+            failures: vec![Counted { at: LogTime(now.wall.0), weight: Weight::ONE, account: None }; 2],
             told: false,
         })
     });

@@ -42,7 +42,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Limits, Policy},
+    judge::policy::Policy,
     service::Services,
 };
 
@@ -99,13 +99,7 @@ impl Default for Config {
             time_zone: None,
             map_sizes: MapSizes { bans_v4: 262_144, bans_v6: 131_072, prefixes: 65_536 },
             history: crate::state::Limits::default(),
-            policy: Policy {
-                jails: vec![jail::default(jail::DEFAULT, &services)],
-                ignoreip: Vec::new(),
-                ignoreself: true,
-                ipv6_prefix: 64,
-                limits: Limits::default(),
-            },
+            policy: Policy::plain(vec![jail::default(jail::DEFAULT, &services)]),
             services,
             warnings: Vec::new(),
         }

@@ -60,6 +60,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
             ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
             limits,
+            ..default.policy
         },
         services,
         warnings: Vec::new(),

@@ -44,7 +44,7 @@ impl Daemon {
         self.detector.continue_from(former);
         let before = self.judge.bans_in_force();
         let now = Now::read();
-        self.enforcer.carry_out(&mut self.judge, Input::Configure(config.policy.clone()), now);
+        self.enforcer.carry_out(&mut self.judge, Input::Configure(Box::new(config.policy.clone())), now);
         self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
         let lifted = before.saturating_sub(self.judge.bans_in_force());
         let last_known = self.guard.names();

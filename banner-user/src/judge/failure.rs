@@ -5,19 +5,11 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Judge,
-    effect::{Effect, Until},
-    evidence::Failure,
-    input::Line,
-    jail::JailState,
-    ledger::{Key, Record},
-    origin::OriginId,
-    policy::BanTime,
-    report::{Because, Ended, Report},
-    scope,
+    Judge, account::AccountId, effect::Effect, evidence::Failure, input::Line, jail::JailState, ledger::Record,
+    report::Report, scope,
 };
 use crate::{
-    clock::{LogTime, Now, WallTime},
+    clock::{LogTime, Now},
     event::{Attempt, Event, Outage, Weight},
 };
 
@@ -26,13 +18,15 @@ use crate::{
 pub(crate) const ON_THE_WAY: Duration = Duration::from_secs(2);
 
 /// A failure, with what was found out about it.
-struct Found<'a> {
-    attempt: &'a Attempt,
+pub(super) struct Found<'a> {
+    pub(super) attempt: &'a Attempt,
     /// The client's address, [`scope::canonical`].
-    address: IpAddr,
+    pub(super) address: IpAddr,
+    /// Whose password was tried, where the line has it.
+    pub(super) account: Option<AccountId>,
     /// When it counts.
-    at: LogTime,
-    live: bool,
+    pub(super) at: LogTime,
+    pub(super) live: bool,
 }
 
 impl Judge {
@@ -67,7 +61,8 @@ impl Judge {
         if self.excuses.excuse(&attempt.filter, address, at, line.position) {
             attempt.weight = Weight::ZERO;
         }
-        let found = Found { attempt: &attempt, address, at, live: line.live };
+        let account = attempt.user.as_ref().map(AccountId::of);
+        let found = Found { attempt: &attempt, address, account, at, live: line.live };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
             for jail in jails {
@@ -122,72 +117,6 @@ impl Judge {
         }
     }
 
-    /// Counts a failure in one jail, and bans the source where that reaches the limit.
-    ///
-    /// What comes in while the jail's own ban is in force does not count: it was on its way, or only observed, or gets
-    /// past the ban (and is told as that).
-    fn count(&mut self, index: usize, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) {
-        let Some(jail) = self.jails.get_mut(index) else { return };
-        let (ledger, arrival) = (&self.ledger, now.wall.as_log_time());
-        jail.total_failed = jail.total_failed.saturating_add(1);
-        let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
-        if ledger.covering(found.address.into()).any(banned) || (!found.live && jail.window_over(found.at, arrival)) {
-            return;
-        }
-        let source = scope::source(found.address, self.policy.ipv6_prefix, |prefix| {
-            ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
-        });
-        if !found.live && jail.was_banned_at(source, found.at) {
-            return;
-        }
-        let Some(over) = jail.count(source, found.at, found.attempt.weight, arrival) else { return };
-        let because = Because { failures: over.failures, filter: found.attempt.filter.clone() };
-        let protection =
-            ledger.protections().forbids(source, false).or_else(|| jail.protections.forbids(source, false));
-        match protection {
-            Some(_) if over.told => {}
-            Some(protection) => {
-                jail.told(source);
-                let jail = jail.jail.name.clone();
-                effects.push(Effect::Report(Report::Ignored { jail, source, protection, because }));
-            }
-            None => {
-                jail.tracked.remove(source);
-                let mut record = Record::new(
-                    now.boot,
-                    until(jail.jail.bantime, found.live, over.newest, now),
-                    jail.jail.services,
-                    jail.jail.observe,
-                );
-                let key = Key { prefix: source, origin: jail.id };
-                // A run that died before it could save this ban had written it into the kernel, and knew its end exactly.
-                let written = Key { prefix: source, origin: OriginId::ADOPTED };
-                let same = |before: &&Record| !found.live && before.services == record.services;
-                let recognised = ledger.get(written).filter(same).copied();
-                record = recognised.unwrap_or(record);
-                if record.in_force(now.boot) {
-                    self.put(key, record, Some(&because), effects);
-                    effects.push(self.banned(key, record, Some(because), now));
-                } else {
-                    jail.was_banned(source, now.wall_at(record.deadline()).as_log_time());
-                }
-                if recognised.is_some() {
-                    self.lift(written, Ended::Recognised, effects);
-                }
-            }
-        }
-    }
-
-    /// What to tell of a ban.
-    pub(super) fn banned(&self, key: Key, record: Record, because: Option<Because>, now: Now) -> Effect {
-        let until = match record.until() {
-            Until::Boot(at) => Some(now.wall_at(at)),
-            Until::Permanent => None,
-        };
-        let (origin, prefix) = (self.origins.origin(key.origin), key.prefix);
-        Effect::Report(Report::Banned { origin, prefix, until, observe: record.observe, because })
-    }
-
     /// Forgets the sources that failed longest ago where there are too many, over all jails.
     pub(super) fn bound_sources(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let limit = self.policy.limits.sources;
@@ -202,15 +131,5 @@ impl Judge {
                 effects.push(Effect::Report(Report::SourcesEvicted { limit, total: self.evicted }));
             }
         }
-    }
-}
-
-/// When a ban ends. One for a line that was read as it was written lasts its full length from now on. One for a line that was
-/// read late ends when it would have, had somebody been there to read it.
-fn until(bantime: BanTime, live: bool, newest: LogTime, now: Now) -> Until {
-    match bantime {
-        BanTime::Permanent => Until::Permanent,
-        BanTime::For(length) if live => Until::Boot(now.boot + length),
-        BanTime::For(length) => Until::Boot(now.boot_at(WallTime(newest.0)) + length),
     }
 }

@@ -12,7 +12,7 @@ pub enum Input<'a> {
     Tick,
     /// The configuration was read (again). Tallies and bans are kept: those of a jail that is gone stay until they end, since
     /// leaving out a jail says nothing about the sources that it banned, and the kernel goes on dropping them anyway.
-    Configure(Policy),
+    Configure(Box<Policy>),
     /// The host's addresses, gateways and resolvers as they are now.
     Protect(HostAddresses),
     /// What an earlier run has saved, after [`Self::Configure`] and [`Self::Protect`]. Nothing is written before

@@ -8,7 +8,7 @@ use super::{
     policy::Jail,
     protect::Protections,
     recent::{Aged, Recent},
-    window::{Quarters, Window, earlier},
+    window::{Counted, Quarters, Window, earlier},
 };
 use crate::{
     clock::LogTime,
@@ -58,17 +58,6 @@ impl Aged for WasBanned {
     }
 }
 
-/// A source that has reached the limit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Over {
-    /// The sum of its window.
-    pub(super) failures: Quarters,
-    /// Its newest failure.
-    pub(super) newest: LogTime,
-    /// It was already told that it is never banned.
-    pub(super) told: bool,
-}
-
 /// A jail and its tallies.
 #[derive(Debug)]
 pub(super) struct JailState {
@@ -116,15 +105,14 @@ impl JailState {
         self.jail.filters.iter().find_map(|filter| line.events.iter().find(|event| event.filter() == filter))
     }
 
-    /// Counts a failure. Where the source has reached the limit, how it stands.
-    pub(super) fn count(&mut self, source: IpNet, at: LogTime, weight: Weight, now: LogTime) -> Option<Over> {
-        let (limit, findtime) = (self.limit(), self.jail.findtime);
+    /// Counts a failure.
+    pub(super) fn count(&mut self, source: IpNet, failure: Counted, now: LogTime) {
+        // Twice what bans: failures may weigh as little as half.
+        let (enough, findtime) = (self.limit().saturating_mul(2), self.jail.findtime);
         self.tracked.update(source, |tracked| {
-            let failures = tracked.window.add(at, weight, findtime, now);
-            tracked.window.trim(limit);
-            let newest = tracked.window.newest()?;
-            (failures >= limit).then_some(Over { failures, newest, told: tracked.told })
-        })
+            tracked.window.add(failure, findtime, now);
+            tracked.window.trim(enough);
+        });
     }
 
     /// Remembers a ban whose end has come before the lines from its time were read.

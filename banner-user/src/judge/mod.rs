@@ -1,7 +1,7 @@
 //! From events to effects. Pure: no clock, no file, no socket, no async, no log macro.
 //!
 //! ```text
-//!  Line ──> stamps ──> scope ──> jails: window ≥ maxretry? ──> ledger ──> Effect::Write, Effect::Remove
+//!  Line ──> stamps ──> scope ──> jails: window ──> measure: over the limit? ──> ledger ──> Effect::Write, Effect::Remove
 //!           when it    who it    │                             bans, what is protected,
 //!           counts     is        └─> protected? ─────────┐     entries that follow
 //!                                                        v          ^          ^
@@ -13,6 +13,7 @@
 //!
 //! `now` is an argument of everything; [`Judge::next_deadline`] says when to come back without a cause.
 
+pub mod account;
 pub mod effect;
 pub mod input;
 pub mod manual;
@@ -25,12 +26,14 @@ mod adopt;
 mod capacity;
 mod carry_out;
 mod changes;
+mod count;
 mod evidence;
 mod excuse;
 mod failure;
 mod foreign;
 mod jail;
 mod ledger;
+mod measure;
 mod origin;
 mod outage;
 mod prefix;
@@ -74,7 +77,7 @@ pub use self::{
     protect::{HostAddresses, Protection, ProtectionKind},
     report::Report,
     stamps::StaleStamps,
-    window::Quarters,
+    window::{Counted, Quarters},
 };
 pub(crate) use failure::ON_THE_WAY;
 pub(crate) use scope::{NAT64, canonical};
@@ -146,7 +149,7 @@ impl Judge {
         match input {
             Input::Tick => {}
             Input::Line(line) => self.line(&line, now, &mut effects),
-            Input::Configure(policy) => self.configure(policy, &mut effects),
+            Input::Configure(policy) => self.configure(*policy, &mut effects),
             Input::Protect(host) => {
                 self.host = host;
                 self.protect(&mut effects);

@@ -105,8 +105,48 @@ pub enum Report {
 pub struct Because {
     /// The weight of its failures within the window, in quarters.
     pub failures: Quarters,
+    /// The weight that bans, in quarters.
+    pub limit: Quarters,
     /// The filter that found the last one.
     pub filter: FilterName,
+    /// What else was taken into account, in the order in which it was.
+    pub reasons: Vec<Reason>,
+}
+
+/// What changed how a source was judged, beside its failures themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Failures on accounts that logged in from there lately weigh half.
+    KnownAccounts,
+    /// Somebody logged in from there lately: the first ban is short.
+    Customer,
+    /// This was tried, a name that nobody has ever had.
+    Trap(Arc<str>),
+    /// So many different accounts were tried, and none of them has logged in.
+    Spraying {
+        /// Accounts.
+        accounts: u16,
+    },
+    /// Only accounts under attack were tried, this many times.
+    UnderAttack {
+        /// Failures.
+        failures: u16,
+    },
+    /// It was banned so many times before.
+    BannedBefore {
+        /// Bans that are remembered.
+        times: u16,
+    },
+    /// This is so manieth ban of late, by whatever jail.
+    Recidivist {
+        /// Bans, this one included.
+        bans: u16,
+    },
+    /// So many sources of the prefix have failed.
+    Members {
+        /// Sources.
+        sources: u16,
+    },
 }
 
 /// Why a ban ended.
@@ -191,7 +231,26 @@ impl fmt::Display for Report {
 impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.failures == 4 { "failure" } else { "failures" };
-        write!(f, "{} {plural}, the last by filter {}", f64::from(self.failures) / 4.0, self.filter)
+        write!(f, "{} {plural}, the last by filter {}", f64::from(self.failures) / 4.0, self.filter)?;
+        self.reasons.iter().try_for_each(|reason| write!(f, "; {reason}"))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KnownAccounts => f.write_str("those on accounts that logged in from there weigh half"),
+            Self::Customer => f.write_str("a short first ban, since somebody logged in from there lately"),
+            Self::Trap(name) => write!(f, "it tried {name}, a trap"),
+            Self::Spraying { accounts } => write!(f, "it tried {accounts} accounts"),
+            Self::UnderAttack { failures } => {
+                write!(f, "it failed {failures} times on accounts under attack, and never logged in")
+            }
+            Self::BannedBefore { times: 1 } => f.write_str("banned once before"),
+            Self::BannedBefore { times } => write!(f, "banned {times} times before"),
+            Self::Recidivist { bans } => write!(f, "its ban number {bans} of late"),
+            Self::Members { sources } => write!(f, "{sources} sources in it have failed"),
+        }
     }
 }
 
@@ -218,7 +277,7 @@ mod tests {
     fn reports_read_as_sentences_that_say_what_and_why() {
         let mail = || Origin::Jail("mail".into());
         let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
-        let because = |failures| Because { failures, filter: "cyrus".into() };
+        let because = |failures| Because { failures, limit: 12, filter: "cyrus".into(), reasons: Vec::new() };
         let until = Some(WallTime(1_700_000_600_000_000));
         let protection = Protection { prefix: "192.0.2.0/24".parse().unwrap(), kind: ProtectionKind::IgnoreIp };
         let table = [

@@ -8,12 +8,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Quarters, effect::Until, origin::Origin, report::Ended};
-use crate::{
-    clock::{BootTime, LogTime},
-    event::{FilterName, Weight},
-    service::ServiceMask,
-};
+use super::{Quarters, effect::Until, origin::Origin, report::Ended, window::Counted};
+use crate::{clock::BootTime, event::FilterName, service::ServiceMask};
 
 /// One ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +37,8 @@ pub struct SavedTally {
     pub jail: Arc<str>,
     /// The source.
     pub source: IpNet,
-    /// Its failures, oldest first: when each counts, and how much.
-    pub failures: Vec<(LogTime, Weight)>,
+    /// Its failures, oldest first.
+    pub failures: Vec<Counted>,
     /// It was over the limit, is never banned, and that was told.
     pub told: bool,
 }

@@ -6,10 +6,22 @@
 
 use std::time::Duration;
 
+use super::account::AccountTag;
 use crate::{clock::LogTime, event::Weight};
 
 /// The sum of weights, in quarters of a failure.
 pub type Quarters = u32;
+
+/// One failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// When it counts.
+    pub at: LogTime,
+    /// How much, before anything else is taken into account.
+    pub weight: Weight,
+    /// Whose password was tried, where the line has it.
+    pub account: Option<AccountTag>,
+}
 
 /// The failures of one source within the window, oldest first. Never empty once one was added.
 ///
@@ -17,51 +29,51 @@ pub type Quarters = u32;
 /// quarters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    failures: Vec<(LogTime, Weight)>,
+    failures: Vec<Counted>,
 }
 
 impl Window {
     /// Adds a failure and returns the sum within the window. `now` is the latest time that a stamp can have.
-    pub(super) fn add(&mut self, at: LogTime, weight: Weight, findtime: Duration, now: LogTime) -> Quarters {
+    pub(super) fn add(&mut self, failure: Counted, findtime: Duration, now: LogTime) -> Quarters {
         // Only a clock that was set back leaves failures later than now. They happened; they count as just now.
-        for (time, _) in &mut self.failures {
-            *time = (*time).min(now);
+        for failure in &mut self.failures {
+            failure.at = failure.at.min(now);
         }
-        let at = at.min(now);
-        let place = self.failures.partition_point(|(time, _)| *time <= at);
+        let at = failure.at.min(now);
+        let place = self.failures.partition_point(|failure| failure.at <= at);
         self.failures.reserve_exact(1);
-        self.failures.insert(place, (at, weight));
+        self.failures.insert(place, Counted { at, ..failure });
         let start = self.newest().map_or(at, |newest| earlier(newest, findtime));
-        self.failures.retain(|(time, _)| *time >= start);
+        self.failures.retain(|failure| failure.at >= start);
         self.sum()
     }
 
     /// One that was saved. In whatever order, and however many, its failures come: that of another limit is trimmed when the
     /// next failure comes.
-    pub(super) fn restored(mut failures: Vec<(LogTime, Weight)>) -> Self {
-        failures.retain(|(_, weight)| *weight > Weight::ZERO);
-        failures.sort_unstable_by_key(|(time, _)| *time);
+    pub(super) fn restored(mut failures: Vec<Counted>) -> Self {
+        failures.retain(|failure| failure.weight > Weight::ZERO);
+        failures.sort_unstable_by_key(|failure| failure.at);
         failures.shrink_to_fit();
         Self { failures }
     }
 
     /// Moves all by so many microseconds.
     pub(super) fn shift(&mut self, step: i64) {
-        for (time, _) in &mut self.failures {
-            *time = time.shifted(step);
+        for failure in &mut self.failures {
+            failure.at = failure.at.shifted(step);
         }
     }
 
     /// Oldest first.
-    pub(super) fn failures(&self) -> &[(LogTime, Weight)] {
+    pub(super) fn failures(&self) -> &[Counted] {
         &self.failures
     }
 
     /// Forgets the oldest failures that the sum can spare and still reach `limit`.
     pub(super) fn trim(&mut self, limit: Quarters) {
         let mut spare = self.sum().saturating_sub(limit);
-        let keep_from = self.failures.iter().take_while(|(_, weight)| {
-            let weight = Quarters::from(weight.0);
+        let keep_from = self.failures.iter().take_while(|failure| {
+            let weight = Quarters::from(failure.weight.0);
             let fits = weight <= spare;
             spare = spare.saturating_sub(weight);
             fits
@@ -72,11 +84,11 @@ impl Window {
 
     /// The sum as it was when the newest failure came.
     pub(super) fn sum(&self) -> Quarters {
-        self.failures.iter().fold(0, |sum, (_, weight)| sum.saturating_add(Quarters::from(weight.0)))
+        self.failures.iter().fold(0, |sum, failure| sum.saturating_add(Quarters::from(failure.weight.0)))
     }
 
     pub(super) fn newest(&self) -> Option<LogTime> {
-        self.failures.last().map(|(time, _)| *time)
+        self.failures.last().map(|failure| failure.at)
     }
 }
 
@@ -93,12 +105,16 @@ mod tests {
 
     const SECOND: i64 = 1_000_000;
 
+    fn failure(at: i64, weight: Weight) -> Counted {
+        Counted { at: LogTime(at), weight, account: None }
+    }
+
     /// Adds failures of weight one at these seconds, findtime 600, all in the past of `now`; the sums in whole failures.
     fn sums(seconds: &[i64]) -> Vec<u32> {
         let mut window = Window::default();
         seconds
             .iter()
-            .map(|s| window.add(LogTime(s * SECOND), Weight::ONE, Duration::from_secs(600), LogTime(i64::MAX)) / 4)
+            .map(|s| window.add(failure(s * SECOND, Weight::ONE), Duration::from_secs(600), LogTime(i64::MAX)) / 4)
             .collect()
     }
 
@@ -122,7 +138,7 @@ mod tests {
         let mut window = Window::default();
         let findtime = Duration::from_secs(600);
         let mut add =
-            |at: i64, now: i64| window.add(LogTime(at * SECOND), Weight::ONE, findtime, LogTime(now * SECOND)) / 4;
+            |at: i64, now: i64| window.add(failure(at * SECOND, Weight::ONE), findtime, LogTime(now * SECOND)) / 4;
         assert_eq!(add(0, 0), 1);
         assert_eq!(add(1_000_000, 5), 2, "a stamp in the future is now");
         assert_eq!(add(600, 600), 3, "and pushed nothing out");
@@ -133,11 +149,11 @@ mod tests {
     fn trimming_keeps_the_newest_that_reach_the_limit() {
         let mut window = Window::default();
         for second in 0..100 {
-            window.add(LogTime(second * SECOND), Weight::ONE, Duration::from_secs(600), LogTime(i64::MAX));
+            window.add(failure(second * SECOND, Weight::ONE), Duration::from_secs(600), LogTime(i64::MAX));
             window.trim(12);
         }
         assert_eq!(window.failures.len(), 3);
-        assert_eq!(window.failures[0].0, LogTime(97 * SECOND));
+        assert_eq!(window.failures[0].at, LogTime(97 * SECOND));
     }
 
     proptest! {
@@ -158,13 +174,12 @@ mod tests {
                 let newest = all.iter().map(|(at, _)| *at).max().unwrap();
                 let naive: u32 = all.iter().filter(|(at, _)| *at >= newest - findtime).map(|(_, weight)| weight).sum();
                 let sum = window.add(
-                    LogTime(at * SECOND),
-                    Weight(weight),
+                    failure(at * SECOND, Weight(weight)),
                     Duration::from_secs(findtime.unsigned_abs()),
                     LogTime(now * SECOND),
                 );
                 prop_assert_eq!(sum, naive);
-                prop_assert!(window.failures.is_sorted_by_key(|(time, _)| *time));
+                prop_assert!(window.failures.is_sorted_by_key(|failure| failure.at));
             }
         }
     }

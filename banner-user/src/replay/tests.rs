@@ -24,7 +24,7 @@ fn again() -> Jail {
 fn policy(jails: impl Into<Vec<Jail>>) -> Policy {
     let limits = Limits { sources: 1000, evidence: 10 };
     let ignoreip = vec!["10.0.0.0/8".parse().unwrap()];
-    Policy { jails: jails.into(), ignoreip, ignoreself: true, ipv6_prefix: 64, limits }
+    Policy { ignoreip, limits, ..Policy::plain(jails.into()) }
 }
 
 fn replay_with_room(policy: Policy, room: u32) -> Replay {

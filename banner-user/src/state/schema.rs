@@ -11,7 +11,7 @@ use super::failure::Failure;
 const APPLICATION: i64 = 0x6261_6e6e;
 
 /// Each leads from the version of its place to the next one.
-pub(super) const MIGRATIONS: [&str; 1] = [VERSION_1];
+pub(super) const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 -- Times are nanoseconds since 1970-01-01T00:00:00Z.
@@ -85,6 +85,11 @@ CREATE TABLE journal (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NUL
 
 -- The interfaces that were guarded last.
 CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+";
+
+const VERSION_2: &str = "
+-- Four bytes for each of the failures: the tag of its account, little-endian, 0 where the line had none. NULL: no line had one.
+ALTER TABLE tallies ADD COLUMN accounts BLOB;
 ";
 
 /// What a database was before it was brought up to date.

@@ -1,5 +1,7 @@
 //! The rows of tallies.
 
+use std::num::NonZeroU32;
+
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
@@ -10,22 +12,32 @@ use super::{
 use crate::{
     clock::LogTime,
     event::Weight,
-    judge::saved::{SavedTally, TallyChange},
+    judge::{
+        Counted,
+        account::AccountTag,
+        saved::{SavedTally, TallyChange},
+    },
 };
 
 /// The bytes of one failure: its time and its weight.
 const FAILURE: usize = 10;
+
+/// Those of the tag of its account.
+const ACCOUNT: usize = 4;
 
 /// Reads the tallies.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<SavedTally>, Failure> {
     let mut jails = Origins::default();
     let mut tallies = Vec::new();
     let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT jail, source, told, failures FROM tallies")?;
+    let mut statement = connection.prepare("SELECT jail, source, told, failures, accounts FROM tallies")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let source = prefix(row.get_ref(1)?);
-        let failures = row.get_ref(3)?.as_blob().ok().and_then(decode);
+        let failures = row.get_ref(3)?.as_blob().ok().and_then(|bytes| {
+            let accounts = row.get_ref(4).ok()?.as_blob_or_null().ok()?;
+            decode(bytes, accounts)
+        });
         match (row.get_ref(0)?.as_str(), source, failures) {
             (Ok(jail), Some(source), Some(failures)) => {
                 tallies.push(SavedTally { jail: jails.jail(jail), source, failures, told: row.get(2)? });
@@ -47,16 +59,18 @@ pub(super) fn write(transaction: &Transaction<'_>, changes: &[TallyChange], comp
     if changes.is_empty() {
         return Ok(());
     }
-    let mut count =
-        transaction.prepare("INSERT OR REPLACE INTO tallies (jail, source, told, failures) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut count = transaction.prepare(
+        "INSERT OR REPLACE INTO tallies (jail, source, told, failures, accounts) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut remove = transaction.prepare("DELETE FROM tallies WHERE jail = ?1 AND source = ?2")?;
-    let (mut text, mut bytes) = (String::new(), Vec::new());
+    let (mut text, mut bytes, mut accounts) = (String::new(), Vec::new(), Vec::new());
     for change in changes {
         match change {
             TallyChange::Counted(SavedTally { jail, source, failures, told }) => {
                 show(&mut text, source);
-                encode(&mut bytes, failures);
-                count.execute(params![jail.as_ref(), text, told, bytes])?;
+                encode(&mut bytes, &mut accounts, failures);
+                let accounts = failures.iter().any(|failure| failure.account.is_some()).then_some(&accounts);
+                count.execute(params![jail.as_ref(), text, told, bytes, accounts])?;
             }
             TallyChange::Gone { jail, source } => {
                 show(&mut text, source);
@@ -67,25 +81,34 @@ pub(super) fn write(transaction: &Transaction<'_>, changes: &[TallyChange], comp
     Ok(())
 }
 
-fn encode(bytes: &mut Vec<u8>, failures: &[(LogTime, Weight)]) {
+fn encode(bytes: &mut Vec<u8>, accounts: &mut Vec<u8>, failures: &[Counted]) {
     bytes.clear();
-    for (time, weight) in failures {
-        bytes.extend(time.0.to_le_bytes());
-        bytes.extend(weight.0.to_le_bytes());
+    accounts.clear();
+    for failure in failures {
+        bytes.extend(failure.at.0.to_le_bytes());
+        bytes.extend(failure.weight.0.to_le_bytes());
+        accounts.extend(failure.account.map_or(0, |account| account.0.get()).to_le_bytes());
     }
 }
 
 /// `None` where it is not what [`encode`] makes of a window: oldest first, and nothing without weight.
-fn decode(bytes: &[u8]) -> Option<Vec<(LogTime, Weight)>> {
+fn decode(bytes: &[u8], accounts: Option<&[u8]>) -> Option<Vec<Counted>> {
     let (failures, rest) = bytes.as_chunks::<FAILURE>();
+    let (accounts, odd) = accounts.unwrap_or_default().as_chunks::<ACCOUNT>();
+    let account = |index: usize| NonZeroU32::new(u32::from_le_bytes(*accounts.get(index)?)).map(AccountTag);
     let failures: Vec<_> = failures
         .iter()
-        .map(|[a, b, c, d, e, f, g, h, low, high]| {
-            (LogTime(i64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), Weight(u16::from_le_bytes([*low, *high])))
+        .enumerate()
+        .map(|(index, [a, b, c, d, e, f, g, h, low, high])| Counted {
+            at: LogTime(i64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
+            weight: Weight(u16::from_le_bytes([*low, *high])),
+            account: account(index),
         })
         .collect();
     let makes_sense = rest.is_empty()
-        && failures.is_sorted_by_key(|(time, _)| *time)
-        && failures.iter().all(|(_, weight)| weight.0 > 0);
+        && odd.is_empty()
+        && (accounts.is_empty() || accounts.len() == failures.len())
+        && failures.is_sorted_by_key(|failure| failure.at)
+        && failures.iter().all(|failure| failure.weight.0 > 0);
     makes_sense.then_some(failures)
 }

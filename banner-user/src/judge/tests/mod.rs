@@ -54,7 +54,7 @@ fn jail(name: &str, filter: &str, services: ServiceMask) -> Jail {
 
 fn policy(jails: impl Into<Vec<Jail>>) -> Policy {
     let limits = Limits { sources: 1000, evidence: 10 };
-    Policy { jails: jails.into(), ignoreip: Vec::new(), ignoreself: true, ipv6_prefix: 64, limits }
+    Policy { limits, ..Policy::plain(jails.into()) }
 }
 
 /// Runs a script against the default jail.

@@ -9,7 +9,7 @@ use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
-        Effect, Input, Judge, Line, Origin, Report,
+        Counted, Effect, Input, Judge, Line, Origin, Report,
         effect::{Entry, Slot, Until},
         manual::Target,
         saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
@@ -252,7 +252,7 @@ fn a_cause_is_saved_with_its_line_and_what_cannot_be_saved_comes_again() {
 #[test]
 fn what_was_saved_is_not_saved_again() {
     let mut judge = judge();
-    let failures = vec![(at(1).wall.as_log_time(), Weight::ONE)];
+    let failures = vec![counted(1)];
     let tally = SavedTally { jail: "imap".into(), source: "192.0.2.1/32".parse().unwrap(), failures, told: false };
     let bans = vec![saved_ban("192.0.2.2/32", Origin::Jail("mail".into()), 100, false)];
     let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally] }), at(2));
@@ -276,7 +276,7 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     let tally = |last: u8, seconds: &[u64]| SavedTally {
         jail: name("mail"),
         source: ipnet::IpNet::new([192, 0, 2, last].into(), 32).unwrap(),
-        failures: seconds.iter().map(|second| (at(*second).wall.as_log_time(), Weight::ONE)).collect(),
+        failures: seconds.iter().map(|second| counted(*second)).collect(),
         told: false,
     };
     let saved = Saved {
@@ -288,4 +288,8 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     let (bans, tallies) = standing(&judge);
     assert_eq!(bans, [], "what was unbanned stays so");
     assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
+}
+
+fn counted(second: u64) -> Counted {
+    Counted { at: at(second).wall.as_log_time(), weight: Weight::ONE, account: None }
 }

@@ -98,7 +98,7 @@ impl World {
             }
             "ignoreip" => {
                 self.policy.ignoreip = super::nets(&words);
-                self.judge.handle(Input::Configure(self.policy.clone()), now)
+                self.judge.handle(Input::Configure(Box::new(self.policy.clone())), now)
             }
             "adopt" => {
                 let found = input.trim_start_matches("adopt").split(',').map(entry).collect();
@@ -161,7 +161,7 @@ impl World {
     pub(super) fn configure(&mut self, seconds: u64, policy: Policy) -> Vec<String> {
         self.policy = policy.clone();
         let now = self.now(seconds);
-        shown_all(&self.judge.handle(Input::Configure(policy), now))
+        shown_all(&self.judge.handle(Input::Configure(Box::new(policy)), now))
     }
 }
 

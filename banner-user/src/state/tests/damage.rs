@@ -198,8 +198,9 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
              INSERT INTO service_sets VALUES (8, 'gone'), (9, 'smtp,lmtp');
              UPDATE bans SET services = 8 WHERE id = 5;
              UPDATE bans SET services = 9 WHERE id = 6;
-             INSERT INTO tallies VALUES ('mail', '192.0.2.1/32', 0, x'00'), ('mail', '192.0.2.2/32', 0, zeroblob(10)),
+             INSERT INTO tallies (jail, source, told, failures) VALUES ('mail', '192.0.2.1/32', 0, x'00'), ('mail', '192.0.2.2/32', 0, zeroblob(10)),
                  ('mail', '192.0.2.3/32', 0, x'0200000000000000010001000000000000000100'), ('mail', 'x', 0, x'');
+             INSERT INTO tallies VALUES ('mail', '192.0.2.4/32', 0, x'02000000000000000100', x'0000000000000000');
              INSERT INTO positions VALUES (11, x'2f', 1, 1, 'open', -1, x'', x''),
                  (12, x'2f', 1, 2, 'open', 0, zeroblob(257), x''), (13, x'2f', 1, 3, 'ajar', 0, x'', x'');",
         )
@@ -212,7 +213,7 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
     let expected = [
         Notice::UnknownServices { names: vec!["gone".to_owned(), "lmtp".to_owned()], bans: 2 },
         Notice::Unreadable { what: "bans", rows: 4 },
-        Notice::Unreadable { what: "tallies", rows: 4 },
+        Notice::Unreadable { what: "tallies", rows: 5 },
         Notice::Unreadable { what: "positions", rows: 3 },
     ];
     assert_eq!(loaded.notices, expected);

@@ -1,4 +1,7 @@
+use std::num::NonZeroU32;
+
 use super::*;
+use crate::judge::account::AccountTag;
 
 #[test]
 fn what_was_committed_is_loaded() {
@@ -14,7 +17,14 @@ fn what_was_committed_is_loaded() {
     let tallies = vec![SavedTally {
         jail: "mail".into(),
         source: "192.0.2.7/32".parse().unwrap(),
-        failures: vec![(LogTime(-1), Weight::LOW), (LogTime(1_767_225_600_000_000), Weight(40))],
+        failures: vec![
+            Counted { at: LogTime(-1), weight: Weight::LOW, account: None },
+            Counted {
+                at: LogTime(1_767_225_600_000_000),
+                weight: Weight(40),
+                account: NonZeroU32::new(7).map(AccountTag),
+            },
+        ],
         told: true,
     }];
     let position = Bookmark {

@@ -30,7 +30,7 @@ fn batch(number: u64) -> Batch {
     batch.changes.tallies = vec![TallyChange::Counted(SavedTally {
         jail: "mail".into(),
         source: "192.0.2.7/32".parse().unwrap(),
-        failures: vec![(LogTime(i64::try_from(number).unwrap()), Weight::ONE)],
+        failures: vec![Counted { at: LogTime(i64::try_from(number).unwrap()), weight: Weight::ONE, account: None }],
         told: false,
     })];
     (batch.changes.complete, batch.positions.complete) = (number == 0, number == 0);

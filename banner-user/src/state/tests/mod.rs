@@ -18,7 +18,7 @@ use crate::{
     clock::{BootTime, LogTime, Now, WallTime},
     event::Weight,
     judge::{
-        Origin,
+        Counted, Origin,
         effect::Until,
         report::Ended,
         saved::{BanChange, Cause, SavedBan, SavedTally, TallyChange},

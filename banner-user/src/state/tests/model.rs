@@ -90,7 +90,9 @@ impl Model {
             }
             Change::Counted { source, failures } => {
                 let source: IpNet = PREFIXES[source].parse().unwrap();
-                let failures = (0..failures).map(|at| (LogTime(i64::try_from(at).unwrap()), Weight::ONE)).collect();
+                let failures = (0..failures)
+                    .map(|at| Counted { at: LogTime(i64::try_from(at).unwrap()), weight: Weight::ONE, account: None })
+                    .collect();
                 let tally = SavedTally { jail: "mail".into(), source, failures, told: false };
                 self.tallies.insert(source, tally.clone());
                 batch.changes.tallies.push(TallyChange::Counted(tally));

@@ -47,7 +47,7 @@ fn what_is_missing_from_a_complete_batch_has_ended_unknown() {
         TallyChange::Counted(SavedTally {
             jail: "mail".into(),
             source: source.parse().unwrap(),
-            failures: vec![(LogTime(1), Weight::ONE)],
+            failures: vec![Counted { at: LogTime(1), weight: Weight::ONE, account: None }],
             told: false,
         })
     };

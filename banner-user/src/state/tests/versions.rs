@@ -29,7 +29,10 @@ fn a_database_of_the_first_version_is_loaded() {
     let tally = SavedTally {
         jail: "mail".into(),
         source: "192.0.2.7/32".parse().unwrap(),
-        failures: vec![(LogTime(1), Weight::LOW), (LogTime(2), Weight::ONE)],
+        failures: vec![
+            Counted { at: LogTime(1), weight: Weight::LOW, account: None },
+            Counted { at: LogTime(2), weight: Weight::ONE, account: None },
+        ],
         told: true,
     };
     assert_eq!(loaded.saved.tallies, [tally]);

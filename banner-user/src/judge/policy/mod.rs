@@ -1,5 +1,21 @@
 //! What the judge goes by: jails and what is never banned. Made by `config`, checked there, never changed here.
 
+mod accounts;
+mod customers;
+mod fuse;
+mod increment;
+mod prefixes;
+mod spraying;
+
+pub use self::{
+    accounts::Accounts,
+    customers::Customers,
+    fuse::Fuse,
+    increment::{Growth, Increment, Recidive},
+    prefixes::Prefixes,
+    spraying::Spraying,
+};
+
 use std::{sync::Arc, time::Duration};
 
 use ipnet::IpNet;
@@ -17,11 +33,47 @@ pub struct Policy {
     pub ignoreself: bool,
     /// How much of an IPv6 address is one source: 64, or shorter where providers hand out more; at most 128.
     pub ipv6_prefix: u8,
+    /// Count in the kernel what every jail would have dropped, and pass it.
+    pub observe: bool,
+    /// Longer bans for who was banned before; `None`: each lasts as long as the first.
+    pub increment: Option<Increment>,
+    /// Bans from everything for who is banned again and again; `None`: never.
+    pub recidive: Option<Recidive>,
+    /// What is granted to who logged in lately; `None`: nothing.
+    pub customers: Option<Customers>,
+    /// What follows from an account that many sources fail on; `None`: nothing.
+    pub accounts: Option<Accounts>,
+    /// What follows from failures on many accounts; `None`: nothing.
+    pub spraying: Option<Spraying>,
+    /// Bans of prefixes from which many sources fail; `None`: never.
+    pub prefixes: Option<Prefixes>,
+    /// When failures are taken for an outage; `None`: never.
+    pub fuse: Option<Fuse>,
     /// Bounds of the memory.
     pub limits: Limits,
 }
 
 impl Policy {
+    /// These jails, and nothing beside their counting: no source is judged by what it did before, or by what others do.
+    #[must_use]
+    pub fn plain(jails: Vec<Jail>) -> Self {
+        Self {
+            jails,
+            ignoreip: Vec::new(),
+            ignoreself: true,
+            ipv6_prefix: 64,
+            observe: false,
+            increment: None,
+            recidive: None,
+            customers: None,
+            accounts: None,
+            spraying: None,
+            prefixes: None,
+            fuse: None,
+            limits: Limits::default(),
+        }
+    }
+
     /// Every source that a jail names, once, in the order of their first mention, the journal last: files have the numbers
     /// that they would have without it. The place of one in this list is the number by which a line says where it comes from.
     #[must_use]

@@ -1,0 +1,124 @@
+//! One failure is counted in one jail, and its source banned where that is too much.
+
+use ipnet::IpNet;
+
+use super::{
+    Judge, Protection,
+    effect::{Effect, Until},
+    failure::Found,
+    ledger::{Key, Record},
+    measure::Measure,
+    origin::OriginId,
+    policy::BanTime,
+    report::{Because, Ended, Report},
+    scope,
+    window::Counted,
+};
+use crate::clock::{LogTime, Now, WallTime};
+
+impl Judge {
+    /// Counts a failure in one jail, and bans the source where that reaches the limit.
+    ///
+    /// What comes in while the jail's own ban is in force does not count: it was on its way, or only observed, or gets
+    /// past the ban (and is told as that).
+    pub(super) fn count(&mut self, index: usize, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) {
+        let Some(jail) = self.jails.get_mut(index) else { return };
+        let (ledger, arrival) = (&self.ledger, now.wall.as_log_time());
+        jail.total_failed = jail.total_failed.saturating_add(1);
+        let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
+        if ledger.covering(found.address.into()).any(banned) || (!found.live && jail.window_over(found.at, arrival)) {
+            return;
+        }
+        let source = scope::source(found.address, self.policy.ipv6_prefix, |prefix| {
+            ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
+        });
+        if !found.live && jail.was_banned_at(source, found.at) {
+            return;
+        }
+        let account = found.account.map(|account| account.tag());
+        jail.count(source, Counted { at: found.at, weight: found.attempt.weight, account }, arrival);
+        let Some(measure) = self.measure(index, source) else { return };
+        if !measure.is_over() {
+            return;
+        }
+        match self.protection(index, source) {
+            Some(_) if measure.told => {}
+            Some(protection) => self.spare(index, source, protection, measure, found, effects),
+            None => self.ban_source(index, source, measure, found, now, effects),
+        }
+    }
+
+    /// What keeps a jail from banning a source.
+    fn protection(&self, index: usize, source: IpNet) -> Option<Protection> {
+        let jail = self.jails.get(index)?;
+        self.ledger.protections().forbids(source, false).or_else(|| jail.protections.forbids(source, false))
+    }
+
+    /// Tells of a source over the limit that is never banned.
+    fn spare(
+        &mut self,
+        index: usize,
+        source: IpNet,
+        protection: Protection,
+        measure: Measure,
+        found: &Found<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(jail) = self.jails.get_mut(index) else { return };
+        jail.told(source);
+        let jail = jail.jail.name.clone();
+        let because = measure.because(found);
+        effects.push(Effect::Report(Report::Ignored { jail, source, protection, because }));
+    }
+
+    fn ban_source(
+        &mut self,
+        index: usize,
+        source: IpNet,
+        measure: Measure,
+        found: &Found<'_>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(jail) = self.jails.get_mut(index) else { return };
+        jail.tracked.remove(source);
+        let until = until(measure.bantime, found.live, measure.newest, now);
+        let mut record = Record::new(now.boot, until, measure.services, jail.jail.observe);
+        let key = Key { prefix: source, origin: jail.id };
+        // A run that died before it could save this ban had written it into the kernel, and knew its end exactly.
+        let written = Key { prefix: source, origin: OriginId::ADOPTED };
+        let same = |before: &&Record| !found.live && before.services == record.services;
+        let recognised = self.ledger.get(written).filter(same).copied();
+        record = recognised.unwrap_or(record);
+        if record.in_force(now.boot) {
+            let because = measure.because(found);
+            self.put(key, record, Some(&because), effects);
+            effects.push(self.banned(key, record, Some(because), now));
+        } else {
+            jail.was_banned(source, now.wall_at(record.deadline()).as_log_time());
+        }
+        if recognised.is_some() {
+            self.lift(written, Ended::Recognised, effects);
+        }
+    }
+
+    /// What to tell of a ban.
+    pub(super) fn banned(&self, key: Key, record: Record, because: Option<Because>, now: Now) -> Effect {
+        let until = match record.until() {
+            Until::Boot(at) => Some(now.wall_at(at)),
+            Until::Permanent => None,
+        };
+        let (origin, prefix) = (self.origins.origin(key.origin), key.prefix);
+        Effect::Report(Report::Banned { origin, prefix, until, observe: record.observe, because })
+    }
+}
+
+/// When a ban ends. One for a line that was read as it was written lasts its full length from now on. One for a line that was
+/// read late ends when it would have, had somebody been there to read it.
+fn until(bantime: BanTime, live: bool, newest: LogTime, now: Now) -> Until {
+    match bantime {
+        BanTime::Permanent => Until::Permanent,
+        BanTime::For(length) if live => Until::Boot(now.boot + length),
+        BanTime::For(length) => Until::Boot(now.boot_at(WallTime(newest.0)) + length),
+    }
+}

@@ -1,0 +1,60 @@
+//! Longer bans for who was banned before.
+
+use std::time::Duration;
+
+use crate::service::ServiceMask;
+
+/// How bans grow: fail2ban's `bantime.increment`, for all jails together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Increment {
+    /// By what.
+    pub growth: Growth,
+    /// No ban grows beyond this; one that is configured to be longer is not shortened.
+    pub maxtime: Duration,
+    /// Each ban that has grown is longer by up to this, so that attackers do not come back all at once.
+    pub rndtime: Duration,
+    /// A source is a new one again when so much time has passed since its last ban ended.
+    pub forget: Duration,
+}
+
+/// What a ban grows by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Each ban lasts so many times as long as the one before. At least 1.
+    Factor(u16),
+    /// So many times as long as the first: one number for each further ban, the last one for all after it. Not empty.
+    Multipliers(Vec<u32>),
+}
+
+impl Default for Increment {
+    /// 10 minutes, 20, 40, ... to a week.
+    fn default() -> Self {
+        Self {
+            growth: Growth::Factor(2),
+            maxtime: Duration::from_secs(7 * 24 * 60 * 60),
+            rndtime: Duration::ZERO,
+            forget: Duration::from_secs(30 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// Who is banned again and again, by whatever jails, is banned from everything: fail2ban's jail `recidive`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recidive {
+    /// So many bans within `findtime`, the new one included. At least 2.
+    pub maxretry: u16,
+    /// Up to the new ban.
+    pub findtime: Duration,
+    /// At least so long.
+    pub bantime: Duration,
+    /// From these, and those of the jail.
+    pub services: ServiceMask,
+}
+
+impl Default for Recidive {
+    /// Five bans in a week, for a week. From no service beside the jail's: the configuration knows which there are.
+    fn default() -> Self {
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        Self { maxretry: 5, findtime: week, bantime: week, services: ServiceMask::NONE }
+    }
+}
