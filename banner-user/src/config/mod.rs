@@ -9,6 +9,7 @@
 //! key set in several files has the value of the last. Lists are not joined: the last file's list is the list.
 
 pub(crate) mod address;
+mod customers;
 mod diagnostic;
 mod document;
 pub mod duration;
@@ -42,7 +43,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::Policy,
+    judge::policy::{Customers, Policy},
     service::Services,
 };
 
@@ -99,7 +100,10 @@ impl Default for Config {
             time_zone: None,
             map_sizes: MapSizes { bans_v4: 262_144, bans_v6: 131_072, prefixes: 65_536 },
             history: crate::state::Limits::default(),
-            policy: Policy::plain(vec![jail::default(jail::DEFAULT, &services)]),
+            policy: Policy {
+                customers: Some(Customers::default()),
+                ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
+            },
             services,
             warnings: Vec::new(),
         }

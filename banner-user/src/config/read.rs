@@ -38,6 +38,7 @@ pub(super) const ROOT: Keys = Keys {
         "ipv6_prefix",
         "limits",
         "services",
+        "customers",
         "jail",
     ],
 };
@@ -45,8 +46,12 @@ pub(super) const ROOT: Keys = Keys {
 /// The keys of `[limits]`.
 pub(super) const LIMITS: Keys = Keys {
     home: "in `[limits]`",
-    names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"],
+    names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "customers", "history", "history_age"],
 };
+
+/// The keys of `[customers]`.
+pub(super) const CUSTOMERS: Keys =
+    Keys { home: "in `[customers]`", names: &["enabled", "remember", "raise", "bantime", "shared", "clear"] };
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
@@ -85,7 +90,7 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) = [ROOT, LIMITS, JAIL, CUSTOMERS].iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

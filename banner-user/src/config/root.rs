@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use jiff::tz::TimeZone;
 
 use super::{
-    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX,
+    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX, customers,
     document::Table,
     findings::Findings,
     jail::{self, Known},
@@ -43,6 +43,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let (map_sizes, limits, history) = limits(table(root.take("limits"), findings), findings);
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
+    let customers = customers::read(table(root.take("customers"), findings), findings);
     let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
@@ -59,6 +60,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             ignoreip: ignoreip.unwrap_or(default.policy.ignoreip),
             ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
             ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
+            customers,
             limits,
             ..default.policy
         },
@@ -144,10 +146,14 @@ fn limits(table: Table<'_>, findings: &mut Findings<'_>) -> (MapSizes, Limits, h
         bans_v6: entries("bans_v6", bans_v6),
         prefixes: entries("prefixes", prefixes),
     };
-    let Limits { sources, evidence } = Limits::default();
+    let Limits { sources, evidence, customers } = Limits::default();
     let mut tracked =
         |key, default| table.take(key).and_then(|item| item.number(1, TRACKED_MAX, findings)).unwrap_or(default);
-    let limits = Limits { sources: tracked("sources", sources), evidence: tracked("evidence", evidence) };
+    let limits = Limits {
+        sources: tracked("sources", sources),
+        evidence: tracked("evidence", evidence),
+        customers: tracked("customers", customers),
+    };
     let rows = table.take("history").and_then(|item| item.number(0, HISTORY_MAX, findings));
     let age = table.take("history_age").and_then(|item| item.duration("", findings));
     let default = history::Limits::default();

@@ -21,10 +21,10 @@ impl AccountId {
         Self(SipHasher13::new().hash(&user.as_bytes().to_ascii_lowercase()))
     }
 
-    /// Half of it, for where a few accounts of one source are told apart.
+    /// The upper half of it, for where a few accounts of one source are told apart.
     #[must_use]
     pub fn tag(self) -> AccountTag {
-        let [.., a, b, c, d] = self.0.to_be_bytes();
+        let [a, b, c, d, ..] = self.0.to_be_bytes();
         AccountTag(NonZeroU32::new(u32::from_be_bytes([a, b, c, d])).unwrap_or(NonZeroU32::MIN))
     }
 }
@@ -32,6 +32,14 @@ impl AccountId {
 /// Tells the accounts of one source apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountTag(pub NonZeroU32);
+
+impl AccountTag {
+    /// The first and the last account that have it.
+    pub(super) fn range(self) -> (AccountId, AccountId) {
+        let first = u64::from(self.0.get()) << 32;
+        (AccountId(first), AccountId(first | u64::from(u32::MAX)))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -42,6 +50,8 @@ mod tests {
         let account = |name: &str| AccountId::of(&User::new(name.as_bytes()));
         assert_eq!(account("Alice@Example.ORG"), account("alice@example.org"));
         assert_ne!(account("alice"), account("bob"));
+        let (first, last) = account("alice").tag().range();
+        assert!((first..=last).contains(&account("alice")) && !(first..=last).contains(&account("bob")));
         assert_eq!(account("alice"), AccountId(1_274_268_231_354_930_753), "the state has such numbers");
     }
 }

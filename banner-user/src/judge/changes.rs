@@ -53,6 +53,7 @@ impl Judge {
         for jail in &mut self.jails {
             jail.tracked = Recent::watched();
         }
+        self.customers.watch();
         self
     }
 
@@ -74,6 +75,8 @@ impl Judge {
                 })),
             }
         }
+        let logins = self.customers.take_changed();
+        changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
         if is_everything {
             return self.everything();
         }
@@ -91,6 +94,7 @@ impl Judge {
         if changes.complete {
             return unsaved.everything();
         }
+        changes.logins.iter().for_each(|(login, _)| self.customers.note_changed(*login));
         let later = std::mem::take(&mut unsaved.bans);
         if !unsaved.is_everything {
             unsaved.bans = changes.bans;
@@ -122,7 +126,8 @@ impl Judge {
             let tallies = jail.tracked.iter();
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
         });
-        Changes { bans, tallies: tallies.collect(), complete: true }
+        let logins = self.customers.iter().map(|(login, seen)| (login, Some(seen))).collect();
+        Changes { bans, tallies: tallies.collect(), logins, complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {

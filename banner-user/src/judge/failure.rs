@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Judge, account::AccountId, effect::Effect, evidence::Failure, input::Line, jail::JailState, ledger::Record,
-    report::Report, scope,
+    Judge, account::AccountId, customers::Customers, effect::Effect, evidence::Failure, input::Line, jail::JailState,
+    ledger::Record, report::Report, scope,
 };
 use crate::{
     clock::{LogTime, Now},
@@ -39,8 +39,7 @@ impl Judge {
             match event {
                 Event::Failure(attempt) => self.failure(attempt, jails, line, now, effects),
                 Event::Outage(outage) => self.outage(outage, line, now, effects),
-                // Nothing is judged by successes.
-                Event::Success(_) => {}
+                Event::Success(attempt) => self.success(attempt, &jails, line, now, effects),
             }
         }
     }
@@ -72,6 +71,24 @@ impl Judge {
         }
         let failure = Failure { attempt, at, position: line.position };
         self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
+    }
+
+    fn success(&mut self, attempt: &Attempt, jails: &[usize], line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
+        let Some(policy) = &self.policy.customers else { return };
+        let (limit, clear) = (self.policy.limits.customers, policy.clear);
+        let start = Customers::start(now.wall.as_log_time(), policy.remember);
+        let at = self.time(attempt.at, line, now, effects);
+        let source = self.source(scope::canonical(attempt.source));
+        if at >= start {
+            self.customers.note(source, attempt.user.as_ref().map(AccountId::of), at, limit);
+        }
+        if clear {
+            for jail in jails {
+                if let Some(jail) = self.jails.get_mut(*jail) {
+                    jail.tracked.remove(source);
+                }
+            }
+        }
     }
 
     /// The jails to which a line says this.

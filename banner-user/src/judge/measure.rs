@@ -1,13 +1,16 @@
 //! How a source stands in one jail after a failure: against which limit, and for how long it would be banned.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 
 use super::{
     Judge,
+    account::AccountTag,
     failure::Found,
-    policy::BanTime,
+    policy::{BanTime, Customers as CustomersPolicy},
     report::{Because, Reason},
-    window::Quarters,
+    window::{Quarters, Window},
 };
 use crate::{clock::LogTime, service::ServiceMask};
 
@@ -35,7 +38,7 @@ impl Judge {
     pub(super) fn measure(&self, index: usize, source: IpNet) -> Option<Measure> {
         let jail = self.jails.get(index)?;
         let tracked = jail.tracked.get(source)?;
-        Some(Measure {
+        let mut measure = Measure {
             failures: tracked.sum(),
             limit: jail.limit(),
             newest: tracked.window.newest()?,
@@ -43,7 +46,50 @@ impl Judge {
             bantime: jail.jail.bantime,
             services: jail.jail.services,
             reasons: Vec::new(),
-        })
+        };
+        if let Some(policy) = &self.policy.customers
+            && self.customers.is_customer(source)
+        {
+            self.grant(policy, source, &tracked.window, &mut measure);
+        }
+        Some(measure)
+    }
+
+    /// What is granted to a customer: failures on accounts that logged in from there weigh half, since whoever knows a password
+    /// does not guess it; and the first ban is short. At a shared source no account by itself comes to more than half of the
+    /// limit: one telephone with an old password does not lock out an office.
+    fn grant(&self, policy: &CustomersPolicy, source: IpNet, window: &Window, measure: &mut Measure) {
+        if policy.raise {
+            let most = if self.is_shared(source) { measure.limit / 2 } else { Quarters::MAX };
+            let mut known = BTreeMap::<AccountTag, Quarters>::new();
+            let mut rest: Quarters = 0;
+            for failure in window.failures() {
+                let weight = Quarters::from(failure.weight.0);
+                match failure.account.filter(|account| self.customers.knows(source, *account)) {
+                    Some(account) => {
+                        let sum = known.entry(account).or_default();
+                        *sum = sum.saturating_add(weight.div_ceil(2)).min(most);
+                    }
+                    None => rest = rest.saturating_add(weight),
+                }
+            }
+            measure.failures = known.values().fold(rest, |sum, weight| sum.saturating_add(*weight));
+            if !known.is_empty() {
+                measure.reasons.push(Reason::KnownAccounts);
+            }
+        }
+        let short = BanTime::For(policy.bantime);
+        if short < measure.bantime {
+            measure.bantime = short;
+            measure.reasons.push(Reason::Customer);
+        }
+    }
+
+    /// Whether many have logged in from a source: a webmail server, an office, a carrier's gateway.
+    pub(super) fn is_shared(&self, source: IpNet) -> bool {
+        let Some(policy) = &self.policy.customers else { return false };
+        let most = usize::from(policy.shared);
+        self.customers.accounts(source, most) >= most
     }
 }
 

@@ -27,6 +27,7 @@ mod capacity;
 mod carry_out;
 mod changes;
 mod count;
+mod customers;
 mod evidence;
 mod excuse;
 mod failure;
@@ -53,6 +54,7 @@ use std::time::Duration;
 use self::{
     capacity::{Capacity, Hourly},
     changes::Unsaved,
+    customers::Customers,
     effect::Slot,
     evidence::Archive,
     excuse::Excuses,
@@ -68,6 +70,7 @@ use self::{
 };
 pub use self::{
     carry_out::{Kernel, NoRoom},
+    customers::{Login, SOURCES_MAX, Seen},
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
     foreign::Objection,
@@ -103,6 +106,8 @@ pub struct Judge {
     stamps: Stamps,
     outages: Outages,
     excuses: Excuses,
+    /// Who has logged in lately.
+    customers: Customers,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -128,6 +133,7 @@ impl Judge {
             stamps: Stamps::default(),
             outages: Outages::default(),
             excuses: Excuses::new(),
+            customers: Customers::default(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
@@ -188,10 +194,12 @@ impl Judge {
         for jail in &mut self.jails {
             jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
+        let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
+        self.customers.forget_before(Customers::start(now.wall.as_log_time(), remember), BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {
-        if self.jails.iter().all(|jail| jail.tracked.len() == 0) {
+        if self.customers.len() == 0 && self.jails.iter().all(|jail| jail.tracked.len() == 0) {
             self.tidy_at = None;
         } else if self.tidy_at.is_none_or(|at| at <= now.boot) {
             self.tidy_at = Some(now.boot + TIDY_EVERY);

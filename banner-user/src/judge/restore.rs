@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Judge,
+    customers::{Customers, Login, Seen},
     effect::{Effect, Until},
     jail::{JailState, Tracked},
     ledger::{Key, Record},
@@ -40,6 +41,7 @@ impl Judge {
         let number = bans.len();
         self.ledger.restore(bans);
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
+        self.restore_logins(saved.logins, now);
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
     }
@@ -70,6 +72,18 @@ impl Judge {
         // One that is there was made since the start: the state could not be opened then.
         let is_new = self.ledger.get(key).is_none();
         is_new.then(|| (key, Record::new(ban.since, ban.until, ban.services, ban.observe)))
+    }
+
+    fn restore_logins(&mut self, logins: Vec<(Login, Seen)>, now: Now) {
+        let remember = self.policy.customers.as_ref().map(|policy| policy.remember);
+        let start = remember.map(|remember| Customers::start(now.wall.as_log_time(), remember));
+        for (login, seen) in logins {
+            if start.is_some_and(|start| seen.at >= start) {
+                self.customers.restore(login, seen);
+            } else {
+                self.customers.note_changed(login); // Gone.
+            }
+        }
     }
 
     fn restore_tally(&mut self, SavedTally { jail, source, failures, told }: SavedTally) -> Option<()> {

@@ -8,7 +8,14 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Quarters, effect::Until, origin::Origin, report::Ended, window::Counted};
+use super::{
+    Quarters,
+    customers::{Login, Seen},
+    effect::Until,
+    origin::Origin,
+    report::Ended,
+    window::Counted,
+};
 use crate::{clock::BootTime, event::FilterName, service::ServiceMask};
 
 /// One ban.
@@ -50,6 +57,8 @@ pub struct Saved {
     pub bans: Vec<SavedBan>,
     /// The tallies, those whose windows are over by now among them.
     pub tallies: Vec<SavedTally>,
+    /// Who has logged in lately.
+    pub logins: Vec<(Login, Seen)>,
 }
 
 /// What has changed.
@@ -59,6 +68,8 @@ pub struct Changes {
     pub bans: Vec<BanChange>,
     /// Each source once for each jail, as it is now.
     pub tallies: Vec<TallyChange>,
+    /// Each login once, as it is now; none where it is too long ago by now.
+    pub logins: Vec<(Login, Option<Seen>)>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }

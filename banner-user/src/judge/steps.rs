@@ -38,6 +38,7 @@ impl Judge {
             jail.shift(step);
         }
         self.excuses.shift(step);
+        self.customers.shift(step);
         self.archive.shift(step);
     }
 }

@@ -22,7 +22,7 @@ fn again() -> Jail {
 }
 
 fn policy(jails: impl Into<Vec<Jail>>) -> Policy {
-    let limits = Limits { sources: 1000, evidence: 10 };
+    let limits = Limits { sources: 1000, evidence: 10, ..Limits::default() };
     let ignoreip = vec!["10.0.0.0/8".parse().unwrap()];
     Policy { ignoreip, limits, ..Policy::plain(jails.into()) }
 }
@@ -304,7 +304,7 @@ fn a_line_that_claims_to_be_of_the_future_moves_nothing() {
 
 #[test]
 fn sources_that_are_forgotten_are_counted() {
-    let policy = Policy { limits: Limits { sources: 2, evidence: 2 }, ..policy([mail()]) };
+    let policy = Policy { limits: Limits { sources: 2, evidence: 2, ..Limits::default() }, ..policy([mail()]) };
     let script: String = (0..7).map(|n| format!("{n} fail 192.0.2.{n}\n")).collect();
     assert_eq!(check(policy, &script, &[]).totals().evicted, 5);
 }

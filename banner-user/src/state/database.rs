@@ -19,6 +19,7 @@ use super::{
     files::{self, Files},
     history::{self, Limits, PastBan},
     loaded::Loaded,
+    logins,
     offset::{self, Offset},
     places,
     schema::{self, Was},
@@ -135,6 +136,7 @@ impl Database {
         loaded.saved.bans = bans;
         loaded.notices = notices;
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
+        loaded.saved.logins = logins::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
         Ok((loaded, repairs))
     }
@@ -169,6 +171,7 @@ impl Database {
         let changes = &batch.changes;
         let ended = bans::write(&transaction, &changes.bans, changes.complete, services, clock.offset, batch.at)?;
         tallies::write(&transaction, &changes.tallies, changes.complete)?;
+        logins::write(&transaction, &changes.logins, changes.complete)?;
         places::write(&transaction, batch)?;
         history::trim(&transaction, limits, batch.at, ended)?;
         let batches = self.batches.saturating_add(1);
@@ -261,6 +264,7 @@ impl Clock {
 /// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
 /// for each are the part of them that it changes.
 fn cache(batch: &Batch) -> i64 {
-    let rows = batch.changes.bans.len().saturating_add(batch.changes.tallies.len());
+    let crate::judge::saved::Changes { bans, tallies, logins, complete: _ } = &batch.changes;
+    let rows = bans.len().saturating_add(tallies.len()).saturating_add(logins.len());
     i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

@@ -90,6 +90,16 @@ CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 const VERSION_2: &str = "
 -- Four bytes for each of the failures: the tag of its account, little-endian, 0 where the line had none. NULL: no line had one.
 ALTER TABLE tallies ADD COLUMN accounts BLOB;
+
+-- Who has logged in lately. account: the number of its name, as a signed one; 0 where the line had no name. at: microseconds since
+-- 1970. counts: whether it makes the source a customer's.
+CREATE TABLE logins (
+    source TEXT NOT NULL,
+    account INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    counts INTEGER NOT NULL,
+    PRIMARY KEY (source, account)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{JAIL, LIMITS, ROOT},
+        read::{CUSTOMERS, JAIL, LIMITS, ROOT},
     },
     *,
 };
@@ -80,6 +80,7 @@ fn the_installed_example_has_every_key() {
     let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(keys(&[]), named(ROOT.names));
     assert_eq!(keys(&["limits"]), named(LIMITS.names));
+    assert_eq!(keys(&["customers"]), named(CUSTOMERS.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
     assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
 }
@@ -96,8 +97,9 @@ fn every_key_does_something() {
         ignoreself = false
         ipv6_prefix = 56
         time_zone = \"UTC\"
-        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, history = 6, history_age = \"7d\" }
+        limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, customers = 8, history = 6, history_age = \"7d\" }
         services = { smtp = [25, 2525], jmap = 8080 }
+        customers = { remember = \"1d\", raise = false, bantime = \"5m\", shared = 7, clear = true }
         [jail.mail]
         filter = \"cyrus\"
         source = \"/var/log/imap*.log\"
@@ -121,7 +123,15 @@ fn every_key_does_something() {
     assert_eq!(policy.ignoreip, ["10.0.0.0/8".parse().unwrap(), "2001:db8::1/128".parse().unwrap()]);
     assert!(!policy.ignoreself);
     assert_eq!(policy.ipv6_prefix, 56);
-    assert_eq!((policy.limits.sources, policy.limits.evidence), (4, 5));
+    assert_eq!((policy.limits.sources, policy.limits.evidence, policy.limits.customers), (4, 5, 8));
+    let customers = Customers {
+        remember: Duration::from_secs(86_400),
+        raise: false,
+        bantime: Duration::from_secs(300),
+        shared: 7,
+        clear: true,
+    };
+    assert_eq!(policy.customers, Some(customers));
     assert_eq!((config.history.rows, config.history.age), (6, Duration::from_secs(7 * 86_400)));
     let [jail] = policy.jails.as_slice() else { panic!("{:?}", policy.jails) };
     assert_eq!(jail.filters, ["cyrus".into()]);

@@ -113,7 +113,7 @@ pub struct Jail {
 }
 
 /// How long a ban lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BanTime {
     /// From the ban on; for a failure that was read late, from that failure on.
     For(Duration),
@@ -128,10 +128,12 @@ pub struct Limits {
     pub sources: usize,
     /// Sources whose failures are kept for `why`; beyond, the oldest are forgotten.
     pub evidence: usize,
+    /// Logins that are remembered, by source and account; beyond, the one that is longest ago is forgotten, and counted.
+    pub customers: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sources: 1_000_000, evidence: 10_000 }
+        Self { sources: 1_000_000, evidence: 10_000, customers: 200_000 }
     }
 }

@@ -11,6 +11,7 @@
 mod adopting;
 mod capacity;
 mod counting;
+mod customers;
 mod foreign;
 pub(super) mod kernel;
 mod late;
@@ -53,7 +54,7 @@ fn jail(name: &str, filter: &str, services: ServiceMask) -> Jail {
 }
 
 fn policy(jails: impl Into<Vec<Jail>>) -> Policy {
-    let limits = Limits { sources: 1000, evidence: 10 };
+    let limits = Limits { sources: 1000, evidence: 10, customers: 100 };
     Policy { limits, ..Policy::plain(jails.into()) }
 }
 

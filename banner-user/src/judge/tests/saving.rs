@@ -9,7 +9,7 @@ use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, Weight},
     judge::{
-        Counted, Effect, Input, Judge, Line, Origin, Report,
+        Counted, Effect, Input, Judge, Line, Login, Origin, Report, Seen,
         effect::{Entry, Slot, Until},
         manual::Target,
         saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
@@ -21,6 +21,7 @@ use crate::{
 struct Disk {
     bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
+    logins: BTreeMap<Login, Seen>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -44,11 +45,21 @@ impl Disk {
                 TallyChange::Gone { jail, source } => drop(self.tallies.remove(&(jail, source))),
             }
         }
+        for (login, seen) in changes.logins {
+            match seen {
+                Some(seen) => drop(self.logins.insert(login, seen)),
+                None => drop(self.logins.remove(&login)),
+            }
+        }
         self.position = position;
     }
 
     fn saved(&self) -> Saved {
-        Saved { bans: self.bans.values().cloned().collect(), tallies: self.tallies.values().cloned().collect() }
+        Saved {
+            bans: self.bans.values().cloned().collect(),
+            tallies: self.tallies.values().cloned().collect(),
+            logins: self.logins.iter().map(|(login, seen)| (*login, *seen)).collect(),
+        }
     }
 }
 
@@ -180,7 +191,7 @@ fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
             manual: false,
             protected: false,
         };
-        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], ..Saved::default() }), at(50));
         let effects = judge.handle(Input::Adopt(vec![found]), at(50));
         let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
         assert_eq!(written, writes, "{off_by_ms} ms off");
@@ -199,7 +210,7 @@ fn what_is_over_or_protected_by_now_does_not_go_on() {
             saved_ban("198.51.100.1/32", mail(), 100, false),
             saved_ban("198.51.100.2/32", Origin::Hand, 100, true),
         ],
-        tallies: Vec::new(),
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(50));
     assert!(restored.iter().all(|effect| !matches!(effect, Effect::Write(_) | Effect::Remove(_))), "{restored:?}");
@@ -255,7 +266,7 @@ fn what_was_saved_is_not_saved_again() {
     let failures = vec![counted(1)];
     let tally = SavedTally { jail: "imap".into(), source: "192.0.2.1/32".parse().unwrap(), failures, told: false };
     let bans = vec![saved_ban("192.0.2.2/32", Origin::Jail("mail".into()), 100, false)];
-    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally] }), at(2));
+    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally], ..Saved::default() }), at(2));
     assert_eq!(judge.changes(), Changes::default());
     let mut kernel = FakeKernel::with_room_for(10);
     line(&mut judge, &mut kernel, (3, 1), true, at(3));
@@ -282,6 +293,7 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     let saved = Saved {
         bans: vec![saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 500, false)],
         tallies: vec![tally(2, &[50]), tally(3, &[40, 50]), tally(4, &[50])],
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(60));
     assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);

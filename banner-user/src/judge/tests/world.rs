@@ -53,7 +53,7 @@ impl World {
         Now { boot: BootTime::default() + Duration::from_secs(seconds), wall: WallTime(wall * SECOND) }
     }
 
-    fn run(&mut self, seconds: u64, input: &str) -> Vec<String> {
+    pub(super) fn run(&mut self, seconds: u64, input: &str) -> Vec<String> {
         let now = self.now(seconds);
         let mut words = input.split_whitespace();
         let command = words.next().unwrap();
@@ -72,7 +72,10 @@ impl World {
                 let filter = option("filter").unwrap_or("postfix-sasl").into();
                 let weight = Weight(option("weight").map_or(4, |weight| weight.parse().unwrap()));
                 let file = FileId(option("file").map_or(0, |file| file.parse().unwrap()));
-                let user = Some(User::new(b"alice"));
+                let user = match option("user").unwrap_or("alice") {
+                    "none" => None,
+                    name => Some(User::new(name.as_bytes())),
+                };
                 let event = |filter| match command {
                     "fail" => Event::Failure(Attempt { filter, source, user: user.clone(), weight, at }),
                     "succeed" => Event::Success(Attempt { filter, source, user: user.clone(), weight, at }),

@@ -1,0 +1,31 @@
+//! The table `[customers]`: what is granted to who logged in lately.
+
+use super::{
+    document::Table,
+    findings::Findings,
+    read::{CUSTOMERS, Section},
+};
+use crate::judge::policy::Customers;
+
+/// From how many accounts on a source can be said to be shared.
+const SHARED_MAX: u16 = 1000;
+
+/// What is granted; none where that is switched off.
+pub(super) fn read(table: Table<'_>, findings: &mut Findings<'_>) -> Option<Customers> {
+    let mut table = Section::new(table, CUSTOMERS);
+    let default = Customers::default();
+    let enabled = table.take("enabled").and_then(|item| item.flag(findings));
+    let remember = table.take("remember").and_then(|item| item.duration("", findings));
+    let raise = table.take("raise").and_then(|item| item.flag(findings));
+    let bantime = table.take("bantime").and_then(|item| item.duration("", findings));
+    let shared = table.take("shared").and_then(|item| item.number(2, SHARED_MAX, findings));
+    let clear = table.take("clear").and_then(|item| item.flag(findings));
+    table.finish(findings);
+    enabled.unwrap_or(true).then(|| Customers {
+        remember: remember.unwrap_or(default.remember),
+        raise: raise.unwrap_or(default.raise),
+        bantime: bantime.unwrap_or(default.bantime),
+        shared: shared.unwrap_or(default.shared),
+        clear: clear.unwrap_or(default.clear),
+    })
+}

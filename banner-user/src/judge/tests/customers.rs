@@ -1,0 +1,142 @@
+//! What a login grants, and what it does not.
+
+use super::*;
+use crate::judge::policy::Customers;
+
+fn known() -> Policy {
+    Policy { customers: Some(Customers::default()), ..policy([mail()]) }
+}
+
+fn knowing(customers: Customers) -> Policy {
+    Policy { customers: Some(customers), ..policy([mail()]) }
+}
+
+/// So many failures, a second apart from `first` on; the world says whether the last one banned, and until when.
+fn bans_at(world: &mut World, first: u64, input: &str, most: u64) -> Option<(u64, String)> {
+    (0..most).find_map(|nth| {
+        let effects = world.run(first + nth, input);
+        effects.into_iter().find(|effect| effect.starts_with("banned")).map(|effect| (nth + 1, effect))
+    })
+}
+
+#[test]
+fn failures_on_an_account_that_logged_in_from_there_weigh_half_and_the_first_ban_is_short() {
+    let banned = |until: &str| format!("banned 192.0.2.1/32 by jail mail until {until}");
+    let table = [
+        ("nobody has logged in", "", "fail 192.0.2.1", 3, banned("702 for 3")),
+        ("the same account has", "succeed 192.0.2.1", "fail 192.0.2.1", 6, banned("225 for 3")),
+        ("in capitals", "succeed 192.0.2.1 user=ALICE", "fail 192.0.2.1", 6, banned("225 for 3")),
+        ("another account has", "succeed 192.0.2.1 user=bob", "fail 192.0.2.1", 3, banned("222 for 3")),
+        ("the line has no name", "succeed 192.0.2.1", "fail 192.0.2.1 user=none", 3, banned("222 for 3")),
+        ("nor has the login's", "succeed 192.0.2.1 user=none", "fail 192.0.2.1 user=none", 3, banned("222 for 3")),
+        ("from elsewhere", "succeed 192.0.2.2", "fail 192.0.2.1", 3, banned("702 for 3")),
+        (
+            "a quarter is half a quarter, rounded up",
+            "succeed 192.0.2.1",
+            "fail 192.0.2.1 weight=1",
+            12,
+            banned("231 for 3"),
+        ),
+    ];
+    for (promise, before, input, nth, expected) in table {
+        let mut world = World::new(known());
+        if !before.is_empty() {
+            assert_eq!(world.run(0, before), [""; 0]);
+        }
+        assert_eq!(bans_at(&mut world, 100, input, 20), Some((nth, expected)), "{promise}");
+    }
+}
+
+#[test]
+fn a_login_halves_what_was_mistyped_before_it_and_forgets_nothing() {
+    let mut world = World::new(known());
+    world.check(
+        "0 fail 192.0.2.1
+         1 fail 192.0.2.1
+         2 succeed 192.0.2.1
+         3 fail 192.0.2.1
+         4 fail 192.0.2.1
+         5 fail 192.0.2.1
+         6 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 126; banned 192.0.2.1/32 by jail mail until 126 for 3",
+    );
+}
+
+#[test]
+fn a_login_clears_only_where_the_configuration_says_so() {
+    let script = "0 fail 192.0.2.1 user=bob
+         1 fail 192.0.2.1 user=bob
+         2 succeed 192.0.2.1";
+    let mut world = World::new(knowing(Customers { clear: true, ..Customers::default() }));
+    world.check(script);
+    assert_eq!(bans_at(&mut world, 3, "fail 192.0.2.1 user=bob", 9).unwrap().0, 3);
+    let mut world = World::new(known());
+    world.check(script);
+    assert_eq!(bans_at(&mut world, 3, "fail 192.0.2.1 user=bob", 9).unwrap().0, 1);
+}
+
+#[test]
+fn one_account_makes_eight_sources_known_those_that_it_was_first_seen_at() {
+    let mut world = World::new(known());
+    for last in 1..=20 {
+        assert_eq!(world.run(last, &format!("succeed 192.0.2.{last}")), [""; 0]);
+    }
+    for last in 1..=20 {
+        let (nth, _) = bans_at(&mut world, 100 + 10 * last, &format!("fail 192.0.2.{last}"), 9).unwrap();
+        assert_eq!(nth, if last <= 8 { 6 } else { 3 }, "192.0.2.{last}");
+    }
+}
+
+#[test]
+fn a_login_is_remembered_for_so_long() {
+    let week = 7 * 24 * 3600;
+    for (seconds, nth) in [(week, 6), (week + 3601, 3)] {
+        let mut world = World::new(known());
+        world.check("0 succeed 192.0.2.1");
+        world.run(seconds, "tick");
+        assert_eq!(bans_at(&mut world, seconds, "fail 192.0.2.1", 9).unwrap().0, nth, "after {seconds} s");
+    }
+}
+
+#[test]
+fn at_a_shared_source_no_telephone_with_an_old_password_locks_out_the_others() {
+    let users = ["alice", "bob", "carol", "dave", "erin"];
+    let logins = |world: &mut World, users: &[&str]| {
+        for (second, user) in (0..).zip(users) {
+            assert_eq!(world.run(second, &format!("succeed 192.0.2.1 user={user}")), [""; 0]);
+        }
+    };
+    let mut office = World::new(known());
+    logins(&mut office, &users);
+    assert_eq!(bans_at(&mut office, 100, "fail 192.0.2.1", 400), None, "alice's telephone");
+    // Half of the limit is its; the others have the other half, which is three mistypings of theirs.
+    assert_eq!(bans_at(&mut office, 500, "fail 192.0.2.1 user=bob", 9).unwrap().0, 3);
+    let mut household = World::new(known());
+    logins(&mut household, &users[..4]);
+    assert_eq!(bans_at(&mut household, 100, "fail 192.0.2.1", 400).unwrap().0, 6, "four accounts are no office");
+}
+
+#[test]
+fn logins_are_bounded_and_the_one_longest_ago_gives_way() {
+    let policy = Policy { limits: Limits { customers: 3, ..known().limits }, ..known() };
+    let mut world = World::new(policy);
+    for last in 1..=5 {
+        world.run(last, &format!("succeed 192.0.2.{last} user={last}"));
+    }
+    assert_eq!(world.judge.customers.len(), 3);
+    assert_eq!(world.judge.customers.evicted(), 2);
+    assert_eq!(bans_at(&mut world, 100, "fail 192.0.2.2 user=2", 9).unwrap().0, 3);
+    assert_eq!(bans_at(&mut world, 200, "fail 192.0.2.3 user=3", 9).unwrap().0, 6);
+}
+
+#[test]
+fn nothing_is_granted_where_that_is_switched_off() {
+    for policy in [
+        policy([mail()]),
+        knowing(Customers { raise: false, bantime: Duration::from_secs(600), ..Customers::default() }),
+    ] {
+        let mut world = World::new(policy);
+        world.run(0, "succeed 192.0.2.1");
+        let (nth, effect) = bans_at(&mut world, 100, "fail 192.0.2.1", 9).unwrap();
+        assert_eq!((nth, effect.as_str()), (3, "banned 192.0.2.1/32 by jail mail until 702 for 3"));
+    }
+}
