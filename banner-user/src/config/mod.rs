@@ -12,6 +12,7 @@ pub(crate) mod address;
 mod diagnostic;
 mod document;
 pub mod duration;
+mod escalation;
 mod files;
 mod findings;
 mod jail;
@@ -42,7 +43,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::Policy,
+    judge::policy::{Increment, Policy},
     service::Services,
 };
 
@@ -99,7 +100,11 @@ impl Default for Config {
             time_zone: None,
             map_sizes: MapSizes { bans_v4: 262_144, bans_v6: 131_072, prefixes: 65_536 },
             history: crate::state::Limits::default(),
-            policy: Policy::plain(vec![jail::default(jail::DEFAULT, &services)]),
+            policy: Policy {
+                increment: Some(Increment::default()),
+                recidive: Some(escalation::default_recidive(&services)),
+                ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
+            },
             services,
             warnings: Vec::new(),
         }

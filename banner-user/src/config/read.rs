@@ -38,6 +38,8 @@ pub(super) const ROOT: Keys = Keys {
         "ipv6_prefix",
         "limits",
         "services",
+        "increment",
+        "recidive",
         "jail",
     ],
 };
@@ -47,6 +49,14 @@ pub(super) const LIMITS: Keys = Keys {
     home: "in `[limits]`",
     names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"],
 };
+
+/// The keys of `[increment]`.
+pub(super) const INCREMENT: Keys =
+    Keys { home: "in `[increment]`", names: &["enabled", "factor", "multipliers", "maxtime", "rndtime", "forget"] };
+
+/// The keys of `[recidive]`.
+pub(super) const RECIDIVE: Keys =
+    Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
@@ -85,7 +95,7 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) = [ROOT, LIMITS, JAIL, INCREMENT, RECIDIVE].iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

@@ -6,7 +6,7 @@ use super::{
     origin::OriginId,
     recent::Recent,
     report::{Because, Ended},
-    saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
+    saved::{BanChange, Cause, Changes, OffencesChange, SavedBan, SavedOffences, SavedTally, TallyChange},
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
@@ -53,6 +53,7 @@ impl Judge {
         for jail in &mut self.jails {
             jail.tracked = Recent::watched();
         }
+        self.history.watch();
         self
     }
 
@@ -71,6 +72,17 @@ impl Judge {
                         Some(tracked) => TallyChange::Counted(tally(name(), source, tracked)),
                         None => TallyChange::Gone { jail: name(), source },
                     }
+                })),
+            }
+        }
+        for observe in [false, true] {
+            let history = self.history.of_mut(observe);
+            match history.take_changed() {
+                None => is_everything = true,
+                Some(prefixes) => changes.offences.extend(prefixes.into_iter().map(|prefix| {
+                    let offences = history.get(prefix).copied();
+                    let banned = |offences| OffencesChange::Banned(SavedOffences { prefix, observe, offences });
+                    offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
                 })),
             }
         }
@@ -103,6 +115,11 @@ impl Judge {
                 jail.tracked.note_changed(*source);
             }
         }
+        for change in changes.offences {
+            let (OffencesChange::Banned(SavedOffences { prefix, observe, .. })
+            | OffencesChange::Gone { prefix, observe }) = change;
+            self.history.of_mut(observe).note_changed(prefix);
+        }
     }
 
     /// Nothing of what was saved is there any more: everything is among the next [`Self::changes`].
@@ -122,7 +139,12 @@ impl Judge {
             let tallies = jail.tracked.iter();
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
         });
-        Changes { bans, tallies: tallies.collect(), complete: true }
+        let offences = [false, true].into_iter().flat_map(|observe| {
+            let history = self.history.of(observe).iter();
+            history.map(move |(prefix, offences)| SavedOffences { prefix, observe, offences: *offences })
+        });
+        let offences = offences.map(OffencesChange::Banned).collect();
+        Changes { bans, tallies: tallies.collect(), offences, complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {

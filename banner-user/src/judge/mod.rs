@@ -27,10 +27,12 @@ mod capacity;
 mod carry_out;
 mod changes;
 mod count;
+mod escalate;
 mod evidence;
 mod excuse;
 mod failure;
 mod foreign;
+mod history;
 mod jail;
 mod ledger;
 mod measure;
@@ -56,6 +58,7 @@ use self::{
     effect::Slot,
     evidence::Archive,
     excuse::Excuses,
+    history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
     origin::{OriginId, Origins},
@@ -71,6 +74,7 @@ pub use self::{
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
     foreign::Objection,
+    history::{LATEST_MAX, Offence, Offences},
     input::{Input, Line},
     origin::Origin,
     outage::OutageState,
@@ -103,11 +107,15 @@ pub struct Judge {
     stamps: Stamps,
     outages: Outages,
     excuses: Excuses,
+    /// Who was banned before.
+    history: History,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
     evicted_told: Hourly,
     tidy_at: Option<BootTime>,
+    /// When this was last called.
+    now: BootTime,
     /// How the clocks went together when this was last called.
     offset: Option<Offset>,
     /// Where what changes is to be saved.
@@ -128,10 +136,12 @@ impl Judge {
             stamps: Stamps::default(),
             outages: Outages::default(),
             excuses: Excuses::new(),
+            history: History::new(policy.forget()),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
             tidy_at: None,
+            now: BootTime::default(),
             offset: None,
             unsaved: None,
             host,
@@ -175,6 +185,7 @@ impl Judge {
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.follow_clock(now);
+        self.now = now.boot;
         if let Some(unsaved) = &mut self.unsaved {
             unsaved.now = now.boot;
         }
@@ -188,6 +199,7 @@ impl Judge {
         for jail in &mut self.jails {
             jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
+        self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {
@@ -203,6 +215,7 @@ impl Judge {
         self.set_up_jails();
         self.protect(effects);
         self.archive.bound(self.policy.limits.evidence);
+        self.history.forget_after(self.policy.forget());
     }
 
     fn set_up_jails(&mut self) {
@@ -264,6 +277,7 @@ impl Judge {
         self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);
+        self.note_in_history(key.prefix, &origin, (record.observe, record.until()), why);
         effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Quarters, effect::Until, origin::Origin, report::Ended, window::Counted};
+use super::{Quarters, effect::Until, history::Offences, origin::Origin, report::Ended, window::Counted};
 use crate::{clock::BootTime, event::FilterName, service::ServiceMask};
 
 /// One ban.
@@ -43,6 +43,17 @@ pub struct SavedTally {
     pub told: bool,
 }
 
+/// The bans that a prefix has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedOffences {
+    /// What was banned.
+    pub prefix: IpNet,
+    /// They only observed.
+    pub observe: bool,
+    /// The bans.
+    pub offences: Offences,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -50,6 +61,8 @@ pub struct Saved {
     pub bans: Vec<SavedBan>,
     /// The tallies, those whose windows are over by now among them.
     pub tallies: Vec<SavedTally>,
+    /// Who was banned before.
+    pub offences: Vec<SavedOffences>,
 }
 
 /// What has changed.
@@ -59,6 +72,8 @@ pub struct Changes {
     pub bans: Vec<BanChange>,
     /// Each source once for each jail, as it is now.
     pub tallies: Vec<TallyChange>,
+    /// Each prefix once for each history, as it is now.
+    pub offences: Vec<OffencesChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -108,5 +123,19 @@ pub enum TallyChange {
         jail: Arc<str>,
         /// The source.
         source: IpNet,
+    },
+}
+
+/// How the history of a prefix is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffencesChange {
+    /// Like this.
+    Banned(SavedOffences),
+    /// Its bans are forgotten, or taken back.
+    Gone {
+        /// What was banned.
+        prefix: IpNet,
+        /// They only observed.
+        observe: bool,
     },
 }

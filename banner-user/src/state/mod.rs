@@ -23,6 +23,7 @@ mod files;
 mod history;
 mod keeper;
 mod loaded;
+mod offences;
 mod offset;
 mod places;
 mod read_only;

@@ -90,6 +90,17 @@ CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 const VERSION_2: &str = "
 -- Four bytes for each of the failures: the tag of its account, little-endian, 0 where the line had none. NULL: no line had one.
 ALTER TABLE tallies ADD COLUMN accounts BLOB;
+
+-- The bans that prefixes have had and that make the next one longer; observing ones for themselves. bans: how many. latest: eight
+-- bytes for each of the last of them, by their beginnings: when it began and when it ends or ended (all ones: never), in seconds
+-- since 1970, little-endian.
+CREATE TABLE offences (
+    prefix TEXT NOT NULL,
+    observe INTEGER NOT NULL,
+    bans INTEGER NOT NULL,
+    latest BLOB NOT NULL,
+    PRIMARY KEY (prefix, observe)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

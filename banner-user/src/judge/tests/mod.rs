@@ -11,6 +11,7 @@
 mod adopting;
 mod capacity;
 mod counting;
+mod escalating;
 mod foreign;
 pub(super) mod kernel;
 mod late;

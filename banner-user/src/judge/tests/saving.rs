@@ -12,7 +12,8 @@ use crate::{
         Counted, Effect, Input, Judge, Line, Origin, Report,
         effect::{Entry, Slot, Until},
         manual::Target,
-        saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
+        policy::{Increment, Recidive},
+        saved::{BanChange, Changes, OffencesChange, Saved, SavedBan, SavedOffences, SavedTally, TallyChange},
     },
 };
 
@@ -21,6 +22,7 @@ use crate::{
 struct Disk {
     bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
+    offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -44,11 +46,21 @@ impl Disk {
                 TallyChange::Gone { jail, source } => drop(self.tallies.remove(&(jail, source))),
             }
         }
+        for change in changes.offences {
+            match change {
+                OffencesChange::Banned(saved) => drop(self.offences.insert((saved.prefix, saved.observe), saved)),
+                OffencesChange::Gone { prefix, observe } => drop(self.offences.remove(&(prefix, observe))),
+            }
+        }
         self.position = position;
     }
 
     fn saved(&self) -> Saved {
-        Saved { bans: self.bans.values().cloned().collect(), tallies: self.tallies.values().cloned().collect() }
+        Saved {
+            bans: self.bans.values().cloned().collect(),
+            tallies: self.tallies.values().cloned().collect(),
+            offences: self.offences.values().copied().collect(),
+        }
     }
 }
 
@@ -59,7 +71,9 @@ fn at(seconds: u64) -> Now {
 
 fn judge() -> Judge {
     let jails = [Jail { maxretry: 2, ..mail() }, Jail { bantime: seconds(30), ..jail("imap", "cyrus", IMAP) }];
-    Judge::new(policy(jails)).saved()
+    let increment = Some(Increment { maxtime: Duration::from_secs(300), ..Increment::default() });
+    let recidive = Some(Recidive { findtime: Duration::from_secs(400), services: MAIL, ..Recidive::default() });
+    Judge::new(Policy { increment, recidive, ..policy(jails) }).saved()
 }
 
 fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), live: bool, now: Now) {
@@ -72,7 +86,9 @@ fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), l
 }
 
 /// Everything that decides what happens next.
-fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>) {
+type Standing = (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>, Vec<OffencesChange>);
+
+fn standing(judge: &Judge) -> Standing {
     let everything = judge.everything();
     let bans = everything.bans.into_iter().filter_map(|change| match change {
         BanChange::Began { ban, .. } => Some((ban.prefix, ban.origin.to_string(), ban.until)),
@@ -82,7 +98,7 @@ fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTall
         TallyChange::Counted(tally) => Some(tally),
         TallyChange::Gone { .. } => None,
     });
-    (bans.collect(), tallies.collect())
+    (bans.collect(), tallies.collect(), everything.offences)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +196,7 @@ fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
             manual: false,
             protected: false,
         };
-        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], ..Saved::default() }), at(50));
         let effects = judge.handle(Input::Adopt(vec![found]), at(50));
         let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
         assert_eq!(written, writes, "{off_by_ms} ms off");
@@ -199,7 +215,7 @@ fn what_is_over_or_protected_by_now_does_not_go_on() {
             saved_ban("198.51.100.1/32", mail(), 100, false),
             saved_ban("198.51.100.2/32", Origin::Hand, 100, true),
         ],
-        tallies: Vec::new(),
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(50));
     assert!(restored.iter().all(|effect| !matches!(effect, Effect::Write(_) | Effect::Remove(_))), "{restored:?}");
@@ -255,7 +271,7 @@ fn what_was_saved_is_not_saved_again() {
     let failures = vec![counted(1)];
     let tally = SavedTally { jail: "imap".into(), source: "192.0.2.1/32".parse().unwrap(), failures, told: false };
     let bans = vec![saved_ban("192.0.2.2/32", Origin::Jail("mail".into()), 100, false)];
-    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally] }), at(2));
+    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally], ..Saved::default() }), at(2));
     assert_eq!(judge.changes(), Changes::default());
     let mut kernel = FakeKernel::with_room_for(10);
     line(&mut judge, &mut kernel, (3, 1), true, at(3));
@@ -282,10 +298,11 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     let saved = Saved {
         bans: vec![saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 500, false)],
         tallies: vec![tally(2, &[50]), tally(3, &[40, 50]), tally(4, &[50])],
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(60));
     assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);
-    let (bans, tallies) = standing(&judge);
+    let (bans, tallies, _) = standing(&judge);
     assert_eq!(bans, [], "what was unbanned stays so");
     assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
 }
