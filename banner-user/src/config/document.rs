@@ -73,7 +73,7 @@ fn translated(message: &str, text: &str) -> Problem {
         Problem::SetTwice(Quoted::new(text))
     } else if message.starts_with("cannot extend value") && text == "bantime" {
         // Behind `bantime = "1h"`, fail2ban's `bantime.increment = true`.
-        Problem::NoIncrement(Quoted::new(text))
+        Problem::Increment(Quoted::new(text))
     } else if message.starts_with("string values must be quoted") {
         if text.is_empty() { Problem::MissingValue } else { Problem::Unquoted(Quoted::new(text)) }
     } else {

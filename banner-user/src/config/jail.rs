@@ -176,13 +176,13 @@ fn ban_time(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<BanTime> {
     }
     // fail2ban's `bantime.increment`, `bantime.factor` and the like.
     if item.is_table() {
-        findings.error(item.at(), Problem::NoIncrement(item.quoted_key()));
+        findings.error(item.at(), Problem::Increment(item.quoted_key()));
         return None;
     }
     item.duration(", or `permanent`", findings).map(BanTime::For)
 }
 
-fn services_mask(item: Item<'_>, services: &Services, findings: &mut Findings<'_>) -> ServiceMask {
+pub(super) fn services_mask(item: Item<'_>, services: &Services, findings: &mut Findings<'_>) -> ServiceMask {
     let mut mask = ServiceMask::NONE;
     for (name, at) in item.names(findings) {
         match services.mask([name]) {

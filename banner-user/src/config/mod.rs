@@ -13,6 +13,7 @@ mod customers;
 mod diagnostic;
 mod document;
 pub mod duration;
+mod escalation;
 mod files;
 mod findings;
 mod jail;
@@ -43,7 +44,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Customers, Policy},
+    judge::policy::{Customers, Increment, Policy},
     service::Services,
 };
 
@@ -102,6 +103,8 @@ impl Default for Config {
             history: crate::state::Limits::default(),
             policy: Policy {
                 customers: Some(Customers::default()),
+                increment: Some(Increment::default()),
+                recidive: Some(escalation::default_recidive(&services)),
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
             },
             services,

@@ -30,8 +30,10 @@ pub enum Problem {
     UnknownKey { key: Quoted, nearest: Option<&'static str>, known: &'static [&'static str] },
     #[error("unknown key {0}")]
     NoDefaults(Quoted),
-    #[error("{0} is no table")]
-    NoIncrement(Quoted),
+    #[error("{0} is no table: bans grow by `[increment]`, for all jails")]
+    Increment(Quoted),
+    #[error("{key} has no effect beside {by}")]
+    Overruled { key: Quoted, by: Quoted },
     #[error("{key} does not belong here")]
     MisplacedKey { key: Quoted, home: &'static str },
     #[error("{key} is {found}")]
@@ -118,9 +120,10 @@ impl Problem {
             Self::NoDefaults(_) => {
                 "nothing is set here for all jails at once: write it in each `[jail.NAME]`".to_owned()
             }
-            Self::NoIncrement(_) => {
-                "bans do not grow with each one: write one length, such as `bantime = \"1h\"`".to_owned()
-            }
+            Self::Increment(_) => "write `bantime = \"10m\"` here, and for fail2ban's `bantime.factor`, `.multipliers`, `.maxtime` \
+                 and `.rndtime` the keys `factor` (of the ban before), `multipliers`, `maxtime` and `rndtime` in `[increment]`"
+                .to_owned(),
+            Self::Overruled { .. } => "remove one of the two".to_owned(),
             Self::WrongType { expected, .. } => format!("expected {expected}"),
             Self::OutOfRange { least, most, .. } => format!("expected {least} to {most}"),
             Self::Duration { error, or, .. } => format!("{}{or}", error.hint()),

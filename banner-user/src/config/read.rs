@@ -39,6 +39,8 @@ pub(super) const ROOT: Keys = Keys {
         "limits",
         "services",
         "customers",
+        "increment",
+        "recidive",
         "jail",
     ],
 };
@@ -52,6 +54,16 @@ pub(super) const LIMITS: Keys = Keys {
 /// The keys of `[customers]`.
 pub(super) const CUSTOMERS: Keys =
     Keys { home: "in `[customers]`", names: &["enabled", "remember", "raise", "bantime", "shared", "clear"] };
+/// The keys of `[increment]`.
+pub(super) const INCREMENT: Keys =
+    Keys { home: "in `[increment]`", names: &["enabled", "factor", "multipliers", "maxtime", "rndtime", "forget"] };
+
+/// The keys of `[recidive]`.
+pub(super) const RECIDIVE: Keys =
+    Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
+
+/// All of them: a key of another table is only misplaced.
+const TABLES: [&Keys; 6] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &CUSTOMERS];
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
@@ -90,7 +102,7 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL, CUSTOMERS].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) = TABLES.iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::{
     Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX, customers,
     document::Table,
+    escalation,
     findings::Findings,
     jail::{self, Known},
     problem::{Problem, Quoted},
@@ -44,6 +45,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
     let customers = customers::read(table(root.take("customers"), findings), findings);
+    let increment = escalation::increment(table(root.take("increment"), findings), findings);
+    let recidive = escalation::recidive(table(root.take("recidive"), findings), &services, findings);
     let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
@@ -61,6 +64,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
             ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
             customers,
+            increment,
+            recidive,
             limits,
             ..default.policy
         },

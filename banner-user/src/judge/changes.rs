@@ -6,7 +6,7 @@ use super::{
     origin::OriginId,
     recent::Recent,
     report::{Because, Ended},
-    saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
+    saved::{BanChange, Cause, Changes, OffencesChange, SavedBan, SavedOffences, SavedTally, TallyChange},
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
@@ -54,6 +54,7 @@ impl Judge {
             jail.tracked = Recent::watched();
         }
         self.customers.watch();
+        self.history.watch();
         self
     }
 
@@ -77,6 +78,17 @@ impl Judge {
         }
         let logins = self.customers.take_changed();
         changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
+        for observe in [false, true] {
+            let history = self.history.of_mut(observe);
+            match history.take_changed() {
+                None => is_everything = true,
+                Some(prefixes) => changes.offences.extend(prefixes.into_iter().map(|prefix| {
+                    let offences = history.get(prefix).copied();
+                    let banned = |offences| OffencesChange::Banned(SavedOffences { prefix, observe, offences });
+                    offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
+                })),
+            }
+        }
         if is_everything {
             return self.everything();
         }
@@ -107,6 +119,11 @@ impl Judge {
                 jail.tracked.note_changed(*source);
             }
         }
+        for change in changes.offences {
+            let (OffencesChange::Banned(SavedOffences { prefix, observe, .. })
+            | OffencesChange::Gone { prefix, observe }) = change;
+            self.history.of_mut(observe).note_changed(prefix);
+        }
     }
 
     /// Nothing of what was saved is there any more: everything is among the next [`Self::changes`].
@@ -127,7 +144,12 @@ impl Judge {
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
         });
         let logins = self.customers.iter().map(|(login, seen)| (login, Some(seen))).collect();
-        Changes { bans, tallies: tallies.collect(), logins, complete: true }
+        let offences = [false, true].into_iter().flat_map(|observe| {
+            let history = self.history.of(observe).iter();
+            history.map(move |(prefix, offences)| SavedOffences { prefix, observe, offences: *offences })
+        });
+        let offences = offences.map(OffencesChange::Banned).collect();
+        Changes { bans, tallies: tallies.collect(), offences, logins, complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {

@@ -6,6 +6,7 @@ use super::{
     Judge, Protection,
     effect::{Effect, Until},
     failure::Found,
+    history::Offence,
     ledger::{Key, Record},
     measure::Measure,
     origin::OriginId,
@@ -75,27 +76,47 @@ impl Judge {
         &mut self,
         index: usize,
         source: IpNet,
-        measure: Measure,
+        mut measure: Measure,
         found: &Found<'_>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let Some(jail) = self.jails.get_mut(index) else { return };
         jail.tracked.remove(source);
+        let (first, observe) = (jail.jail.bantime, jail.jail.observe);
+        let at = began(found.live, measure.newest, now);
+        self.escalate(first, source, observe, at, &mut measure);
+        self.impose(index, source, measure, found, now, effects);
+    }
+
+    /// Makes the ban that a measure comes to.
+    fn impose(
+        &mut self,
+        index: usize,
+        prefix: IpNet,
+        measure: Measure,
+        found: &Found<'_>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(jail) = self.jails.get_mut(index) else { return };
         let until = until(measure.bantime, found.live, measure.newest, now);
         let mut record = Record::new(now.boot, until, measure.services, jail.jail.observe);
-        let key = Key { prefix: source, origin: jail.id };
+        let key = Key { prefix, origin: jail.id };
         // A run that died before it could save this ban had written it into the kernel, and knew its end exactly.
-        let written = Key { prefix: source, origin: OriginId::ADOPTED };
+        let written = Key { prefix, origin: OriginId::ADOPTED };
         let same = |before: &&Record| !found.live && before.services == record.services;
         let recognised = self.ledger.get(written).filter(same).copied();
         record = recognised.unwrap_or(record);
+        let ends = now.wall_at(record.deadline()).as_log_time();
+        let offence = Offence::new(began(found.live, measure.newest, now), ends);
+        self.history.note(prefix, record.observe, offence);
         if record.in_force(now.boot) {
             let because = measure.because(found);
             self.put(key, record, Some(&because), effects);
             effects.push(self.banned(key, record, Some(because), now));
         } else {
-            jail.was_banned(source, now.wall_at(record.deadline()).as_log_time());
+            jail.was_banned(prefix, ends);
         }
         if recognised.is_some() {
             self.lift(written, Ended::Recognised, effects);
@@ -111,6 +132,11 @@ impl Judge {
         let (origin, prefix) = (self.origins.origin(key.origin), key.prefix);
         Effect::Report(Report::Banned { origin, prefix, until, observe: record.observe, because })
     }
+}
+
+/// When a ban begins: as the line is read, or for one that was read late, as it would have been.
+fn began(live: bool, newest: LogTime, now: Now) -> LogTime {
+    if live { now.wall.as_log_time() } else { newest }
 }
 
 /// When a ban ends. One for a line that was read as it was written lasts its full length from now on. One for a line that was

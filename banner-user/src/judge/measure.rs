@@ -50,7 +50,7 @@ impl Judge {
         if let Some(policy) = &self.policy.customers
             && self.customers.is_customer(source)
         {
-            self.grant(policy, source, &tracked.window, &mut measure);
+            self.grant(policy, source, jail.jail.observe, &tracked.window, &mut measure);
         }
         Some(measure)
     }
@@ -58,7 +58,7 @@ impl Judge {
     /// What is granted to a customer: failures on accounts that logged in from there weigh half, since whoever knows a password
     /// does not guess it; and the first ban is short. At a shared source no account by itself comes to more than half of the
     /// limit: one telephone with an old password does not lock out an office.
-    fn grant(&self, policy: &CustomersPolicy, source: IpNet, window: &Window, measure: &mut Measure) {
+    fn grant(&self, policy: &CustomersPolicy, source: IpNet, observe: bool, window: &Window, measure: &mut Measure) {
         if policy.raise {
             let most = if self.is_shared(source) { measure.limit / 2 } else { Quarters::MAX };
             let mut known = BTreeMap::<AccountTag, Quarters>::new();
@@ -79,7 +79,7 @@ impl Judge {
             }
         }
         let short = BanTime::For(policy.bantime);
-        if short < measure.bantime {
+        if short < measure.bantime && self.history.former(source, observe, measure.newest) == 0 {
             measure.bantime = short;
             measure.reasons.push(Reason::Customer);
         }

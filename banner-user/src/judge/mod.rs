@@ -28,10 +28,12 @@ mod carry_out;
 mod changes;
 mod count;
 mod customers;
+mod escalate;
 mod evidence;
 mod excuse;
 mod failure;
 mod foreign;
+mod history;
 mod jail;
 mod ledger;
 mod measure;
@@ -58,6 +60,7 @@ use self::{
     effect::Slot,
     evidence::Archive,
     excuse::Excuses,
+    history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
     origin::{OriginId, Origins},
@@ -74,6 +77,7 @@ pub use self::{
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
     foreign::Objection,
+    history::{LATEST_MAX, Offence, Offences},
     input::{Input, Line},
     origin::Origin,
     outage::OutageState,
@@ -108,11 +112,15 @@ pub struct Judge {
     excuses: Excuses,
     /// Who has logged in lately.
     customers: Customers,
+    /// Who was banned before.
+    history: History,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
     evicted_told: Hourly,
     tidy_at: Option<BootTime>,
+    /// When this was last called.
+    now: BootTime,
     /// How the clocks went together when this was last called.
     offset: Option<Offset>,
     /// Where what changes is to be saved.
@@ -134,10 +142,12 @@ impl Judge {
             outages: Outages::default(),
             excuses: Excuses::new(),
             customers: Customers::default(),
+            history: History::new(policy.forget()),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
             tidy_at: None,
+            now: BootTime::default(),
             offset: None,
             unsaved: None,
             host,
@@ -181,6 +191,7 @@ impl Judge {
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.follow_clock(now);
+        self.now = now.boot;
         if let Some(unsaved) = &mut self.unsaved {
             unsaved.now = now.boot;
         }
@@ -196,6 +207,7 @@ impl Judge {
         }
         let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
         self.customers.forget_before(Customers::start(now.wall.as_log_time(), remember), BATCH);
+        self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {
@@ -211,6 +223,7 @@ impl Judge {
         self.set_up_jails();
         self.protect(effects);
         self.archive.bound(self.policy.limits.evidence);
+        self.history.forget_after(self.policy.forget());
     }
 
     fn set_up_jails(&mut self) {
@@ -272,6 +285,7 @@ impl Judge {
         self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);
+        self.note_in_history(key.prefix, &origin, (record.observe, record.until()), why);
         effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));
     }
 

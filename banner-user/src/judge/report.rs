@@ -239,8 +239,8 @@ impl fmt::Display for Because {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KnownAccounts => f.write_str("those on accounts that logged in from there weigh half"),
-            Self::Customer => f.write_str("a short first ban, since somebody logged in from there lately"),
+            Self::KnownAccounts => f.write_str("those on accounts known there weigh half"),
+            Self::Customer => f.write_str("a customer's first ban"),
             Self::Trap(name) => write!(f, "it tried {name}, a trap"),
             Self::Spraying { accounts } => write!(f, "it tried {accounts} accounts"),
             Self::UnderAttack { failures } => {

@@ -12,7 +12,7 @@ use super::{
     ledger::{Key, Record},
     origin::Origin,
     report::{Ended, Report},
-    saved::{BanChange, Saved, SavedBan, SavedTally},
+    saved::{BanChange, Saved, SavedBan, SavedOffences, SavedTally},
     window::Window,
 };
 use crate::clock::{LogTime, Now};
@@ -21,6 +21,13 @@ impl Judge {
     /// Takes bans and tallies over, but for those that are over or protected by now. Writes nothing: see
     /// [`Input::Restore`](super::Input::Restore).
     pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
+        for SavedOffences { prefix, observe, offences } in saved.offences {
+            let history = self.history.of_mut(observe);
+            // What has happened since the start is known better, where the state could not be opened then.
+            if !history.has_changed(prefix) {
+                history.restore(prefix, offences);
+            }
+        }
         let (mut bans, mut ended) = (Vec::with_capacity(saved.bans.len()), 0_usize);
         let lifted = self.lifted_meanwhile();
         for ban in saved.bans {
@@ -65,6 +72,7 @@ impl Judge {
         if let Some(protection) = self.ledger.protections().forbids(ban.prefix, ban.forced) {
             let why = Ended::Protected(protection);
             effects.push(Effect::Report(Report::Unbanned { origin: ban.origin.clone(), prefix: ban.prefix, why }));
+            self.note_in_history(ban.prefix, &ban.origin, (ban.observe, ban.until), why);
             self.note_over(ban, why);
             return None;
         }

@@ -12,6 +12,7 @@ use super::{
     Quarters,
     customers::{Login, Seen},
     effect::Until,
+    history::Offences,
     origin::Origin,
     report::Ended,
     window::Counted,
@@ -50,6 +51,17 @@ pub struct SavedTally {
     pub told: bool,
 }
 
+/// The bans that a prefix has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedOffences {
+    /// What was banned.
+    pub prefix: IpNet,
+    /// They only observed.
+    pub observe: bool,
+    /// The bans.
+    pub offences: Offences,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -59,6 +71,8 @@ pub struct Saved {
     pub tallies: Vec<SavedTally>,
     /// Who has logged in lately.
     pub logins: Vec<(Login, Seen)>,
+    /// Who was banned before.
+    pub offences: Vec<SavedOffences>,
 }
 
 /// What has changed.
@@ -70,6 +84,8 @@ pub struct Changes {
     pub tallies: Vec<TallyChange>,
     /// Each login once, as it is now; none where it is too long ago by now.
     pub logins: Vec<(Login, Option<Seen>)>,
+    /// Each prefix once for each history, as it is now.
+    pub offences: Vec<OffencesChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -119,5 +135,19 @@ pub enum TallyChange {
         jail: Arc<str>,
         /// The source.
         source: IpNet,
+    },
+}
+
+/// How the history of a prefix is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffencesChange {
+    /// Like this.
+    Banned(SavedOffences),
+    /// Its bans are forgotten, or taken back.
+    Gone {
+        /// What was banned.
+        prefix: IpNet,
+        /// They only observed.
+        observe: bool,
     },
 }

@@ -30,6 +30,8 @@ pub struct Status {
     pub others: Vec<(Origin, usize)>,
     /// Sources that were forgotten for want of room.
     pub evicted: u64,
+    /// What was banned before and is not forgotten, and how much of that was for want of room.
+    pub offenders: (usize, u64),
     /// Each map, with the bans that yielded in it since the start and the entries that wait for room in it.
     pub room: Vec<(Map, u64, usize)>,
     /// Files whose stamps are not believed.
@@ -141,6 +143,7 @@ impl Judge {
             jails: jails.collect(),
             others: fixed.into_iter().chain(gone).collect(),
             evicted: self.evicted,
+            offenders: (self.history.len(), self.history.evicted()),
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
             outages: self.outages.current().cloned().collect(),

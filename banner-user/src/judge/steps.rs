@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Judge;
-use crate::clock::Now;
+use crate::clock::{BootTime, Now, WallTime};
 
 /// What is no more than this is no step: clocks are slewed all the time.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -19,6 +19,11 @@ pub(super) struct Offset(i64);
 impl Offset {
     fn of(now: Now) -> Self {
         Self(now.wall.0.saturating_sub(now.boot.0 / 1_000))
+    }
+
+    /// What the wall clock shows at a time since boot.
+    pub(super) fn wall_at(self, boot: BootTime) -> WallTime {
+        WallTime((boot.0 / 1_000).saturating_add(self.0))
     }
 
     /// By how much the clock was set since, in microseconds.
@@ -40,5 +45,6 @@ impl Judge {
         self.excuses.shift(step);
         self.customers.shift(step);
         self.archive.shift(step);
+        self.history.shift(step);
     }
 }

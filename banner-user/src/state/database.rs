@@ -19,14 +19,14 @@ use super::{
     files::{self, Files},
     history::{self, Limits, PastBan},
     loaded::Loaded,
-    logins,
+    logins, offences,
     offset::{self, Offset},
     places,
     schema::{self, Was},
     tallies,
     trouble::Reason,
 };
-use crate::{clock::Now, service::Services};
+use crate::{clock::Now, judge::saved::Changes, service::Services};
 
 /// How long another process may have the database before that is trouble.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -137,6 +137,7 @@ impl Database {
         loaded.notices = notices;
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
         loaded.saved.logins = logins::read(&self.connection, &mut loaded.notices)?;
+        loaded.saved.offences = offences::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
         Ok((loaded, repairs))
     }
@@ -172,6 +173,7 @@ impl Database {
         let ended = bans::write(&transaction, &changes.bans, changes.complete, services, clock.offset, batch.at)?;
         tallies::write(&transaction, &changes.tallies, changes.complete)?;
         logins::write(&transaction, &changes.logins, changes.complete)?;
+        offences::write(&transaction, &changes.offences, changes.complete)?;
         places::write(&transaction, batch)?;
         history::trim(&transaction, limits, batch.at, ended)?;
         let batches = self.batches.saturating_add(1);
@@ -264,7 +266,7 @@ impl Clock {
 /// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
 /// for each are the part of them that it changes.
 fn cache(batch: &Batch) -> i64 {
-    let crate::judge::saved::Changes { bans, tallies, logins, complete: _ } = &batch.changes;
-    let rows = bans.len().saturating_add(tallies.len()).saturating_add(logins.len());
+    let Changes { bans, tallies, offences, logins, complete: _ } = &batch.changes;
+    let rows = [bans.len(), tallies.len(), offences.len(), logins.len()].into_iter().fold(0, usize::saturating_add);
     i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

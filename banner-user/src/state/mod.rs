@@ -24,6 +24,7 @@ mod history;
 mod keeper;
 mod loaded;
 mod logins;
+mod offences;
 mod offset;
 mod places;
 mod read_only;

@@ -100,6 +100,17 @@ CREATE TABLE logins (
     counts INTEGER NOT NULL,
     PRIMARY KEY (source, account)
 ) STRICT, WITHOUT ROWID;
+
+-- The bans that prefixes have had and that make the next one longer; observing ones for themselves. bans: how many. latest: eight
+-- bytes for each of the last of them, by their beginnings: when it began and when it ends or ended (all ones: never), in seconds
+-- since 1970, little-endian.
+CREATE TABLE offences (
+    prefix TEXT NOT NULL,
+    observe INTEGER NOT NULL,
+    bans INTEGER NOT NULL,
+    latest BLOB NOT NULL,
+    PRIMARY KEY (prefix, observe)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{CUSTOMERS, JAIL, LIMITS, ROOT},
+        read::{CUSTOMERS, INCREMENT, JAIL, LIMITS, RECIDIVE, ROOT},
     },
     *,
 };
-use crate::judge::policy::{BanTime, Jail};
+use crate::judge::policy::{BanTime, Customers, Growth, Increment, Jail, Recidive};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -81,6 +81,8 @@ fn the_installed_example_has_every_key() {
     assert_eq!(keys(&[]), named(ROOT.names));
     assert_eq!(keys(&["limits"]), named(LIMITS.names));
     assert_eq!(keys(&["customers"]), named(CUSTOMERS.names));
+    assert_eq!(keys(&["increment"]), named(INCREMENT.names));
+    assert_eq!(keys(&["recidive"]), named(RECIDIVE.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
     assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
 }
@@ -142,6 +144,37 @@ fn every_key_does_something() {
     assert_eq!(jail.ignoreip, ["192.0.2.7/32".parse().unwrap()]);
     assert!(jail.observe);
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn bans_grow_by_default_and_as_configured() {
+    let default = Config::default().policy;
+    assert_eq!(default.increment, Some(Increment::default()));
+    let recidive = default.recidive.unwrap();
+    assert_eq!((recidive.maxretry, recidive.services), (5, default.jails[0].services), "from all mail services");
+    let config = parse(&["
+        increment = { factor = 3, maxtime = \"1d\", rndtime = 60, forget = \"7d\" }
+        recidive = { maxretry = 2, findtime = \"1h\", bantime = \"2h\", services = \"http\" }"])
+    .unwrap();
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        config.policy.increment,
+        Some(Increment {
+            growth: Growth::Factor(3),
+            maxtime: seconds(86_400),
+            rndtime: seconds(60),
+            forget: seconds(7 * 86_400)
+        })
+    );
+    let services = config.services.mask(["http"]).unwrap();
+    assert_eq!(
+        config.policy.recidive,
+        Some(Recidive { maxretry: 2, findtime: seconds(3600), bantime: seconds(7200), services })
+    );
+    let config = parse(&["increment.multipliers = [1, 5, 30]"]).unwrap();
+    assert_eq!(config.policy.increment.unwrap().growth, Growth::Multipliers(vec![1, 5, 30]));
+    let config = parse(&["increment.enabled = false\nrecidive.enabled = false"]).unwrap();
+    assert_eq!((config.policy.increment, config.policy.recidive), (None, None));
 }
 
 #[test]

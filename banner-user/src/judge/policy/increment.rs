@@ -13,16 +13,17 @@ pub struct Increment {
     pub maxtime: Duration,
     /// Each ban that has grown is longer by up to this, so that attackers do not come back all at once.
     pub rndtime: Duration,
-    /// A source is a new one again when so much time has passed since its last ban ended.
+    /// A source is a new one again when so much time has passed since its last ban ended (or [`Recidive::findtime`], if longer).
     pub forget: Duration,
 }
 
 /// What a ban grows by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// Each ban lasts so many times as long as the one before. At least 1.
+    /// Each ban lasts so many times as long as the one before. At least 2.
     Factor(u16),
-    /// So many times as long as the first: one number for each further ban, the last one for all after it. Not empty.
+    /// So many times as long as the jail's `bantime`, by the number of former bans: the first is for none (and not used), the
+    /// last for all beyond. As fail2ban counts them. Not empty.
     Multipliers(Vec<u32>),
 }
 
@@ -41,7 +42,7 @@ impl Default for Increment {
 /// Who is banned again and again, by whatever jails, is banned from everything: fail2ban's jail `recidive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recidive {
-    /// So many bans within `findtime`, the new one included. At least 2.
+    /// So many bans within `findtime`, the new one included. 2 to [`LATEST_MAX`](crate::judge::LATEST_MAX).
     pub maxretry: u16,
     /// Up to the new ban.
     pub findtime: Duration,

@@ -74,6 +74,13 @@ impl Policy {
         }
     }
 
+    /// What was banned is a new one when so much time has passed since its last ban ended.
+    #[must_use]
+    pub fn forget(&self) -> Duration {
+        let increment = self.increment.as_ref().map_or(Increment::default().forget, |increment| increment.forget);
+        self.recidive.as_ref().map_or(increment, |recidive| increment.max(recidive.findtime))
+    }
+
     /// Every source that a jail names, once, in the order of their first mention, the journal last: files have the numbers
     /// that they would have without it. The place of one in this list is the number by which a line says where it comes from.
     #[must_use]
@@ -112,7 +119,7 @@ pub struct Jail {
     pub observe: bool,
 }
 
-/// How long a ban lasts.
+/// How long a ban lasts. The longer one is the greater one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BanTime {
     /// From the ban on; for a failure that was read late, from that failure on.

@@ -24,18 +24,48 @@ fn failures_on_an_account_that_logged_in_from_there_weigh_half_and_the_first_ban
     let banned = |until: &str| format!("banned 192.0.2.1/32 by jail mail until {until}");
     let table = [
         ("nobody has logged in", "", "fail 192.0.2.1", 3, banned("702 for 3")),
-        ("the same account has", "succeed 192.0.2.1", "fail 192.0.2.1", 6, banned("225 for 3")),
-        ("in capitals", "succeed 192.0.2.1 user=ALICE", "fail 192.0.2.1", 6, banned("225 for 3")),
-        ("another account has", "succeed 192.0.2.1 user=bob", "fail 192.0.2.1", 3, banned("222 for 3")),
-        ("the line has no name", "succeed 192.0.2.1", "fail 192.0.2.1 user=none", 3, banned("222 for 3")),
-        ("nor has the login's", "succeed 192.0.2.1 user=none", "fail 192.0.2.1 user=none", 3, banned("222 for 3")),
+        (
+            "the same account has",
+            "succeed 192.0.2.1",
+            "fail 192.0.2.1",
+            6,
+            banned("225 for 3, those on accounts known there weigh half, a customer's first ban"),
+        ),
+        (
+            "in capitals",
+            "succeed 192.0.2.1 user=ALICE",
+            "fail 192.0.2.1",
+            6,
+            banned("225 for 3, those on accounts known there weigh half, a customer's first ban"),
+        ),
+        (
+            "another account has",
+            "succeed 192.0.2.1 user=bob",
+            "fail 192.0.2.1",
+            3,
+            banned("222 for 3, a customer's first ban"),
+        ),
+        (
+            "the line has no name",
+            "succeed 192.0.2.1",
+            "fail 192.0.2.1 user=none",
+            3,
+            banned("222 for 3, a customer's first ban"),
+        ),
+        (
+            "nor has the login's",
+            "succeed 192.0.2.1 user=none",
+            "fail 192.0.2.1 user=none",
+            3,
+            banned("222 for 3, a customer's first ban"),
+        ),
         ("from elsewhere", "succeed 192.0.2.2", "fail 192.0.2.1", 3, banned("702 for 3")),
         (
             "a quarter is half a quarter, rounded up",
             "succeed 192.0.2.1",
             "fail 192.0.2.1 weight=1",
             12,
-            banned("231 for 3"),
+            banned("231 for 3, those on accounts known there weigh half, a customer's first ban"),
         ),
     ];
     for (promise, before, input, nth, expected) in table {
@@ -57,7 +87,7 @@ fn a_login_halves_what_was_mistyped_before_it_and_forgets_nothing() {
          3 fail 192.0.2.1
          4 fail 192.0.2.1
          5 fail 192.0.2.1
-         6 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 126; banned 192.0.2.1/32 by jail mail until 126 for 3",
+         6 fail 192.0.2.1 -> write hash 192.0.2.1/32 mail until 126; banned 192.0.2.1/32 by jail mail until 126 for 3, those on accounts known there weigh half, a customer's first ban",
     );
 }
 
@@ -113,6 +143,20 @@ fn at_a_shared_source_no_telephone_with_an_old_password_locks_out_the_others() {
     let mut household = World::new(known());
     logins(&mut household, &users[..4]);
     assert_eq!(bans_at(&mut household, 100, "fail 192.0.2.1", 400).unwrap().0, 6, "four accounts are no office");
+}
+
+#[test]
+fn only_the_first_ban_of_a_customer_is_short() {
+    let mut world = World::new(known());
+    world.check("0 succeed 192.0.2.1");
+    assert_eq!(
+        bans_at(&mut world, 100, "fail 192.0.2.1 weight=24", 9).unwrap().1,
+        "banned 192.0.2.1/32 by jail mail until 220 for 3, those on accounts known there weigh half, a customer's first ban"
+    );
+    assert_eq!(
+        bans_at(&mut world, 300, "fail 192.0.2.1 weight=24", 9).unwrap().1,
+        "banned 192.0.2.1/32 by jail mail until 900 for 3, those on accounts known there weigh half"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod adopting;
 mod capacity;
 mod counting;
 mod customers;
+mod escalating;
 mod foreign;
 pub(super) mod kernel;
 mod late;

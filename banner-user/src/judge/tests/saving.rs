@@ -7,12 +7,14 @@ use proptest::prelude::*;
 use super::{kernel::FakeKernel, *};
 use crate::{
     clock::{BootTime, Now, WallTime},
-    event::{Attempt, Event, FileId, Position, Weight},
+    event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
         Counted, Effect, Input, Judge, Line, Login, Origin, Report, Seen,
+        account::AccountId,
         effect::{Entry, Slot, Until},
         manual::Target,
-        saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
+        policy::{Customers, Increment, Recidive},
+        saved::{BanChange, Changes, OffencesChange, Saved, SavedBan, SavedOffences, SavedTally, TallyChange},
     },
 };
 
@@ -22,6 +24,7 @@ struct Disk {
     bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
     logins: BTreeMap<Login, Seen>,
+    offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -51,6 +54,12 @@ impl Disk {
                 None => drop(self.logins.remove(&login)),
             }
         }
+        for change in changes.offences {
+            match change {
+                OffencesChange::Banned(saved) => drop(self.offences.insert((saved.prefix, saved.observe), saved)),
+                OffencesChange::Gone { prefix, observe } => drop(self.offences.remove(&(prefix, observe))),
+            }
+        }
         self.position = position;
     }
 
@@ -59,6 +68,7 @@ impl Disk {
             bans: self.bans.values().cloned().collect(),
             tallies: self.tallies.values().cloned().collect(),
             logins: self.logins.iter().map(|(login, seen)| (*login, *seen)).collect(),
+            offences: self.offences.values().copied().collect(),
         }
     }
 }
@@ -70,20 +80,32 @@ fn at(seconds: u64) -> Now {
 
 fn judge() -> Judge {
     let jails = [Jail { maxretry: 2, ..mail() }, Jail { bantime: seconds(30), ..jail("imap", "cyrus", IMAP) }];
-    Judge::new(policy(jails)).saved()
+    let increment = Some(Increment { maxtime: Duration::from_secs(300), ..Increment::default() });
+    let recidive = Some(Recidive { findtime: Duration::from_secs(400), services: MAIL, ..Recidive::default() });
+    let customers = Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() });
+    Judge::new(Policy { increment, recidive, customers, ..policy(jails) }).saved()
 }
 
 fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), live: bool, now: Now) {
+    told(judge, kernel, (second, last, Event::Failure), live, now);
+}
+
+type Told = (u64, u8, fn(Attempt) -> Event);
+
+fn told(judge: &mut Judge, kernel: &mut FakeKernel, (second, last, event): Told, live: bool, now: Now) {
     let (filter, source) = ("cyrus".into(), [192, 0, 2, last].into());
-    let attempt = Attempt { filter, source, user: None, weight: Weight::ONE, at: at(second).wall.as_log_time() };
+    let user = Some(User::new(b"alice"));
+    let attempt = Attempt { filter, source, user, weight: Weight::ONE, at: at(second).wall.as_log_time() };
     let position = Position { file: FileId(0), offset: 0 };
-    let events = &[Event::Failure(attempt)];
+    let events = &[event(attempt)];
     let effects = judge.handle(Input::Line(Line { events, bytes: b"the line", position, sources: &[0], live }), now);
     let _ = judge.carry_out(effects, now, kernel);
 }
 
 /// Everything that decides what happens next.
-fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>) {
+type Standing = (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>, Vec<OffencesChange>, Vec<(Login, Option<Seen>)>);
+
+fn standing(judge: &Judge) -> Standing {
     let everything = judge.everything();
     let bans = everything.bans.into_iter().filter_map(|change| match change {
         BanChange::Began { ban, .. } => Some((ban.prefix, ban.origin.to_string(), ban.until)),
@@ -93,12 +115,13 @@ fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTall
         TallyChange::Counted(tally) => Some(tally),
         TallyChange::Gone { .. } => None,
     });
-    (bans.collect(), tallies.collect())
+    (bans.collect(), tallies.collect(), everything.offences, everything.logins)
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Fail(u8),
+    LogIn(u8),
     Unban(u8),
     Wait(u64),
     Commit,
@@ -110,6 +133,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0_u8..4).prop_map(Step::Fail),
+        1 => (0_u8..4).prop_map(Step::LogIn),
         1 => (0_u8..4).prop_map(Step::Unban),
         3 => (1_u64..40).prop_map(Step::Wait),
         3 => Just(Step::Commit),
@@ -129,9 +153,14 @@ proptest! {
             let now = at(second);
             match step {
                 Step::Fail(last) => {
-                    log.push((second, last));
+                    log.push((second, last, Event::Failure as fn(Attempt) -> Event));
                     line(&mut dying, &mut kernel, (second, last), true, now);
                     line(&mut living, &mut other, (second, last), true, now);
+                }
+                Step::LogIn(last) => {
+                    log.push((second, last, Event::Success));
+                    told(&mut dying, &mut kernel, (second, last, Event::Success), true, now);
+                    told(&mut living, &mut other, (second, last, Event::Success), true, now);
                 }
                 Step::Unban(last) => {
                     for (judge, kernel) in [(&mut dying, &mut kernel), (&mut living, &mut other)] {
@@ -162,7 +191,7 @@ proptest! {
                     let _ = dying.carry_out(adopted, now, &mut kernel);
                     let unread: VecDeque<_> = log.iter().skip(disk.position).copied().collect();
                     for failure in unread {
-                        line(&mut dying, &mut kernel, failure, false, now);
+                        told(&mut dying, &mut kernel, failure, false, now);
                     }
                 }
             }
@@ -297,11 +326,15 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     };
     let restored = judge.handle(Input::Restore(saved), at(60));
     assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);
-    let (bans, tallies) = standing(&judge);
+    let (bans, tallies, ..) = standing(&judge);
     assert_eq!(bans, [], "what was unbanned stays so");
     assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
 }
 
 fn counted(second: u64) -> Counted {
-    Counted { at: at(second).wall.as_log_time(), weight: Weight::ONE, account: None }
+    Counted {
+        at: at(second).wall.as_log_time(),
+        weight: Weight::ONE,
+        account: Some(AccountId::of(&User::new(b"alice")).tag()),
+    }
 }

@@ -252,8 +252,11 @@ fn report_shown(report: &Report) -> String {
         Report::Banned { origin, prefix, until, observe, because } => {
             let until = until.map_or("for ever".to_owned(), |at| format!("until {}", at.0 / SECOND - EPOCH));
             let verb = if *observe { "would ban" } else { "banned" };
-            let failures = because.as_ref().map_or(String::new(), |b| format!(" for {}", f64::from(b.failures) / 4.0));
-            format!("{verb} {prefix} {origin} {until}{failures}")
+            let because = because.as_ref().map_or(String::new(), |because| {
+                let reasons: String = because.reasons.iter().map(|reason| format!(", {reason}")).collect();
+                format!(" for {}{reasons}", f64::from(because.failures) / 4.0)
+            });
+            format!("{verb} {prefix} {origin} {until}{because}")
         }
         Report::Unbanned { origin, prefix, why } => format!("unbanned {prefix} {origin}: {why}"),
         Report::Ignored { jail, source, protection, .. } => format!("ignored {source} by jail {jail}: {protection}"),

@@ -1,7 +1,11 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::judge::account::AccountTag;
+use crate::judge::{
+    Offence, Offences,
+    account::AccountTag,
+    saved::{OffencesChange, SavedOffences},
+};
 
 #[test]
 fn what_was_committed_is_loaded() {
@@ -27,6 +31,17 @@ fn what_was_committed_is_loaded() {
         ],
         told: true,
     }];
+    let offence = |began, until| Offence { began, until };
+    let offences = |prefix: &str, observe, bans, latest: &[Offence]| SavedOffences {
+        prefix: prefix.parse().unwrap(),
+        observe,
+        offences: Offences::restored(bans, latest).unwrap(),
+    };
+    let offences = vec![
+        offences("192.0.2.0/24", false, 1, &[offence(1, u32::MAX)]),
+        offences("192.0.2.1/32", false, 700, &[offence(1, 2); 5]),
+        offences("192.0.2.1/32", true, 2, &[offence(1, 3), offence(2, 2)]),
+    ];
     let position = Bookmark {
         key: u64::MAX,
         path: "/var/log/mail.log".into(),
@@ -42,6 +57,7 @@ fn what_was_committed_is_loaded() {
     let mut batch = complete(at(3));
     batch.changes.bans = bans.iter().cloned().map(began).collect();
     batch.changes.tallies = tallies.iter().cloned().map(TallyChange::Counted).collect();
+    batch.changes.offences = offences.iter().copied().map(OffencesChange::Banned).collect();
     batch.positions.changes = vec![PositionChange::Is(position.clone())];
     batch.journal.clone_from(&journal);
     batch.interfaces = Some(interfaces.clone());
@@ -51,8 +67,16 @@ fn what_was_committed_is_loaded() {
     let loaded = world.restart(at(4));
     assert_eq!(loaded.saved.bans, bans);
     assert_eq!(loaded.saved.tallies, tallies);
+    assert_eq!(loaded.saved.offences, offences);
     assert_eq!(loaded.positions, [position]);
     assert_eq!(loaded.saved_at, at(3).wall);
     assert_eq!((loaded.journal, loaded.interfaces), (journal, interfaces));
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
+
+    let mut batch = Batch::new(at(5));
+    let prefix = "192.0.2.1/32".parse().unwrap();
+    batch.changes.offences = vec![OffencesChange::Gone { prefix, observe: false }];
+    assert_eq!(world.commit(batch), Outcome::Committed);
+    let observed = world.restart(at(6)).saved.offences;
+    assert_eq!(observed, [offences[0], offences[2]]);
 }
