@@ -283,6 +283,23 @@ fn a_restart_in_the_middle_of_catching_up_goes_on_there() {
     }
 }
 
+/// Its writer kept it, and nothing that was read of it tells it.
+#[test]
+fn a_rotated_file_that_was_empty_is_found_though_it_was_filled_and_compressed() {
+    let mut bench = Bench::with_log();
+    bench.rename("log", "log.1");
+    bench.append("log", text(&many("read", 40)));
+    bench.poll();
+    bench.lines.clear();
+    let saved = bench.saved();
+    bench.append("log.1", "late\n");
+    bench.pack("log.1", Packed::Gz);
+    bench.restart(&["log"], saved);
+    assert_eq!(bench.read(), ["late"]);
+    bench.stop_and_go();
+    assert_eq!(bench.read(), NONE);
+}
+
 #[test]
 fn a_file_that_was_being_drained_is_drained_on() {
     let mut bench = Bench::with_read(&many("read", 40));
