@@ -21,7 +21,7 @@ use std::{
 
 use super::{
     Follower, Notice, Open,
-    bookmark::{BEFORE_MAX, Bookmark, BookmarkState, Inode, Place},
+    bookmark::{Bookmark, BookmarkState, Inode, Place},
     file::{Reader, Start},
     siblings::{self, Sibling},
     text::{Compressed, Text},
@@ -142,14 +142,13 @@ impl Follower {
         let known: Vec<&Bookmark> = bookmarks.iter().chain(others).collect();
         let owned = self.owned(&siblings, &known);
         let mut found: Vec<(Bookmark, Sibling)> = Vec::new();
-        let mut is_empty_gone = false;
+        let mut untold = Vec::new();
         for bookmark in bookmarks {
             match seek(&siblings, &owned, &bookmark) {
                 Some(index) => found.push((bookmark, siblings.remove(index))),
                 // Open by another path.
                 None if self.open.iter().any(|file| file.reader.inode().number == bookmark.inode.number) => {}
-                // Nothing of it tells what it holds by now.
-                None if bookmark.beginning.is_empty() => is_empty_gone = true,
+                None if !bookmark.tells() => untold.push(bookmark),
                 // Found already.
                 None if found.iter().any(|(_, sibling)| sibling.holds(&bookmark)) => {}
                 None => {
@@ -159,14 +158,20 @@ impl Follower {
                 }
             }
         }
-        // A file that was empty may have been filled and then compressed, or emptied again with a copy.
-        let is_rotated = is_empty_gone
+        // A file that was empty, or nearly, may have been filled and then compressed, or emptied again with a copy.
+        let is_rotated = !untold.is_empty()
             || found.last().is_none_or(|(bookmark, sibling)| sibling.path != path || bookmark.beginning.is_empty());
         let since = self.sought.since;
         let unseen = if is_rotated { self.unseen(siblings, &found, others, since, notice) } else { Vec::new() };
         let elsewhere = found.iter().filter(|(_, sibling)| sibling.path != path).count() + unseen.len();
         if elsewhere > 0 {
             notice(Notice::RotatedMeanwhile { path: path.to_owned(), files: elsewhere });
+        }
+        for Bookmark { offset, beginning, .. } in untold {
+            let mut begun = found.iter().map(|(_, sibling)| sibling).chain(&unseen);
+            if !beginning.is_empty() && !begun.any(|sibling| sibling.beginning().starts_with(&beginning)) {
+                notice(Notice::NotFound { path: path.to_owned(), offset });
+            }
         }
         for (bookmark, sibling) in found {
             let key = bookmark.key;
@@ -345,11 +350,9 @@ impl Follower {
 fn seek(siblings: &[Sibling], owned: &[Inode], bookmark: &Bookmark) -> Option<usize> {
     let same = |sibling: &Sibling| sibling.inode().number == bookmark.inode.number && sibling.holds(bookmark);
     siblings.iter().position(same).or_else(|| {
-        // A few bytes that were not even a line may begin anything.
-        let tells = bookmark.offset > 0 || bookmark.beginning.len() >= BEFORE_MAX;
         let is_copy =
             |sibling: &Sibling| sibling.is_rotated && !owned.contains(&sibling.inode()) && sibling.holds(bookmark);
-        let copies = siblings.iter().enumerate().filter(|(_, sibling)| tells && is_copy(sibling));
+        let copies = siblings.iter().enumerate().filter(|(_, sibling)| bookmark.tells() && is_copy(sibling));
         copies.max_by_key(|(_, sibling)| (sibling.is_plain(), sibling.metadata.len())).map(|(index, _)| index)
     })
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
-use crate::source::{BEFORE_MAX, Bookmark, BookmarkState, DRAINING_MAX, Inode, LINE_MAX};
+use crate::source::{Bookmark, BookmarkState, DRAINING_MAX, Inode, LINE_MAX};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -326,10 +326,9 @@ impl World {
     fn is_told(&self, file: usize) -> bool {
         let Model { writer, content, .. } = &self.files[file];
         let inode = Inode::from(&writer.metadata().unwrap());
-        let tells = |bookmark: &Bookmark| bookmark.offset > 0 || bookmark.beginning.len() >= BEFORE_MAX;
         let is_it = |bookmark: &Bookmark| bookmark.inode == inode && bookmark.state == BookmarkState::Open;
         let mut positions = self.bench.follower.positions().filter(is_it);
-        positions.any(|bookmark| tells(&bookmark) && content.starts_with(&bookmark.beginning))
+        positions.any(|bookmark| bookmark.tells() && content.starts_with(&bookmark.beginning))
     }
 
     fn empty(&mut self, file: usize) {
