@@ -102,6 +102,11 @@ impl Bookmark {
         holds(file, &self.beginning, 0) && holds(file, &self.before, before_at)
     }
 
+    /// Whether a file is known by this. A few bytes that were not even a line may begin anything.
+    pub(super) fn tells(&self) -> bool {
+        self.offset > 0 || self.beginning.len() >= BEFORE_MAX
+    }
+
     /// Whether a file that begins with `bytes` begins as this one did, as far as both go.
     pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
         begin_alike(&self.beginning, bytes)

@@ -1,5 +1,5 @@
 //! What was written while nobody read: after a restart the files of an earlier run are looked for, wherever rotations have put
-//! them, and what is unread in them is read before anything newer.
+//! them, and what is unread in them is read before anything newer. So is what stands in the copy of a log that was emptied.
 //!
 //! ```text
 //!                    the same number and bytes,        ┌─ read on from there ─┐
@@ -14,13 +14,14 @@
 
 use std::{
     fs::Metadata,
+    mem,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use super::{
     Follower, Notice, Open,
-    bookmark::{BEFORE_MAX, Bookmark, BookmarkState, Inode, Place},
+    bookmark::{Bookmark, BookmarkState, Inode, Place},
     file::{Reader, Start},
     siblings::{self, Sibling},
     text::{Compressed, Text},
@@ -107,13 +108,13 @@ impl Follower {
 
     /// Looks for what is sought, path by path. What the system does not let us look for now is looked for again.
     pub(super) fn catch_up(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
-        let mut rest = std::mem::take(&mut self.sought.bookmarks);
+        let mut rest = mem::take(&mut self.sought.bookmarks);
         while let Some(path) = rest.first().map(|bookmark| bookmark.path.clone()) {
             let (bookmarks, others) = rest.into_iter().partition(|bookmark| bookmark.path == path);
             rest = others;
             self.catch_up_path(&path, bookmarks, &rest, now, notice);
         }
-        for path in std::mem::take(&mut self.sought.closed) {
+        for path in mem::take(&mut self.sought.closed) {
             let is_named = self.slots.iter().any(|slot| slot.is_named && slot.path == path);
             if is_named && !self.sought.was_followed(&path) {
                 self.catch_up_path(&path, Vec::new(), &[], now, notice);
@@ -138,21 +139,18 @@ impl Follower {
             self.sought.bookmarks.extend(bookmarks);
             return;
         };
-        // What is read in the file of its own number is no copy of another's.
-        let is_own = |sibling: &Sibling| {
-            let mut known = bookmarks.iter().chain(others).chain(self.shelf.iter());
-            known.any(|bookmark| bookmark.inode.number == sibling.inode().number && sibling.holds(bookmark))
-                || self.open.iter().any(|file| file.reader.inode() == sibling.inode())
-        };
-        let owned: Vec<Inode> = siblings.iter().filter(|sibling| is_own(sibling)).map(Sibling::inode).collect();
+        let known: Vec<&Bookmark> = bookmarks.iter().chain(others).collect();
+        let owned = self.owned(&siblings, &known);
         let mut found: Vec<(Bookmark, Sibling)> = Vec::new();
+        let mut untold = Vec::new();
         for bookmark in bookmarks {
             match seek(&siblings, &owned, &bookmark) {
                 Some(index) => found.push((bookmark, siblings.remove(index))),
-                // An empty file that is gone, one that was found already, or one that is open by another path.
-                None if bookmark.beginning.is_empty() => {}
-                None if found.iter().any(|(_, sibling)| sibling.holds(&bookmark)) => {}
+                // Open by another path.
                 None if self.open.iter().any(|file| file.reader.inode().number == bookmark.inode.number) => {}
+                None if !bookmark.tells() => untold.push(bookmark),
+                // Found already.
+                None if found.iter().any(|(_, sibling)| sibling.holds(&bookmark)) => {}
                 None => {
                     notice(Notice::NotFound { path: path.to_owned(), offset: bookmark.offset });
                     // Its bytes may turn up.
@@ -160,14 +158,20 @@ impl Follower {
                 }
             }
         }
-        // A file that was empty may have been filled and emptied again, with a copy.
-        let is_rotated =
-            found.last().is_none_or(|(bookmark, sibling)| sibling.path != path || bookmark.beginning.is_empty());
+        // A file that was empty, or nearly, may have been filled and then compressed, or emptied again with a copy.
+        let is_rotated = !untold.is_empty()
+            || found.last().is_none_or(|(bookmark, sibling)| sibling.path != path || bookmark.beginning.is_empty());
         let since = self.sought.since;
         let unseen = if is_rotated { self.unseen(siblings, &found, others, since, notice) } else { Vec::new() };
         let elsewhere = found.iter().filter(|(_, sibling)| sibling.path != path).count() + unseen.len();
         if elsewhere > 0 {
             notice(Notice::RotatedMeanwhile { path: path.to_owned(), files: elsewhere });
+        }
+        for Bookmark { offset, beginning, .. } in untold {
+            let mut begun = found.iter().map(|(_, sibling)| sibling).chain(&unseen);
+            if !beginning.is_empty() && !begun.any(|sibling| sibling.beginning().starts_with(&beginning)) {
+                notice(Notice::NotFound { path: path.to_owned(), offset });
+            }
         }
         for (bookmark, sibling) in found {
             let key = bookmark.key;
@@ -197,6 +201,44 @@ impl Follower {
             notice(Notice::RotatedUnseen { path, files: unseen.len() });
         }
         self.open_unseen(id, unseen, now);
+    }
+
+    /// The open file `index` was emptied, which had been read up to `place`. What its copy holds behind that (`copytruncate`) is
+    /// read before what the file itself holds now. Where there is no copy, its bytes may still turn up. Returns how many files
+    /// were opened in front of it.
+    pub(super) fn catch_up_emptied(
+        &mut self,
+        index: usize,
+        place: Place,
+        now: BootTime,
+        notice: &mut dyn FnMut(Notice),
+    ) -> usize {
+        let new_key = self.new_key();
+        let Some(file) = self.open.get_mut(index) else { return 0 };
+        let (id, key) = (file.id, mem::replace(&mut file.key, new_key));
+        file.grown = now;
+        let mut path = PathBuf::new();
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
+            slot.count_truncation(place.offset, notice);
+            path.clone_from(&slot.path);
+        }
+        let bookmark = place.marked(key, path, BookmarkState::Emptied);
+        // What cannot be listed now is not looked for again: mostly there is no copy.
+        let mut siblings = siblings::list(&bookmark.path, &[]).unwrap_or_default();
+        // Its own bytes may be back.
+        siblings.retain(|sibling| sibling.inode() != bookmark.inode);
+        let owned = self.owned(&siblings, &[]);
+        let opened = self.open.len();
+        if let Some(copy) = seek(&siblings, &owned, &bookmark) {
+            self.open_behind(id, key, siblings.swap_remove(copy), Start::At(bookmark.clone().into()), now);
+        }
+        let opened = self.open.len() - opened;
+        if opened == 0 {
+            self.shelf.put(bookmark);
+        } else if let Some(newer) = self.open.get_mut(index..) {
+            newer.rotate_right(opened);
+        }
+        opened
     }
 
     fn open_unseen(&mut self, id: FileId, unseen: Vec<Sibling>, now: BootTime) {
@@ -251,6 +293,16 @@ impl Follower {
         unseen
     }
 
+    /// The files that are read under their own numbers, or were: they are no copies of another.
+    fn owned(&self, siblings: &[Sibling], sought: &[&Bookmark]) -> Vec<Inode> {
+        let is_own = |sibling: &&Sibling| {
+            let mut known = sought.iter().copied().chain(self.shelf.iter());
+            known.any(|bookmark| bookmark.inode.number == sibling.inode().number && sibling.holds(bookmark))
+                || self.open.iter().any(|file| file.reader.inode() == sibling.inode())
+        };
+        siblings.iter().filter(is_own).map(Sibling::inode).collect()
+    }
+
     fn open_behind(&mut self, id: FileId, key: u64, sibling: Sibling, start: Start, now: BootTime) {
         let patterns = self.slots.iter().find(|slot| slot.id == id).map(|slot| slot.patterns.clone());
         let text = if sibling.is_plain() {
@@ -265,7 +317,8 @@ impl Follower {
             key,
             id,
             patterns: patterns.unwrap_or_default(),
-            orphaned: None,
+            // Until it is known that a path leads to it.
+            orphaned: Some(now),
             catches_up: Some(id),
             grown: now,
             caught_up: now,
@@ -297,11 +350,9 @@ impl Follower {
 fn seek(siblings: &[Sibling], owned: &[Inode], bookmark: &Bookmark) -> Option<usize> {
     let same = |sibling: &Sibling| sibling.inode().number == bookmark.inode.number && sibling.holds(bookmark);
     siblings.iter().position(same).or_else(|| {
-        // A few bytes that were not even a line may begin anything.
-        let tells = bookmark.offset > 0 || bookmark.beginning.len() >= BEFORE_MAX;
         let is_copy =
             |sibling: &Sibling| sibling.is_rotated && !owned.contains(&sibling.inode()) && sibling.holds(bookmark);
-        let copies = siblings.iter().enumerate().filter(|(_, sibling)| tells && is_copy(sibling));
+        let copies = siblings.iter().enumerate().filter(|(_, sibling)| bookmark.tells() && is_copy(sibling));
         copies.max_by_key(|(_, sibling)| (sibling.is_plain(), sibling.metadata.len())).map(|(index, _)| index)
     })
 }

@@ -260,10 +260,11 @@ impl Reader {
             return Ok(None); // Nobody writes to it, and it cannot be read back.
         }
         let before = self.before.bytes();
-        let mut there = [0; BEFORE_MAX];
-        let read =
-            self.text.read_at(there.get_mut(..before.len()).unwrap_or_default(), self.offset - before.len() as u64)?;
-        if there.get(..read) == Some(before) { Ok(None) } else { self.restart().map(Some) }
+        let (known, from) =
+            if self.offset == 0 { (&*self.beginning, 0) } else { (before, self.offset - before.len() as u64) };
+        let mut there = [0; BEGINNING_MAX];
+        let read = self.text.read_at(there.get_mut(..known.len()).unwrap_or_default(), from)?;
+        if there.get(..read) == Some(known) { Ok(None) } else { self.restart().map(Some) }
     }
 
     /// Hands on the whole lines in `fresh`, which begins at the offset. Returns how many bytes are done with.
@@ -343,13 +344,13 @@ impl Reader {
     }
 
     /// Learns the first bytes, while there are less than are kept. Those of a compressed file are known from the start, and it
-    /// does not grow.
+    /// does not grow. Where they are others now, the file was emptied, which the next read notices.
     pub(super) fn learn_beginning(&mut self) -> io::Result<()> {
         if self.beginning.len() < BEGINNING_MAX && !self.text.is_compressed() {
-            self.beginning.resize(BEGINNING_MAX, 0);
-            let read = self.text.read_at(&mut self.beginning, 0);
-            self.beginning.truncate(read.as_ref().map_or(0, |read| *read));
-            read?;
+            let mut there = [0; BEGINNING_MAX];
+            let read = self.text.read_at(&mut there, 0)?;
+            let more = there.get(..read).and_then(|there| there.strip_prefix(self.beginning.as_slice()));
+            self.beginning.extend_from_slice(more.unwrap_or_default());
         }
         Ok(())
     }

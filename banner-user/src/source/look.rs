@@ -253,18 +253,13 @@ impl Follower {
 
     /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.
     fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
-        for file in &mut self.open {
+        let mut index = 0;
+        while let Some(file) = self.open.get_mut(index) {
             // If it cannot be read, reading it will say so.
-            let Ok(Some(place)) = file.reader.check() else { continue };
-            file.grown = now;
-            let mut path = PathBuf::new();
-            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == file.id) {
-                slot.count_truncation(place.offset, notice);
-                path.clone_from(&slot.path);
+            if let Ok(Some(place)) = file.reader.check() {
+                index += self.catch_up_emptied(index, place, now, notice);
             }
-            let key = mem::replace(&mut file.key, self.next_key);
-            self.next_key += 1;
-            self.shelf.put(place.marked(key, path, BookmarkState::Emptied));
+            index += 1;
         }
     }
 

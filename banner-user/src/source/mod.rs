@@ -29,8 +29,8 @@
 //! one that has been quiet longest is closed; one buffer; no bytes of a pending line are kept, they are read again.
 //!
 //! What the file system makes impossible:
-//! - what is written and emptied away between two polls is never seen (so `copytruncate` may lose what is written between its
-//!   copy and its truncation);
+//! - what is written and emptied away between two polls is never seen, unless it stands in a copy behind what was read
+//!   (`copytruncate`: what is written between its copy and its truncation does not);
 //! - a file that comes and goes between two polls is not seen (nor one that a pattern matches for less than a second), unless a
 //!   rotation took its path: beside the next file there, it is found by its new name;
 //! - a file that is emptied, and grows beyond the offset with the very same 64 bytes before it, between two polls, goes on;

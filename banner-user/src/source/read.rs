@@ -1,10 +1,7 @@
 //! The open files are read by turns, so that a flooded one does not hold up the others.
 
-use std::mem;
-
 use super::{
-    Follower, LATE, Line, Notice, Open, Progress,
-    bookmark::{self, BookmarkState},
+    Follower, LATE, Line, Notice, Open, Progress, bookmark,
     file::{CHUNK, Found, Reader, Step},
     paths::errno,
 };
@@ -53,7 +50,7 @@ impl Follower {
         let Some(file) = self.open.get_mut(index).filter(|file| !file.is_at_end) else {
             return 0;
         };
-        let Open { reader, key, id, patterns, catches_up, grown, caught_up, is_at_end, is_done, failure, .. } = file;
+        let Open { reader, id, patterns, catches_up, grown, caught_up, is_at_end, is_done, failure, .. } = file;
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == *id) else {
             *is_at_end = true; // Never so: a slot stays while a file is marked with it.
             *catches_up = None;
@@ -82,11 +79,7 @@ impl Follower {
                 bytes
             }
             Ok(Step::Truncated(place)) => {
-                *grown = now;
-                slot.count_truncation(place.offset, notice);
-                let key = mem::replace(key, self.next_key);
-                self.next_key += 1;
-                self.shelf.put(place.marked(key, slot.path.clone(), BookmarkState::Emptied));
+                self.catch_up_emptied(index, place, now, notice);
                 return 0;
             }
             Ok(Step::Other) => {

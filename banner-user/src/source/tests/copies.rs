@@ -24,8 +24,81 @@ fn the_copy_that_copytruncate_makes_is_not_read_again_where_a_pattern_matches_it
         let mut read = if at_once { Vec::new() } else { bench.read() };
         bench.pass(Duration::from_secs(1));
         read.extend(bench.read());
-        assert_eq!(read, ["new", "unread"]);
+        assert_eq!(read, ["unread", "new"]);
     }
+}
+
+/// What a rotation names the copy, and whether it compresses it at once.
+#[test]
+fn what_stands_in_the_copy_and_was_not_read_before_the_truncation_is_read_once_and_first() {
+    for (name, is_compressed) in
+        [("log.1", false), ("log-20261122", false), ("log.1.gz", true), ("log-20261122.gz", true)]
+    {
+        for regrown in ["", "new\n", &text(&many("new"))] {
+            let mut bench = Bench::with_log();
+            bench.append("log", text(&many("old")));
+            assert_eq!(bench.read(), many("old"));
+            bench.append("log", "unread\nunread too\n");
+            let copy = fs::read(bench.path("log")).unwrap();
+            if is_compressed {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(&copy).unwrap();
+                bench.append(name, encoder.finish().unwrap());
+            } else {
+                bench.append(name, copy);
+            }
+            bench.truncate("log");
+            bench.append("log", regrown);
+            let expected = ["unread\n", "unread too\n", regrown].concat();
+            assert_eq!(text(&bench.read()), expected, "{name}");
+            bench.pass(Duration::from_secs(60));
+            bench.append("log", "later\n");
+            assert_eq!(bench.read(), ["later"], "{name}");
+        }
+    }
+}
+
+/// `compress` without `delaycompress`: what gzip has written so far is read from the whole copy instead.
+#[test]
+fn a_copy_that_is_being_compressed_is_read_where_it_is_whole() {
+    let mut bench = Bench::with_log();
+    bench.append("log", text(&many("old")));
+    bench.poll();
+    bench.lines.clear();
+    bench.append("log", "unread\n");
+    fs::copy(bench.path("log"), bench.path("log.1")).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(&fs::read(bench.path("log")).unwrap()).unwrap();
+    let packed = encoder.finish().unwrap();
+    bench.append("log.1.gz", &packed[..packed.len() / 2]);
+    bench.truncate("log");
+    assert_eq!(bench.read(), ["unread"]);
+}
+
+/// Nothing of it was handed on: its first bytes alone tell that they are gone.
+#[test]
+fn a_first_line_that_was_not_whole_before_the_truncation_is_read_in_the_copy() {
+    let mut bench = Bench::with_log();
+    let first = many("first").concat();
+    bench.append("log", &first);
+    bench.poll();
+    bench.append("log", " and the rest\n");
+    fs::copy(bench.path("log"), bench.path("log.1")).unwrap();
+    bench.truncate("log");
+    bench.append("log", "new\n");
+    assert_eq!(bench.read(), [first + " and the rest", "new".to_owned()]);
+}
+
+#[test]
+fn a_log_that_is_emptied_by_hand_is_not_sought_in_what_was_rotated_before() {
+    let mut bench = Bench::with_log();
+    bench.append("log.1", text(&many("before")));
+    bench.append("log", text(&many("old")));
+    bench.poll();
+    bench.lines.clear();
+    bench.truncate("log");
+    bench.append("log", "new\n");
+    assert_eq!(bench.read(), ["new"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::*;
-use crate::source::{BookmarkState, DRAINING_MAX, Inode, LINE_MAX};
+use crate::source::{Bookmark, BookmarkState, DRAINING_MAX, Inode, LINE_MAX};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -107,6 +107,9 @@ struct Model {
     open: Option<OpenFile>,
     /// It is the copy that `copytruncate` made of a file that had been read so far, and was not opened yet.
     copied: Option<usize>,
+    /// It is such a copy, and what was read of the original tells it: it is opened once the original is seen to be emptied, in
+    /// which poll depends on the budget.
+    is_sought: bool,
     /// Since the last poll it was the log.
     was_log: bool,
     /// What its bookmark said at the restart of its first bytes. (Whether it was seen to be emptied depends on the budget.)
@@ -168,14 +171,17 @@ impl World {
     }
 
     fn take(&mut self, step: &Step) {
-        // What a copy has more than what was read of its original is not looked for, once the original was seen to be empty.
+        // What a poll sees at the path is what it was then, whatever becomes of it.
         if let Some(log) = self.log.filter(|log| self.files[*log].copied.is_none()) {
             self.files[log].was_log = true;
         }
-        // Where older files come back, it takes more than the model to say what is new.
         let brings_back = matches!(step, Step::Restore(_) | Step::Switch(_));
-        let is_restart = matches!(step, Step::Restart);
-        if self.is_restarted && (brings_back || is_restart) || self.is_brought_back && is_restart {
+        let is_sought = self.files.iter().any(|file| file.is_sought);
+        // Where older files come back, it takes more than the model to say what is new, and what stood where.
+        let settles = brings_back && (self.is_restarted || is_sought)
+            || matches!(step, Step::Restart) && self.is_restarted
+            || matches!(step, Step::Restart | Step::CopyTruncate) && self.is_brought_back;
+        if settles {
             self.settle();
         }
         self.is_brought_back |= brings_back;
@@ -198,17 +204,6 @@ impl World {
                 self.bench.pass(Duration::from_millis(*milliseconds));
                 self.settle();
             }
-            Step::CopyTruncate => {
-                if let Some(log) = self.log {
-                    let copy = self.copy(log);
-                    let Model { open, cursor, copied, .. } = self.files[log];
-                    // What is not open cannot be seen to be emptied; but it may itself be such a copy.
-                    self.files[copy].copied = if open.is_some() { Some(cursor) } else { copied };
-                    // What it is a copy of came to the path and went, or is looked for.
-                    self.files[copy].was_log = true;
-                    self.empty(log);
-                }
-            }
             Step::Truncate => {
                 if let Some(log) = self.log {
                     self.empty(log);
@@ -223,6 +218,18 @@ impl World {
                 if self.shape == Shape::Linked =>
             {
                 self.switch(None);
+            }
+            Step::CopyTruncate => {
+                if let Some(log) = self.log {
+                    let copy = self.copy(log);
+                    let Model { open, cursor, copied, .. } = self.files[log];
+                    // What is not open cannot be seen to be emptied; but it may itself be such a copy.
+                    self.files[copy].copied = if open.is_some() { Some(cursor) } else { copied };
+                    self.files[copy].is_sought = self.is_told(log);
+                    // What it is a copy of came to the path and went, or is looked for.
+                    self.files[copy].was_log = true;
+                    self.empty(log);
+                }
             }
             Step::Rename { create } => {
                 if let Some(log) = self.log.take() {
@@ -268,6 +275,7 @@ impl World {
             cursor: 0,
             open: None,
             copied: None,
+            is_sought: false,
             was_log: false,
             beginning: None,
             is_compressed: false,
@@ -314,6 +322,15 @@ impl World {
         copy
     }
 
+    /// Whether the follower has read enough of what a file holds to know it again.
+    fn is_told(&self, file: usize) -> bool {
+        let Model { writer, content, .. } = &self.files[file];
+        let inode = Inode::from(&writer.metadata().unwrap());
+        let is_it = |bookmark: &Bookmark| bookmark.inode == inode && bookmark.state == BookmarkState::Open;
+        let mut positions = self.bench.follower.positions().filter(is_it);
+        positions.any(|bookmark| bookmark.tells() && content.starts_with(&bookmark.beginning))
+    }
+
     fn empty(&mut self, file: usize) {
         let file = &mut self.files[file];
         file.writer.set_len(0).unwrap();
@@ -345,7 +362,8 @@ impl World {
 
     fn draining(&self) -> usize {
         // Those that will be when they are looked at, too.
-        self.files.iter().enumerate().filter(|(index, file)| file.open.is_some() && Some(*index) != self.log).count()
+        let is_open = |file: &Model| file.open.is_some() || file.is_sought;
+        self.files.iter().enumerate().filter(|(index, file)| is_open(file) && Some(*index) != self.log).count()
     }
 
     fn restart(&mut self) {
@@ -375,7 +393,7 @@ impl World {
     fn compress(&mut self, file: usize) {
         let is_log = self.log == Some(file);
         let file = &mut self.files[file];
-        let is_unread = file.open.is_some() && file.is_bookmarked() || file.was_log;
+        let is_unread = file.open.is_some() && file.is_bookmarked() || file.was_log || file.is_sought;
         let Some(name) = file.name.clone().filter(|name| name.starts_with("log.")) else { return };
         if is_log || !self.is_restarted || !is_unread || self.shape == Shape::Matched {
             return;
@@ -397,7 +415,7 @@ impl World {
         for (index, file) in self.files.iter_mut().enumerate() {
             let is_there = file.name.is_some() || file.is_compressed;
             let is_rotated = file.is_compressed || file.name.as_ref().is_some_and(|name| name.starts_with("log."));
-            let is_new = file.was_log && (is_rotated || self.log == Some(index));
+            let is_new = (file.was_log || file.is_sought) && (is_rotated || self.log == Some(index));
             let is_known =
                 file.open.is_some() && file.is_bookmarked() && (file.name.is_some() || !file.content.is_empty());
             let is_empty = file.content.is_empty() && self.log != Some(index);
@@ -420,7 +438,8 @@ impl World {
             file.was_log = self.log == Some(index) && file.copied.is_none();
         }
         let is_rotated = |file: &Model| file.name.as_ref().is_some_and(|name| name.starts_with("log."));
-        let is_unseen = |file: &Model| file.open.is_none() && file.cursor == 0 && !file.content.is_empty();
+        let is_unseen =
+            |file: &Model| file.open.is_none() && file.cursor == 0 && !file.content.is_empty() && !file.is_sought;
         self.has_unseen |= self.files.iter().any(|file| is_rotated(file) && is_unseen(file));
         if self.shape == Shape::Matched && self.matched_at.is_none_or(|at| now - at >= Duration::from_secs(1)) {
             self.matched_at = Some(now);
@@ -455,7 +474,7 @@ impl World {
                 // It may have lost its name since it was found.
                 let is_unseen = file.open.is_none() && file.cursor == 0;
                 let next = file.line_behind(file.copied.unwrap_or(0));
-                (self.has_restarted || self.has_unseen)
+                (self.has_restarted || self.has_unseen || file.is_sought)
                     && is_unseen
                     && next == Some((seen.offset, seen.bytes.as_slice()))
             };
@@ -477,10 +496,16 @@ impl World {
     /// Polls until everything is read.
     fn settle(&mut self) {
         while self.poll(1 << 20) == Progress::More {}
+        let now = self.bench.now;
+        for file in &mut self.files {
+            if std::mem::take(&mut file.is_sought) && file.open.is_none() {
+                file.cursor = file.copied.take().unwrap();
+                file.open = Some(OpenFile { read: usize::MAX, grown: now, orphaned: Some(now) });
+            }
+        }
         for file in self.files.iter().filter(|file| file.open.is_some()) {
             assert_eq!(file.next_line(), None, "lost, of {:?}\n{}", file.name, self.describe());
         }
-        let now = self.bench.now;
         for file in &mut self.files {
             let Some(open) = &mut file.open else { continue };
             if file.content.len() != open.read {

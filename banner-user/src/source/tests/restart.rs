@@ -283,6 +283,40 @@ fn a_restart_in_the_middle_of_catching_up_goes_on_there() {
     }
 }
 
+/// Its writer kept it, and nothing that was read of it tells it.
+#[test]
+fn a_rotated_file_that_was_empty_or_nearly_is_found_though_it_was_filled_and_compressed() {
+    for begun in ["", "l"] {
+        let mut bench = Bench::with_log();
+        bench.append("log", begun);
+        bench.rename("log", "log.1");
+        bench.append("log", text(&many("read", 40)));
+        bench.poll();
+        bench.lines.clear();
+        let saved = bench.saved();
+        bench.append("log.1", &"late\n"[begun.len()..]);
+        bench.pack("log.1", Packed::Gz);
+        bench.restart(&["log"], saved);
+        assert_eq!(bench.read(), ["late"]);
+        assert!(!bench.notices.iter().any(|notice| matches!(notice, Notice::NotFound { .. })));
+        bench.stop_and_go();
+        assert_eq!(bench.read(), NONE);
+    }
+}
+
+#[test]
+fn a_file_whose_first_line_was_not_whole_is_told_of_where_it_is_gone() {
+    let mut bench = Bench::with_log();
+    bench.append("log", "half");
+    bench.poll();
+    let saved = bench.saved();
+    fs::remove_file(bench.path("log")).unwrap();
+    bench.append("log", "new\n");
+    bench.restart(&["log"], saved);
+    assert_eq!(bench.read(), ["new"]);
+    assert_eq!(bench.take_notices()[0], Notice::NotFound { path: bench.path("log"), offset: 0 });
+}
+
 #[test]
 fn a_file_that_was_being_drained_is_drained_on() {
     let mut bench = Bench::with_read(&many("read", 40));

@@ -41,6 +41,19 @@ fn three_rotations_in_a_row_lose_no_failure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is written between its copy and its truncation is in no file any more; all else is counted.
+#[test]
+fn copytruncate_loses_nothing_that_it_leaves() -> anyhow::Result<()> {
+    COPIED.under_attack(|lab, attack| {
+        for _ in 0..3 {
+            lab.server.script(&rotation("s/sharedscripts/copytruncate/; /postrotate/,/endscript/d"))?;
+            attack.go_on()?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
 #[test]
 fn every_prefix_says_the_same() -> anyhow::Result<()> {
     let Some(lab) = SYSLOG.through(&[])? else { return Ok(()) };
@@ -146,6 +159,8 @@ struct Logging {
     jails: &'static [(&'static str, &'static str)],
     /// Prints all that was logged.
     written: &'static str,
+    /// Prints what a rotation has left of it.
+    left: &'static str,
 }
 
 /// All prefixes that rsyslog and the journal give a line; Debian's own is that of `mail.log`.
@@ -159,6 +174,14 @@ const SYSLOG: Logging = Logging {
         ("journal", r#"["journal"]"#),
     ],
     written: "cat /var/log/mail-kept.log",
+    left: "cat /var/log/mail-kept.log",
+};
+
+/// The file that is emptied under its writer.
+const COPIED: Logging = Logging {
+    jails: &[("mail", r#"["/var/log/mail.log"]"#), ("copied", r#"["/var/log/mail.log"]"#)],
+    left: "zcat -f /var/log/mail.log*",
+    ..SYSLOG
 };
 
 /// Postfix keeps a log of its own.
@@ -169,6 +192,7 @@ const POSTLOGD: Logging = Logging {
         ("both", r#"["/var/log/mail.log", "/var/log/postfix.log"]"#),
     ],
     written: "cat /var/log/mail-kept.log; zcat -f /var/log/postfix.log*",
+    left: "cat /var/log/mail-kept.log; zcat -f /var/log/postfix.log*",
 };
 
 impl Logging {
@@ -196,7 +220,7 @@ impl Logging {
         lab.start_banner()?;
         let answered = Attack::during(&lab, |attack| events(&lab, attack))?;
         let jails: Vec<_> = self.jails.iter().skip(1).map(|(name, _)| *name).collect();
-        balance(&lab, &answered, self.written, &jails)?;
+        balance(&lab, &answered, self.written, self.left, &jails)?;
         Ok(Some(lab))
     }
 
