@@ -77,16 +77,21 @@ fn a_copy_that_is_being_compressed_is_read_where_it_is_whole() {
 
 /// Nothing of it was handed on: its first bytes alone tell that they are gone.
 #[test]
-fn a_first_line_that_was_not_whole_before_the_truncation_is_read_in_the_copy() {
-    let mut bench = Bench::with_log();
-    let first = many("first").concat();
-    bench.append("log", &first);
-    bench.poll();
-    bench.append("log", " and the rest\n");
-    fs::copy(bench.path("log"), bench.path("log.1")).unwrap();
-    bench.truncate("log");
-    bench.append("log", "new\n");
-    assert_eq!(bench.read(), [first + " and the rest", "new".to_owned()]);
+fn a_first_line_that_was_not_whole_before_the_truncation_is_read_in_the_copy_and_first() {
+    for pattern in ["log", "log*"] {
+        let mut bench = Bench::new(&[pattern]);
+        bench.append("log", "");
+        bench.poll();
+        let half = "Nov  2 03:04:05 mail postfix/smtpd[77]: a line of which the logger has written a part";
+        bench.append("log", half);
+        bench.poll();
+        bench.append("log", " and the rest\n");
+        fs::copy(bench.path("log"), bench.path("log.1")).unwrap();
+        bench.truncate("log");
+        bench.append("log", "new\n");
+        bench.pass(Duration::from_secs(1));
+        assert_eq!(bench.read(), [&format!("{half} and the rest"), "new"], "{pattern}");
+    }
 }
 
 #[test]
