@@ -1,13 +1,13 @@
 //! What can be typed.
 
-use std::{ffi::OsString, net::IpAddr, num::NonZeroU32, path::PathBuf};
+use std::{ffi::OsString, net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use super::exit;
 use crate::{
     config::duration,
-    control::protocol::{AddressError, BanTime, Prefix, parse_address},
+    control::protocol::{AddressError, BanTime, Prefix, TRIPPED_MAX, parse_address},
 };
 
 /// Bans mail brute-forcers in the kernel: reads authentication failures from mail logs, and drops the mail packets of sources
@@ -63,6 +63,13 @@ pub(super) enum Command {
         #[command(flatten)]
         format: Format,
     },
+    /// Trip or reset the fuse: whether failures of customers count
+    Fuse {
+        #[command(subcommand)]
+        action: FuseAction,
+    },
+    /// Tell what an operator should look at; for monitoring
+    Health,
     /// Make the daemon read its configuration again
     Reload {
         #[command(flatten)]
@@ -74,6 +81,23 @@ pub(super) enum Command {
     Replay(ReplayArguments),
     /// Take everything out of the kernel: no packet is dropped any more
     Detach {
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(super) enum FuseAction {
+    /// Have failures of customers count against nobody, since what checks passwords is broken
+    Trip {
+        /// How long, up to a day
+        #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = length)]
+        length: Duration,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Have every failure count again, and the fuse not trip by itself for a while
+    Reset {
         #[command(flatten)]
         format: Format,
     },
@@ -166,6 +190,11 @@ Exit codes: 0 done, with bans or without; 2 a file or a configuration cannot be 
 
 fn address(text: &str) -> Result<IpAddr, AddressError> {
     parse_address(text)
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let length = duration::parse(text).map_err(|error| format!("{error}: {}", error.hint()))?;
+    if length.as_secs() > TRIPPED_MAX { Err("a day at most".to_owned()) } else { Ok(length) }
 }
 
 fn ban_time(text: &str) -> Result<BanTime, String> {

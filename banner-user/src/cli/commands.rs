@@ -5,7 +5,8 @@ use tokio::runtime::{self, Runtime};
 
 use super::{
     Check, Exit, Failure, Platform,
-    arguments::{Arguments, BanArguments, Command, Format},
+    arguments::{Arguments, BanArguments, Command, Format, FuseAction},
+    health::health,
     matching,
     output::Output,
     render::{self, Style},
@@ -16,7 +17,7 @@ use crate::{
     config::{Config, Errors, Severity},
     control::{
         client::{Client, ClientError},
-        protocol::{Ban, BanRequest, BansQuery, Status, Text, UnbanRequest},
+        protocol::{Ban, BanRequest, BansQuery, FuseRequest, Status, Text, UnbanRequest},
     },
     nearest::nearest,
 };
@@ -48,6 +49,15 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             answer(&why, *format, output, render::why)?;
             Ok(if why.protected.is_some() || why.bans.is_empty() { Exit::No } else { Exit::Done })
         }
+        Command::Fuse { action } => {
+            let (request, format) = match action {
+                FuseAction::Trip { length, format } => (FuseRequest::Trip { seconds: length.as_secs() }, format),
+                FuseAction::Reset { format } => (FuseRequest::Reset, format),
+            };
+            let fuse = daemon()?.ask(async |client| client.fuse(&request).await)?;
+            answer(&fuse, *format, output, render::fuse)
+        }
+        Command::Health => health(&daemon()?.ask(async |client| client.status().await)?, output),
         Command::Reload { format } => reload(&daemon()?, *format, output),
         Command::Match(arguments) => matching::run(arguments, path, output),
         Command::Replay(arguments) => replay(arguments, path, output),

@@ -26,7 +26,7 @@ pub enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done; `why`: the address is banned; `match`: a line was counted
-  1  the answer is no: not banned, refused, or no line counted
+  1  the answer is no: not banned, refused, no line counted; `health`: something to look at
   2  usage or configuration, or a log file that cannot be read
   3  the daemon is not reachable: it is starting, ending or hung, or not running; `status` then
      shows what the kernel still enforces without it

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `arguments` | what can be typed |
 //! | `commands` | what each command does |
+//! | `health` | `banner health` |
 //! | `matching` | `banner match` |
 //! | `replay` | `banner replay`: logs in, what would have been banned out |
 //! | `platform` | what is beyond the command line: the daemon itself, and the kernel when no daemon runs |
@@ -14,6 +15,7 @@ mod arguments;
 mod check;
 mod commands;
 mod exit;
+mod health;
 mod matching;
 mod output;
 mod platform;

@@ -1,14 +1,17 @@
-//! The table `[customers]`: what is granted to who logged in lately.
+//! The tables `[customers]` and `[fuse]`: what is granted to who logged in lately.
 
 use super::{
     document::Table,
     findings::Findings,
-    read::{CUSTOMERS, Section},
+    read::{CUSTOMERS, FUSE, Section},
 };
-use crate::judge::policy::Customers;
+use crate::judge::policy::{Customers, Fuse};
 
 /// From how many accounts on a source can be said to be shared.
 const SHARED_MAX: u16 = 1000;
+
+/// How many customers a fuse can be told to wait for.
+const CUSTOMERS_MAX: u16 = 1000;
 
 /// What is granted; none where that is switched off.
 pub(super) fn read(table: Table<'_>, findings: &mut Findings<'_>) -> Option<Customers> {
@@ -27,5 +30,21 @@ pub(super) fn read(table: Table<'_>, findings: &mut Findings<'_>) -> Option<Cust
         bantime: bantime.unwrap_or(default.bantime),
         shared: shared.unwrap_or(default.shared),
         clear: clear.unwrap_or(default.clear),
+    })
+}
+
+/// When failures are taken for an outage; none where that is switched off.
+pub(super) fn fuse(table: Table<'_>, findings: &mut Findings<'_>) -> Option<Fuse> {
+    let mut table = Section::new(table, FUSE);
+    let default = Fuse::default();
+    let enabled = table.take("enabled").and_then(|item| item.flag(findings));
+    let customers = table.take("customers").and_then(|item| item.number(2, CUSTOMERS_MAX, findings));
+    let window = table.take("window").and_then(|item| item.duration("", findings));
+    let bans = table.take("bans").and_then(|item| item.number(1, u32::MAX, findings));
+    table.finish(findings);
+    enabled.unwrap_or(true).then(|| Fuse {
+        customers: customers.unwrap_or(default.customers),
+        window: window.unwrap_or(default.window),
+        bans: bans.unwrap_or(default.bans),
     })
 }

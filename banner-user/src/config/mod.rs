@@ -44,7 +44,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Customers, Increment, Policy},
+    judge::policy::{Customers, Fuse, Increment, Policy},
     service::Services,
 };
 
@@ -103,6 +103,7 @@ impl Default for Config {
             history: crate::state::Limits::default(),
             policy: Policy {
                 customers: Some(Customers::default()),
+                fuse: Some(Fuse::default()),
                 increment: Some(Increment::default()),
                 recidive: Some(escalation::default_recidive(&services)),
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])

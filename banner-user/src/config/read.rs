@@ -39,6 +39,7 @@ pub(super) const ROOT: Keys = Keys {
         "limits",
         "services",
         "customers",
+        "fuse",
         "increment",
         "recidive",
         "jail",
@@ -54,6 +55,9 @@ pub(super) const LIMITS: Keys = Keys {
 /// The keys of `[customers]`.
 pub(super) const CUSTOMERS: Keys =
     Keys { home: "in `[customers]`", names: &["enabled", "remember", "raise", "bantime", "shared", "clear"] };
+/// The keys of `[fuse]`.
+pub(super) const FUSE: Keys = Keys { home: "in `[fuse]`", names: &["enabled", "customers", "window", "bans"] };
+
 /// The keys of `[increment]`.
 pub(super) const INCREMENT: Keys =
     Keys { home: "in `[increment]`", names: &["enabled", "factor", "multipliers", "maxtime", "rndtime", "forget"] };
@@ -63,7 +67,7 @@ pub(super) const RECIDIVE: Keys =
     Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
 
 /// All of them: a key of another table is only misplaced.
-const TABLES: [&Keys; 6] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &CUSTOMERS];
+const TABLES: [&Keys; 7] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &CUSTOMERS, &FUSE];
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {

@@ -44,6 +44,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let (map_sizes, limits, history) = limits(table(root.take("limits"), findings), findings);
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
+    let fuse = customers::fuse(table(root.take("fuse"), findings), findings);
     let customers = customers::read(table(root.take("customers"), findings), findings);
     let increment = escalation::increment(table(root.take("increment"), findings), findings);
     let recidive = escalation::recidive(table(root.take("recidive"), findings), &services, findings);
@@ -64,6 +65,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
             ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
             customers,
+            fuse,
             increment,
             recidive,
             limits,

@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     protocol::{
-        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Reloaded, Status, Text, UnbanRequest,
-        Unbanned, Why,
+        BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, FuseAnswer, FuseRequest, Reloaded,
+        Status, Text, UnbanRequest, Unbanned, Why,
     },
     queue::{ANSWERED_WITHIN, RELOADED_WITHIN, UNRESPONSIVE, UNRESPONSIVE_REMEDY},
 };
@@ -126,6 +126,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn unban(&self, request: &UnbanRequest) -> Result<Unbanned, ClientError> {
         self.post("/v1/unban", self.json(request)?).await
+    }
+
+    /// Trips or resets the fuse.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn fuse(&self, request: &FuseRequest) -> Result<FuseAnswer, ClientError> {
+        self.post("/v1/fuse", self.json(request)?).await
     }
 
     /// Makes the daemon read its configuration again, which may take 30 s.

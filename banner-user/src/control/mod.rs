@@ -27,7 +27,8 @@ use std::net::IpAddr;
 use tokio::sync::oneshot;
 
 use protocol::{
-    BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, Reloaded, Status, UnbanRequest, Unbanned, Why,
+    BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, FuseAnswer, FuseRequest, Reloaded, Status,
+    UnbanRequest, Unbanned, Why,
 };
 pub use queue::{Phase, Requests};
 
@@ -47,6 +48,8 @@ pub enum Request {
     Ban(BanRequest, Reply<Banned>),
     /// Lift bans by hand, and forget the failures.
     Unban(UnbanRequest, Reply<Unbanned>),
+    /// Trip or reset the fuse.
+    Fuse(FuseRequest, Reply<FuseAnswer>),
     /// Read the configuration again.
     Reload(Reply<Reloaded>),
     /// Take everything out of the kernel, and end.

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 
 use super::{
     Reply, Request,
-    protocol::{BanRequest, BansQuery, ErrorBody, ErrorKind, PAGE_MAX, UnbanRequest, parse_address},
+    protocol::{
+        BanRequest, BansQuery, ErrorBody, ErrorKind, FuseRequest, PAGE_MAX, TRIPPED_MAX, UnbanRequest, parse_address,
+    },
     queue::{ANSWERED_WITHIN, Asker, RELOADED_WITHIN},
     server::{BODY_MAX, IDLE_MAX},
 };
@@ -31,16 +33,17 @@ pub(super) fn router(daemon: Asker) -> Router {
         .route("/v1/why/{address}", get(why))
         .route("/v1/ban", post(ban))
         .route("/v1/unban", post(unban))
+        .route("/v1/fuse", post(fuse))
         .route("/v1/reload", post(reload))
         .route("/v1/detach", post(|daemon: Daemon| ask(daemon, Request::Detach)))
         .fallback(async |uri: Uri| {
             ErrorBody::new(ErrorKind::NotFound, format!("there is no {}", uri.path())).remedy(
-                "the paths are /v1/status, /v1/bans, /v1/why/ADDRESS, /v1/ban, /v1/unban, /v1/reload and /v1/detach",
+                "the paths are /v1/status, /v1/bans, /v1/why/ADDRESS, /v1/ban, /v1/unban, /v1/fuse, /v1/reload and /v1/detach",
             )
         })
         .method_not_allowed_fallback(async || {
             ErrorBody::new(ErrorKind::MethodNotAllowed, "this path has no such method")
-                .remedy("GET reads (status, bans, why), POST changes (ban, unban, reload, detach)")
+                .remedy("GET reads (status, bans, why), POST changes (ban, unban, fuse, reload, detach)")
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(daemon)
@@ -74,6 +77,15 @@ async fn ban(daemon: Daemon, Body(request): Body<BanRequest>) -> Result<Response
 
 async fn unban(daemon: Daemon, Body(request): Body<UnbanRequest>) -> Result<Response, ErrorBody> {
     ask(daemon, |reply| Request::Unban(request, reply)).await
+}
+
+async fn fuse(daemon: Daemon, Body(request): Body<FuseRequest>) -> Result<Response, ErrorBody> {
+    if let FuseRequest::Trip { seconds } = request
+        && !(1..=TRIPPED_MAX).contains(&seconds)
+    {
+        return Err(ErrorBody::new(ErrorKind::Invalid, format!("a fuse is tripped for 1 to {TRIPPED_MAX} seconds")));
+    }
+    ask(daemon, |reply| Request::Fuse(request, reply)).await
 }
 
 async fn reload(State(daemon): Daemon) -> Result<Response, ErrorBody> {

@@ -8,12 +8,13 @@ use tracing::info;
 
 use super::{Daemon, Next, lag, saving::Answer, view};
 use crate::{
-    clock::Now,
+    clock::{Now, WallTime},
     control::{
         Reply, Request,
         protocol::{
-            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, HISTORY_MAX, PAGE_MAX,
-            Packets, Prefix, Status, Text, UnbanRequest, Unbanned, Why,
+            self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, FuseAnswer,
+            FuseRequest, HISTORY_MAX, PAGE_MAX, Packets, Prefix, Status, Text, TrippedFuse, UnbanRequest, Unbanned,
+            Why,
         },
     },
     enforce::{bans::BanMapError, guard::State},
@@ -43,6 +44,7 @@ impl Daemon {
                 let unbanned = self.unban(&request);
                 self.answer_when_saved(Answer::Unbanned(reply, unbanned));
             }
+            Request::Fuse(request, reply) => drop(reply.send(Ok(self.fuse(request)))),
             Request::Reload(reply) => drop(reply.send(self.reload().await)),
             Request::Detach(reply) => match self.detach() {
                 Ok(detached) => {
@@ -128,6 +130,7 @@ impl Daemon {
             lag: Some(lag::longest([&self.lag, &self.journal_lag], Now::read().boot)),
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
+            fuse: tripped(&judged.tripped, Now::read()),
             warnings: self.current_warnings(&judged),
         })
     }
@@ -144,6 +147,7 @@ impl Daemon {
                 outage.since, outage.filter
             )
         });
+        let tripped = judged.tripped.iter().map(|tripped| format!("the fuse is tripped: {tripped}"));
         let others =
             judged.others.iter().filter(|(origin, bans)| *bans > 0 && matches!(origin, judge::Origin::Jail(_))).map(
                 |(origin, bans)| format!("{bans} bans {origin}, which is no longer configured, go on until they end"),
@@ -155,6 +159,7 @@ impl Daemon {
             .chain(self.guard.remarks().iter().cloned())
             .chain(slower)
             .chain(outages)
+            .chain(tripped)
             .chain(others)
             .chain(self.follower.troubles().map(|trouble| trouble.to_string()))
             .chain(self.saving.trouble())
@@ -253,6 +258,17 @@ impl Daemon {
         })
     }
 
+    fn fuse(&mut self, request: FuseRequest) -> FuseAnswer {
+        let now = Now::read();
+        let effects = match request {
+            FuseRequest::Trip { seconds } => self.judge.trip_fuse(Duration::from_secs(seconds), now),
+            FuseRequest::Reset => self.judge.reset_fuse(now),
+        };
+        let reset = if request == FuseRequest::Reset { effects.len() as u64 } else { 0 };
+        self.enforcer.carry_out_all(&mut self.judge, effects, now);
+        FuseAnswer { tripped: tripped(&self.judge.status().tripped, now), reset }
+    }
+
     fn unban(&mut self, request: &UnbanRequest) -> Result<Unbanned, ErrorBody> {
         let now = Now::read();
         let unbanned = self.judge.unban(target(request.prefix), now);
@@ -318,4 +334,14 @@ fn not_done(what: String, reason: &str) -> ErrorBody {
 
 fn refused_by_kernel(error: &BanMapError) -> ErrorBody {
     ErrorBody::new(ErrorKind::Kernel, error.to_string()).remedy("`banner check` tells what the kernel can do")
+}
+
+fn tripped(fuses: &[judge::Tripped], now: Now) -> Vec<TrippedFuse> {
+    let shown = |tripped: &judge::Tripped| TrippedFuse {
+        filter: tripped.filter.as_ref().map(|filter| Text::from(&**filter)),
+        since: WallTime(tripped.since.0).into(),
+        until: tripped.until.map(|until| now.wall_at(until).into()),
+        spared: tripped.spared,
+    };
+    fuses.iter().map(shown).collect()
 }

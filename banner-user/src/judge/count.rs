@@ -115,6 +115,9 @@ impl Judge {
             let because = measure.because(found);
             self.put(key, record, Some(&because), effects);
             effects.push(self.banned(key, record, Some(because), now));
+            let limit = self.policy.fuse.as_ref().map_or(u32::MAX, |fuse| fuse.bans);
+            let alarm = self.alarm.banned(limit, now.boot);
+            effects.extend(alarm.map(|bans| Effect::Report(Report::ManyBans { bans })));
         } else {
             jail.was_banned(prefix, ends);
         }

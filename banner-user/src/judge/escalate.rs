@@ -60,7 +60,7 @@ impl Judge {
         };
         match why {
             Ended::Expired | Ended::Recognised => {}
-            Ended::ByHand | Ended::Protected(_) | Ended::Detached => {
+            Ended::ByHand | Ended::Protected(_) | Ended::Detached | Ended::Outage => {
                 self.history.take_back(prefix, observe, until);
             }
             Ended::Yielded(_) | Ended::CannotProtect(_) => {

@@ -5,8 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    Judge, account::AccountId, customers::Customers, effect::Effect, evidence::Failure, input::Line, jail::JailState,
-    ledger::Record, report::Report, scope,
+    Judge, account::AccountId, customers::Customers, effect::Effect, evidence::Failure, fuse::Customer, input::Line,
+    jail::JailState, ledger::Record, report::Report, scope,
 };
 use crate::{
     clock::{LogTime, Now},
@@ -64,8 +64,13 @@ impl Judge {
         let found = Found { attempt: &attempt, address, account, at, live: line.live };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
+            let is_spared = self.is_spared(&found, now, effects);
             for jail in jails {
-                self.count(jail, &found, now, effects);
+                if is_spared {
+                    self.note_spared(jail);
+                } else {
+                    self.count(jail, &found, now, effects);
+                }
             }
             self.bound_sources(now, effects);
         }
@@ -80,7 +85,10 @@ impl Judge {
         let at = self.time(attempt.at, line, now, effects);
         let source = self.source(scope::canonical(attempt.source));
         if at >= start {
-            self.customers.note(source, attempt.user.as_ref().map(AccountId::of), at, limit);
+            let account = attempt.user.as_ref().map(AccountId::of);
+            self.customers.note(source, account, at, limit);
+            let customer = Customer { source, account: account.map(AccountId::tag) };
+            self.note_got_in(&attempt.filter, customer, effects);
         }
         if clear {
             for jail in jails {

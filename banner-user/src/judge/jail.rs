@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::{
+    account::AccountTag,
     input::Line,
     origin::OriginId,
     policy::Jail,
@@ -113,6 +114,17 @@ impl JailState {
             tracked.window.add(failure, findtime, now);
             tracked.window.trim(enough);
         });
+    }
+
+    /// Forgets the failures of a source on an account since then; on whichever, where none is named.
+    pub(super) fn forgive(&mut self, source: IpNet, account: Option<AccountTag>, since: LogTime) {
+        let Some(tracked) = self.tracked.get(source) else { return };
+        let forgiven = |failure: &Counted| failure.at >= since && (account.is_none() || failure.account == account);
+        if tracked.window.failures().iter().all(forgiven) {
+            self.tracked.remove(source);
+        } else {
+            self.tracked.update(source, |tracked| tracked.window.forget(forgiven));
+        }
     }
 
     /// Remembers a ban whose end has come before the lines from its time were read.

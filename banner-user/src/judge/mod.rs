@@ -23,6 +23,7 @@ pub mod saved;
 pub mod status;
 
 mod adopt;
+mod alarm;
 mod capacity;
 mod carry_out;
 mod changes;
@@ -33,6 +34,7 @@ mod evidence;
 mod excuse;
 mod failure;
 mod foreign;
+mod fuse;
 mod history;
 mod jail;
 mod ledger;
@@ -44,6 +46,7 @@ mod protect;
 mod recent;
 mod restore;
 mod scope;
+mod spare;
 mod stamps;
 mod steps;
 mod window;
@@ -54,12 +57,14 @@ pub(crate) mod tests;
 use std::time::Duration;
 
 use self::{
+    alarm::Alarm,
     capacity::{Capacity, Hourly},
     changes::Unsaved,
     customers::Customers,
     effect::Slot,
     evidence::Archive,
     excuse::Excuses,
+    fuse::Fuses,
     history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
@@ -77,6 +82,7 @@ pub use self::{
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
     foreign::Objection,
+    fuse::Tripped,
     history::{LATEST_MAX, Offence, Offences},
     input::{Input, Line},
     origin::Origin,
@@ -112,6 +118,9 @@ pub struct Judge {
     excuses: Excuses,
     /// Who has logged in lately.
     customers: Customers,
+    /// What looks like an outage.
+    fuses: Fuses,
+    alarm: Alarm,
     /// Who was banned before.
     history: History,
     capacity: Capacity,
@@ -142,6 +151,8 @@ impl Judge {
             outages: Outages::default(),
             excuses: Excuses::new(),
             customers: Customers::default(),
+            fuses: Fuses::default(),
+            alarm: Alarm::default(),
             history: History::new(policy.forget()),
             capacity: Capacity::default(),
             evicted: 0,
@@ -186,7 +197,10 @@ impl Judge {
     /// When to hand in [`Input::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootTime> {
-        [self.ledger.next_deadline(), self.outages.next_deadline(), self.tidy_at].into_iter().flatten().min()
+        [self.ledger.next_deadline(), self.outages.next_deadline(), self.fuses.next_deadline(), self.tidy_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -205,8 +219,13 @@ impl Judge {
         for jail in &mut self.jails {
             jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
+        while let Some(tripped) = self.fuses.over(now.boot) {
+            effects.push(Effect::Report(Report::FuseReset(tripped)));
+        }
         let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
-        self.customers.forget_before(Customers::start(now.wall.as_log_time(), remember), BATCH);
+        let start = Customers::start(now.wall.as_log_time(), remember);
+        self.customers.forget_before(start, BATCH);
+        self.fuses.forget_before(start);
         self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
     }
 

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     effect::Map,
+    fuse::Tripped,
     origin::Origin,
     outage::OutageState,
     protect::{Protection, Shown},
@@ -94,6 +95,15 @@ pub enum Report {
         /// How many go on.
         bans: usize,
     },
+    /// Customers fail one after the other, and nobody gets in: their failures count against nobody. Or somebody has said so.
+    FuseTripped(Tripped),
+    /// That is over.
+    FuseReset(Tripped),
+    /// More bans within a minute than is usual. At most once an hour; nothing follows from it.
+    ManyBans {
+        /// Bans within the minute.
+        bans: u32,
+    },
     /// The authentication backend does not answer.
     OutageBegan(OutageState),
     /// Nothing was heard of the outage for a minute.
@@ -164,6 +174,8 @@ pub enum Ended {
     Yielded(Map),
     /// An operator has taken everything out of the kernel.
     Detached,
+    /// The failures that led to it turned out to be an outage.
+    Outage,
     /// It was found in the kernel, and the lines that its jail had banned for were read again: it is that jail's now.
     Recognised,
 }
@@ -214,6 +226,13 @@ impl fmt::Display for Report {
             Self::Adopted { bans } => {
                 write!(f, "{bans} bans that nothing had told of were found in the kernel, and go on")
             }
+            Self::FuseTripped(tripped) => write!(f, "the fuse is tripped: {tripped}"),
+            Self::FuseReset(Tripped { spared, .. }) => {
+                write!(f, "the fuse is reset, and every failure counts again; {spared} were spared")
+            }
+            Self::ManyBans { bans } => {
+                write!(f, "{bans} bans within a minute: an attack, or something that makes everybody fail?")
+            }
             Self::OutageBegan(state) => write!(
                 f,
                 "the authentication backend does not answer (filter {}, since {}): such failures count against nobody",
@@ -254,6 +273,20 @@ impl fmt::Display for Reason {
     }
 }
 
+impl fmt::Display for Tripped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.filter {
+            Some(filter) => write!(
+                f,
+                "since {} customers who got in until then fail one after the other (filter {filter}); their failures count \
+                 against nobody until customers get in again. Is what checks passwords broken?",
+                self.since
+            ),
+            None => write!(f, "by hand at {}; failures of customers count against nobody", self.since),
+        }
+    }
+}
+
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -263,6 +296,7 @@ impl fmt::Display for Ended {
             Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
             Self::Yielded(map) => write!(f, "the map {map} is full"),
             Self::Detached => f.write_str("everything was detached by hand"),
+            Self::Outage => f.write_str("its failures turned out to be an outage"),
             Self::Recognised => f.write_str("its lines were read again, and the ban is their jail's"),
         }
     }

@@ -8,6 +8,7 @@ use super::{
     Judge,
     effect::{Entry, Map, Slot, Until},
     evidence::Evidence,
+    fuse::Tripped,
     ledger::{Key, Record},
     origin::{Origin, OriginId},
     outage::OutageState,
@@ -36,6 +37,8 @@ pub struct Status {
     pub room: Vec<(Map, u64, usize)>,
     /// Files whose stamps are not believed.
     pub stale: Vec<StaleStamps>,
+    /// Fuses that are tripped.
+    pub tripped: Vec<Tripped>,
     /// Outages of the authentication backend.
     pub outages: Vec<OutageState>,
 }
@@ -146,6 +149,7 @@ impl Judge {
             offenders: (self.history.len(), self.history.evicted()),
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
+            tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
         }
     }

@@ -44,6 +44,7 @@ impl Judge {
         }
         self.excuses.shift(step);
         self.customers.shift(step);
+        self.fuses.shift(step);
         self.archive.shift(step);
         self.history.shift(step);
     }

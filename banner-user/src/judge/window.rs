@@ -69,6 +69,11 @@ impl Window {
         &self.failures
     }
 
+    /// Forgets these.
+    pub(super) fn forget(&mut self, which: impl Fn(&Counted) -> bool) {
+        self.failures.retain(|failure| !which(failure));
+    }
+
     /// Forgets the oldest failures that the sum can spare and still reach `limit`.
     pub(super) fn trim(&mut self, limit: Quarters) {
         let mut spare = self.sum().saturating_sub(limit);

@@ -218,6 +218,9 @@ impl Replay {
                 | Report::MapFull { .. }
                 | Report::Restored { .. }
                 | Report::Adopted { .. }
+                | Report::FuseTripped(_)
+                | Report::FuseReset(_)
+                | Report::ManyBans { .. }
                 | Report::OutageBegan(_)
                 | Report::OutageEnded(_) => {}
             }

@@ -13,8 +13,8 @@ use crate::{
     control::{
         Request,
         protocol::{
-            BanTime, Banned, BansPage, Daemon, Detached, ErrorBody, ErrorKind, Jail, Origin, Prefix, Reloaded, Time,
-            Unbanned, Why,
+            BanTime, Banned, BansPage, Daemon, Detached, ErrorBody, ErrorKind, FuseAnswer, Jail, Origin, Prefix,
+            Reloaded, Time, Unbanned, Why,
         },
         server::Server,
     },
@@ -99,6 +99,10 @@ fn reply(request: Request) {
         } else {
             Err(ErrorBody::new(ErrorKind::NotBanned, format!("{asked} is not banned")))
         })),
+        Request::Fuse(request, reply) => {
+            let reset = u64::from(request == FuseRequest::Reset);
+            drop(reply.send(Ok(FuseAnswer { tripped: Vec::new(), reset })));
+        }
         Request::Reload(reply) => {
             let error = ErrorBody::new(ErrorKind::Configuration, "the configuration has errors; the old one stays");
             drop(reply.send(Err(error.because("banner.toml:7:1: unknown key `maxretyr`"))));
@@ -246,6 +250,9 @@ fn a_daemon_answers_and_the_exit_code_says_what_it_was() {
         ("why 192.0.2.1", Exit::Done, "192.0.2.1 is banned\n", ""),
         ("why 192.0.2.9", Exit::No, "192.0.2.9 is not banned\n", ""),
         ("why 192.0.2.9 --json", Exit::No, r#"{"address":"192.0.2.9","source":"192.0.2.9""#, ""),
+        ("fuse reset", Exit::Done, "the fuse is reset: every failure counts again\n", ""),
+        ("fuse trip --for 2h", Exit::Done, "the fuse was not tripped", ""),
+        ("health", Exit::No, "warning: no interface is guarded\n", ""),
         ("reload", Exit::Usage, "", "the old one stays\n  cause: banner.toml:7:1: unknown key `maxretyr`"),
         ("detach", Exit::Kernel, "", "error: cannot detach from eth0\n  remedy: try again"),
     ] {
@@ -266,7 +273,12 @@ fn a_reload_tells_what_the_new_configuration_leaves_unguarded() {
             let warnings = vec!["no eth1".into(), "no route".into()];
             drop(reply.send(Ok(Status { warnings, ..status_of_a_daemon() })));
         }
-        Request::Bans(..) | Request::Why(..) | Request::Ban(..) | Request::Unban(..) | Request::Detach(_) => {
+        Request::Bans(..)
+        | Request::Why(..)
+        | Request::Ban(..)
+        | Request::Unban(..)
+        | Request::Fuse(..)
+        | Request::Detach(_) => {
             unreachable!("not asked for");
         }
     };
@@ -309,6 +321,8 @@ fn without_a_daemon_the_kernel_answers_what_it_can() {
         ("why 192.0.2.1", true, Exit::Unreachable, "", not_running),
         ("ban 192.0.2.1", true, Exit::Unreachable, "", not_running),
         ("unban 192.0.2.1", true, Exit::Unreachable, "", not_running),
+        ("fuse reset", true, Exit::Unreachable, "", not_running),
+        ("health", true, Exit::Unreachable, "", not_running),
         ("reload", true, Exit::Unreachable, "", not_running),
         ("run", true, Exit::Kernel, "", "error: ran with banner.sock"),
     ] {

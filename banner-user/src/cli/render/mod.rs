@@ -12,7 +12,7 @@ mod why;
 
 pub(super) use bans::Listing;
 pub(super) use matched::{MatchedListing, counted_line, explained, missed, overlong, totals, totals_json, unexplained};
-pub(super) use outcome::{banned, detached, reloaded, unbanned};
+pub(super) use outcome::{banned, detached, fuse, health, reloaded, unbanned};
 pub(super) use replay::{BanTable, DifferenceTable, replayed, replayed_both};
 pub(super) use status::{jail, status};
 pub(super) use style::Style;

@@ -1,7 +1,7 @@
 //! What a command did, in a sentence or two.
 
 use super::style::{Style, count, list};
-use crate::control::protocol::{Banned, Detached, Prefix, Reloaded, Text, Unbanned};
+use crate::control::protocol::{Banned, Detached, FuseAnswer, Prefix, Reloaded, Text, TrippedFuse, Unbanned};
 
 /// `banner ban`.
 pub(in crate::cli) fn banned(banned: &Banned, style: &Style) -> String {
@@ -58,6 +58,30 @@ pub(in crate::cli) fn detached(detached: &Detached, style: &Style) -> String {
 
 fn prefixes(prefixes: &[Prefix]) -> String {
     prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The fuse, tripped or reset.
+pub(in crate::cli) fn fuse(answer: &FuseAnswer, style: &Style) -> String {
+    if answer.tripped.is_empty() {
+        return match answer.reset {
+            0 => "the fuse was not tripped; for a while it will not trip by itself\n".to_owned(),
+            _ => "the fuse is reset: every failure counts again\n".to_owned(),
+        };
+    }
+    let shown = |fuse: &TrippedFuse| {
+        let whose = fuse.filter.as_ref().map_or("all filters".to_owned(), |filter| format!("filter {filter}"));
+        let until = fuse.until.map_or("customers get in again".to_owned(), |until| style.time(until));
+        format!("the fuse is tripped for {whose} until {until}: failures of customers count against nobody\n")
+    };
+    answer.tripped.iter().map(shown).collect()
+}
+
+/// What an operator should look at.
+pub(in crate::cli) fn health(troubles: &[String], style: &Style) -> String {
+    if troubles.is_empty() {
+        return "nothing to look at\n".to_owned();
+    }
+    warnings(troubles.iter().cloned(), style)
 }
 
 fn warnings(warnings: impl Iterator<Item = String>, style: &Style) -> String {

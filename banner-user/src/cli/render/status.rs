@@ -193,6 +193,7 @@ mod tests {
                 ..Limits::default()
             },
             foreign_entries: Some(0),
+            fuse: Vec::new(),
             warnings: vec!["wan1 is not guarded".into()],
         }
     }

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{CUSTOMERS, INCREMENT, JAIL, LIMITS, RECIDIVE, ROOT},
+        read::{CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, RECIDIVE, ROOT},
     },
     *,
 };
-use crate::judge::policy::{BanTime, Customers, Growth, Increment, Jail, Recidive};
+use crate::judge::policy::{BanTime, Customers, Fuse, Growth, Increment, Jail, Recidive};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -81,6 +81,7 @@ fn the_installed_example_has_every_key() {
     assert_eq!(keys(&[]), named(ROOT.names));
     assert_eq!(keys(&["limits"]), named(LIMITS.names));
     assert_eq!(keys(&["customers"]), named(CUSTOMERS.names));
+    assert_eq!(keys(&["fuse"]), named(FUSE.names));
     assert_eq!(keys(&["increment"]), named(INCREMENT.names));
     assert_eq!(keys(&["recidive"]), named(RECIDIVE.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
@@ -101,6 +102,7 @@ fn every_key_does_something() {
         time_zone = \"UTC\"
         limits = { bans_v4 = 1, bans_v6 = 2, prefixes = 3, sources = 4, evidence = 5, customers = 8, history = 6, history_age = \"7d\" }
         services = { smtp = [25, 2525], jmap = 8080 }
+        fuse = { customers = 3, window = \"1m\", bans = 7 }
         customers = { remember = \"1d\", raise = false, bantime = \"5m\", shared = 7, clear = true }
         [jail.mail]
         filter = \"cyrus\"
@@ -134,6 +136,7 @@ fn every_key_does_something() {
         clear: true,
     };
     assert_eq!(policy.customers, Some(customers));
+    assert_eq!(policy.fuse, Some(Fuse { customers: 3, window: Duration::from_secs(60), bans: 7 }));
     assert_eq!((config.history.rows, config.history.age), (6, Duration::from_secs(7 * 86_400)));
     let [jail] = policy.jails.as_slice() else { panic!("{:?}", policy.jails) };
     assert_eq!(jail.filters, ["cyrus".into()]);

@@ -7,6 +7,7 @@
 //! | `GET /v1/why/{address}` | | [`Why`] |
 //! | `POST /v1/ban` | [`BanRequest`] | [`Banned`] |
 //! | `POST /v1/unban` | [`UnbanRequest`] | [`Unbanned`] |
+//! | `POST /v1/fuse` | [`FuseRequest`] | [`FuseAnswer`] |
 //! | `POST /v1/reload` | | [`Reloaded`] |
 //! | `POST /v1/detach` | | [`Detached`] |
 //!
@@ -19,6 +20,7 @@
 mod ban;
 mod error;
 mod failures;
+mod fuse;
 mod prefix;
 mod status;
 mod text;
@@ -30,6 +32,7 @@ pub use ban::{
 };
 pub use error::{ErrorBody, ErrorKind};
 pub use failures::Failures;
+pub use fuse::{FuseAnswer, FuseRequest, TRIPPED_MAX, TrippedFuse};
 pub use prefix::{AddressError, Prefix, parse_address};
 pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status};
 pub use text::Text;

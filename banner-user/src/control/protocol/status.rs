@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BanTime, Text, Time};
+use super::{BanTime, Text, Time, TrippedFuse};
 
 /// The answer to `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Status {
     /// does not look for them.
     #[serde(default)]
     pub foreign_entries: Option<u64>,
+    /// Fuses that are tripped.
+    #[serde(default)]
+    pub fuse: Vec<TrippedFuse>,
     /// What an operator should look at, a sentence each.
     pub warnings: Vec<Text>,
 }

@@ -83,6 +83,12 @@ fn status() {
             ..Limits::default()
         },
         foreign_entries: Some(1),
+        fuse: vec![TrippedFuse {
+            filter: Some("cyrus".into()),
+            since: time("2026-11-22T12:00:00Z"),
+            until: None,
+            spared: 7,
+        }],
         warnings: vec!["odd".into()],
     };
     let empty = json!({"used": 0, "limit": 0, "overflowed": 0});
@@ -105,6 +111,7 @@ fn status() {
             "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
         },
         "foreign_entries": 1,
+        "fuse": [{"filter": "cyrus", "since": "2026-11-22T12:00:00Z", "until": null, "spared": 7}],
         "warnings": ["odd"],
     });
     is(&status, &expected);

@@ -15,8 +15,8 @@ use crate::control::{
     Request,
     client::{Client, ClientError},
     protocol::{
-        Ban, BanRequest, BanTime, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Origin, PAGE_MAX,
-        Prefix, Reloaded, Status, Time, UnbanRequest, Unbanned, Why,
+        Ban, BanRequest, BanTime, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, FuseAnswer, Origin,
+        PAGE_MAX, Prefix, Reloaded, Status, Time, UnbanRequest, Unbanned, Why,
     },
     queue::ANSWERED_WITHIN,
 };
@@ -116,6 +116,7 @@ fn answer(request: Request) {
             let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new(), not_saved: None };
             reply.send(if banned { Ok(unbanned) } else { Err(not_banned()) }).unwrap();
         }
+        Request::Fuse(_, reply) => reply.send(Ok(FuseAnswer::default())).unwrap(),
         Request::Reload(reply) => reply.send(Ok(Reloaded::default())).unwrap(),
         Request::Detach(reply) => {
             reply.send(Ok(Detached { interfaces: vec!["eth0".into()], entries: 3, not_saved: None })).unwrap();

@@ -39,6 +39,9 @@ pub(in crate::daemon) fn report(report: &Report) {
         Report::MapFull { .. } => warn!(event = "map_full", "{report}"),
         Report::Restored { .. } => info!(event = "restored", "{report}"),
         Report::Adopted { .. } => info!(event = "adopted", "{report}"),
+        Report::FuseTripped(_) => warn!(event = "fuse_tripped", "{report}"),
+        Report::FuseReset(_) => warn!(event = "fuse_reset", "{report}"),
+        Report::ManyBans { .. } => warn!(event = "many_bans", "{report}"),
         Report::OutageBegan(_) => warn!(event = "outage_began", "{report}"),
         Report::OutageEnded(_) => info!(event = "outage_ended", "{report}"),
     }

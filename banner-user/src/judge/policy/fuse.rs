@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-/// Known customers fail while logins vanish: nobody has guessed, something has broken. Only who logged in lately moves the fuse,
-/// and only they are spared while it is tripped.
+/// Customers fail one after the other, and nobody gets in any more: nobody has guessed, something has broken. Only who logged in
+/// lately moves the fuse, and only they are spared while it is tripped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fuse {
-    /// So many customers that fail within `window`. At least 2.
+    /// So many customers, one after the other, who got in the last time and do not now. At least 2.
     pub customers: u16,
-    /// Of a hundred customers heard of within `window`, so many that fail. 51 to 100.
-    pub percent: u8,
-    /// How long customers are looked back at; and for so long after the last sign it stays tripped.
+    /// The longest that this may take; and when nothing was heard of failing customers for so long, it is over.
     pub window: Duration,
+    /// An alarm, no more: so many bans within a minute.
+    pub bans: u32,
 }
 
 impl Default for Fuse {
     fn default() -> Self {
-        Self { customers: 5, percent: 80, window: Duration::from_secs(2 * 60) }
+        Self { customers: 5, window: Duration::from_secs(10 * 60), bans: 1000 }
     }
 }

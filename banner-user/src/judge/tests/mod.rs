@@ -14,6 +14,7 @@ mod counting;
 mod customers;
 mod escalating;
 mod foreign;
+mod fuse;
 pub(super) mod kernel;
 mod late;
 mod manual;

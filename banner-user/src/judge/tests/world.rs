@@ -268,6 +268,9 @@ fn report_shown(report: &Report) -> String {
         Report::MapFull { map, yielded, waiting } => format!("full {map} yielded {yielded} waiting {waiting}"),
         Report::Restored { bans, ended, tallies } => format!("restored {bans}, ended {ended}, tallies {tallies}"),
         Report::Adopted { bans } => format!("adopted {bans}"),
+        Report::FuseTripped(_) => "fuse tripped".to_owned(),
+        Report::FuseReset(tripped) => format!("fuse reset, {} spared", tripped.spared),
+        Report::ManyBans { bans } => format!("many bans: {bans}"),
         Report::OutageBegan(state) => format!("outage {} began", state.filter),
         Report::OutageEnded(state) => format!("outage {} ended, {} lines", state.filter, state.lines),
     }
