@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Judge, account::AccountId, effect::Effect, evidence::Failure, input::Line, jail::JailState, ledger::Record,
-    report::Report, scope,
+    report::Report, scope, sentence::Sentence, window::earlier,
 };
 use crate::{
     clock::{LogTime, Now},
@@ -27,6 +27,8 @@ pub(super) struct Found<'a> {
     /// When it counts.
     pub(super) at: LogTime,
     pub(super) live: bool,
+    /// What follows from its account.
+    pub(super) sentence: Option<Sentence>,
 }
 
 impl Judge {
@@ -39,8 +41,7 @@ impl Judge {
             match event {
                 Event::Failure(attempt) => self.failure(attempt, jails, line, now, effects),
                 Event::Outage(outage) => self.outage(outage, line, now, effects),
-                // Nothing is judged by successes.
-                Event::Success(_) => {}
+                Event::Success(attempt) => self.success(attempt, line, now, effects),
             }
         }
     }
@@ -62,16 +63,32 @@ impl Judge {
             attempt.weight = Weight::ZERO;
         }
         let account = attempt.user.as_ref().map(AccountId::of);
-        let found = Found { attempt: &attempt, address, account, at, live: line.live };
+        let mut found = Found { attempt: &attempt, address, account, at, live: line.live, sentence: None };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
-            for jail in jails {
+            let counting = self.counting(jails, &found, now);
+            if !counting.is_empty() {
+                found.sentence = self.sentence(&found, now, effects);
+            }
+            for jail in counting {
                 self.count(jail, &found, now, effects);
             }
             self.bound_sources(now, effects);
         }
         let failure = Failure { attempt, at, position: line.position };
         self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
+    }
+
+    fn success(&mut self, attempt: &Attempt, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
+        let Some(policy) = &self.policy.customers else { return };
+        let remember = policy.remember;
+        let at = self.time(attempt.at, line, now, effects);
+        if at < earlier(now.wall.as_log_time(), remember) {
+            return;
+        }
+        let source = self.source(scope::canonical(attempt.source));
+        self.logins.note(source, attempt.user.as_ref().map(|user| AccountId::of(user).tag()), at);
+        self.logged_in(attempt, source, now, effects);
     }
 
     /// The jails to which a line says this.

@@ -22,6 +22,7 @@ pub mod report;
 pub mod saved;
 pub mod status;
 
+mod accounts;
 mod adopt;
 mod capacity;
 mod carry_out;
@@ -32,6 +33,7 @@ mod excuse;
 mod failure;
 mod foreign;
 mod jail;
+mod known;
 mod ledger;
 mod measure;
 mod origin;
@@ -41,8 +43,12 @@ mod protect;
 mod recent;
 mod restore;
 mod scope;
+mod seconds;
+mod sentence;
 mod stamps;
 mod steps;
+mod suspects;
+mod traps;
 mod window;
 
 #[cfg(test)]
@@ -50,23 +56,8 @@ pub(crate) mod tests;
 
 use std::time::Duration;
 
-use self::{
-    capacity::{Capacity, Hourly},
-    changes::Unsaved,
-    effect::Slot,
-    evidence::Archive,
-    excuse::Excuses,
-    jail::JailState,
-    ledger::{Key, Ledger, Record},
-    origin::{OriginId, Origins},
-    outage::Outages,
-    policy::Policy,
-    protect::Protections,
-    report::{Because, Ended},
-    stamps::Stamps,
-    steps::Offset,
-};
 pub use self::{
+    accounts::Attack,
     carry_out::{Kernel, NoRoom},
     effect::Effect,
     evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
@@ -76,8 +67,32 @@ pub use self::{
     outage::OutageState,
     protect::{HostAddresses, Protection, ProtectionKind},
     report::Report,
+    seconds::LogSeconds,
     stamps::StaleStamps,
+    suspects::{Suspect, TRIES_MAX, Try},
     window::{Counted, Quarters},
+};
+use self::{
+    accounts::{ACCOUNTS_MAX, Accounts},
+    capacity::{Capacity, Hourly},
+    changes::Unsaved,
+    effect::Slot,
+    evidence::Archive,
+    excuse::Excuses,
+    jail::JailState,
+    known::Logins,
+    ledger::{Key, Ledger, Record},
+    origin::{OriginId, Origins},
+    outage::Outages,
+    policy::Policy,
+    protect::Protections,
+    report::{Because, Ended},
+    sentence::Told,
+    stamps::Stamps,
+    steps::Offset,
+    suspects::Suspects,
+    traps::Traps,
+    window::earlier,
 };
 pub(crate) use failure::ON_THE_WAY;
 pub(crate) use scope::{NAT64, canonical};
@@ -103,6 +118,13 @@ pub struct Judge {
     stamps: Stamps,
     outages: Outages,
     excuses: Excuses,
+    logins: Logins,
+    /// On which accounts who has failed of late, and when that was told.
+    accounts: Accounts,
+    attacks_told: Told,
+    suspects: Suspects,
+    traps: Traps,
+    trap_told: Hourly,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -128,6 +150,12 @@ impl Judge {
             stamps: Stamps::default(),
             outages: Outages::default(),
             excuses: Excuses::new(),
+            logins: Logins::default(),
+            accounts: Accounts::new(ACCOUNTS_MAX),
+            attacks_told: Told::default(),
+            suspects: Suspects::new(),
+            traps: Traps::default(),
+            trap_told: Hourly::default(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
@@ -138,6 +166,7 @@ impl Judge {
             policy,
         };
         judge.set_up_jails();
+        judge.set_up_accounts();
         judge
     }
 
@@ -188,10 +217,14 @@ impl Judge {
         for jail in &mut self.jails {
             jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
+        let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
+        self.logins.tidy(earlier(now.wall.as_log_time(), remember), BATCH);
+        self.tidy_accounts(now);
     }
 
     fn plan_tidying(&mut self, now: Now) {
-        if self.jails.iter().all(|jail| jail.tracked.len() == 0) {
+        let is_idle = self.accounts.is_empty() && self.suspects.sources().len() == 0;
+        if is_idle && self.jails.iter().all(|jail| jail.tracked.len() == 0) {
             self.tidy_at = None;
         } else if self.tidy_at.is_none_or(|at| at <= now.boot) {
             self.tidy_at = Some(now.boot + TIDY_EVERY);
@@ -201,6 +234,7 @@ impl Judge {
     fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
         self.policy = policy;
         self.set_up_jails();
+        self.set_up_accounts();
         self.protect(effects);
         self.archive.bound(self.policy.limits.evidence);
     }

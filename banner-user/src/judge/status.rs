@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Judge,
+    accounts::Attack,
     effect::{Entry, Map, Slot, Until},
     evidence::Evidence,
     ledger::{Key, Record},
@@ -36,6 +37,8 @@ pub struct Status {
     pub stale: Vec<StaleStamps>,
     /// Outages of the authentication backend.
     pub outages: Vec<OutageState>,
+    /// Accounts that many networks fail on.
+    pub accounts: Vec<Attack>,
 }
 
 /// One jail, in fail2ban's words.
@@ -144,6 +147,7 @@ impl Judge {
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
             outages: self.outages.current().cloned().collect(),
+            accounts: self.accounts.attacks().cloned().collect(),
         }
     }
 

@@ -39,5 +39,8 @@ impl Judge {
         }
         self.excuses.shift(step);
         self.archive.shift(step);
+        self.logins.shift(step);
+        self.accounts.shift(step);
+        self.suspects.sources_mut().shift(step);
     }
 }

@@ -218,6 +218,9 @@ impl Replay {
                 | Report::MapFull { .. }
                 | Report::Restored { .. }
                 | Report::Adopted { .. }
+                | Report::AccountUnderAttack { .. }
+                | Report::Shared { .. }
+                | Report::TrapLogsIn { .. }
                 | Report::OutageBegan(_)
                 | Report::OutageEnded(_) => {}
             }

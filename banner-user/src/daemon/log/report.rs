@@ -39,6 +39,9 @@ pub(in crate::daemon) fn report(report: &Report) {
         Report::MapFull { .. } => warn!(event = "map_full", "{report}"),
         Report::Restored { .. } => info!(event = "restored", "{report}"),
         Report::Adopted { .. } => info!(event = "adopted", "{report}"),
+        Report::AccountUnderAttack { .. } => warn!(event = "account_under_attack", "{report}"),
+        Report::Shared { source, .. } => warn!(event = "shared_source", prefix = shown(source), "{report}"),
+        Report::TrapLogsIn { .. } => warn!(event = "trap_logs_in", "{report}"),
         Report::OutageBegan(_) => warn!(event = "outage_began", "{report}"),
         Report::OutageEnded(_) => info!(event = "outage_ended", "{report}"),
     }

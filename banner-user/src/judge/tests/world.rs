@@ -53,7 +53,7 @@ impl World {
         Now { boot: BootTime::default() + Duration::from_secs(seconds), wall: WallTime(wall * SECOND) }
     }
 
-    fn run(&mut self, seconds: u64, input: &str) -> Vec<String> {
+    pub(super) fn run(&mut self, seconds: u64, input: &str) -> Vec<String> {
         let now = self.now(seconds);
         let mut words = input.split_whitespace();
         let command = words.next().unwrap();
@@ -72,7 +72,10 @@ impl World {
                 let filter = option("filter").unwrap_or("postfix-sasl").into();
                 let weight = Weight(option("weight").map_or(4, |weight| weight.parse().unwrap()));
                 let file = FileId(option("file").map_or(0, |file| file.parse().unwrap()));
-                let user = Some(User::new(b"alice"));
+                let user = match option("user").unwrap_or("alice") {
+                    "none" => None,
+                    name => Some(User::new(name.as_bytes())),
+                };
                 let event = |filter| match command {
                     "fail" => Event::Failure(Attempt { filter, source, user: user.clone(), weight, at }),
                     "succeed" => Event::Success(Attempt { filter, source, user: user.clone(), weight, at }),
@@ -249,8 +252,11 @@ fn report_shown(report: &Report) -> String {
         Report::Banned { origin, prefix, until, observe, because } => {
             let until = until.map_or("for ever".to_owned(), |at| format!("until {}", at.0 / SECOND - EPOCH));
             let verb = if *observe { "would ban" } else { "banned" };
-            let failures = because.as_ref().map_or(String::new(), |b| format!(" for {}", f64::from(b.failures) / 4.0));
-            format!("{verb} {prefix} {origin} {until}{failures}")
+            let because = because.as_ref().map_or(String::new(), |because| {
+                let reasons: String = because.reasons.iter().map(|reason| format!(", {reason}")).collect();
+                format!(" for {}{reasons}", f64::from(because.failures) / 4.0)
+            });
+            format!("{verb} {prefix} {origin} {until}{because}")
         }
         Report::Unbanned { origin, prefix, why } => format!("unbanned {prefix} {origin}: {why}"),
         Report::Ignored { jail, source, protection, .. } => format!("ignored {source} by jail {jail}: {protection}"),
@@ -262,6 +268,12 @@ fn report_shown(report: &Report) -> String {
         Report::MapFull { map, yielded, waiting } => format!("full {map} yielded {yielded} waiting {waiting}"),
         Report::Restored { bans, ended, tallies } => format!("restored {bans}, ended {ended}, tallies {tallies}"),
         Report::Adopted { bans } => format!("adopted {bans}"),
+        Report::AccountUnderAttack { account, networks, untold } => {
+            let untold = if *untold > 0 { format!(", {untold} untold") } else { String::new() };
+            format!("account {account} under attack by {networks}{untold}")
+        }
+        Report::Shared { source, reason } => format!("shared {source}: {reason}"),
+        Report::TrapLogsIn { trap } => format!("trap {trap} logs in"),
         Report::OutageBegan(state) => format!("outage {} began", state.filter),
         Report::OutageEnded(state) => format!("outage {} ended, {} lines", state.filter, state.lines),
     }
