@@ -34,6 +34,8 @@ impl AccountId {
 pub struct AccountTag(pub NonZeroU32);
 
 impl AccountTag {
+    pub(super) const MIN: Self = Self(NonZeroU32::MIN);
+
     /// The first and the last account that have it.
     pub(super) fn range(self) -> (AccountId, AccountId) {
         let first = u64::from(self.0.get()) << 32;

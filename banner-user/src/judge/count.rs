@@ -18,16 +18,25 @@ use super::{
 use crate::clock::{LogTime, Now, WallTime};
 
 impl Judge {
-    /// Counts a failure in one jail, and bans the source where that reaches the limit.
+    /// The jails that count a failure, of those that hear of it.
     ///
-    /// What comes in while the jail's own ban is in force does not count: it was on its way, or only observed, or gets
+    /// What comes in while a jail's own ban is in force does not count: it was on its way, or only observed, or gets
     /// past the ban (and is told as that).
+    pub(super) fn counting(&mut self, mut jails: Vec<usize>, found: &Found<'_>, now: Now) -> Vec<usize> {
+        jails.retain(|index| {
+            let Some(jail) = self.jails.get_mut(*index) else { return false };
+            jail.total_failed = jail.total_failed.saturating_add(1);
+            let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
+            !self.ledger.covering(found.address.into()).any(banned)
+        });
+        jails
+    }
+
+    /// Counts a failure in one jail, and bans the source where that reaches the limit, or is enough by itself.
     pub(super) fn count(&mut self, index: usize, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) {
         let Some(jail) = self.jails.get_mut(index) else { return };
         let (ledger, arrival) = (&self.ledger, now.wall.as_log_time());
-        jail.total_failed = jail.total_failed.saturating_add(1);
-        let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
-        if ledger.covering(found.address.into()).any(banned) || (!found.live && jail.window_over(found.at, arrival)) {
+        if !found.live && found.sentence.is_none() && jail.window_over(found.at, arrival) {
             return;
         }
         let source = scope::source(found.address, self.policy.ipv6_prefix, |prefix| {
@@ -38,7 +47,11 @@ impl Judge {
         }
         let account = found.account.map(|account| account.tag());
         jail.count(source, Counted { at: found.at, weight: found.attempt.weight, account }, arrival);
-        let Some(measure) = self.measure(index, source) else { return };
+        let bantime = jail.jail.bantime;
+        let Some(mut measure) = self.measure(index, source) else { return };
+        if let Some(sentence) = &found.sentence {
+            measure.sentence(sentence, bantime);
+        }
         if !measure.is_over() {
             return;
         }
@@ -123,6 +136,12 @@ impl Judge {
         }
         if recognised.is_some() {
             self.lift(written, Ended::Recognised, effects);
+        }
+        if let Some(sentence) = &found.sentence
+            && !record.observe
+        {
+            let until = now.wall_at(record.deadline()).as_log_time();
+            self.sentenced(self.source(found.address), &sentence.reason, until.into());
         }
     }
 

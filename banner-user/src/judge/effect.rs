@@ -155,6 +155,14 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Whether this drops less than another one of the same key: for a shorter time, from fewer services, or nothing.
+    #[must_use]
+    pub(super) fn is_narrower_than(&self, other: &Self) -> bool {
+        !other.observe && (self.observe || !self.services.contains(other.services) || self.until < other.until)
+    }
+}
+
 impl fmt::Display for Until {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

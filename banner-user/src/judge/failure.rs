@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Judge, account::AccountId, customers::Customers, effect::Effect, evidence::Failure, fuse::Customer, input::Line,
-    jail::JailState, ledger::Record, report::Report, scope,
+    jail::JailState, ledger::Record, report::Report, scope, sentence::Sentence,
 };
 use crate::{
     clock::{LogTime, Now},
@@ -27,6 +27,8 @@ pub(super) struct Found<'a> {
     /// When it counts.
     pub(super) at: LogTime,
     pub(super) live: bool,
+    /// What follows from its account.
+    pub(super) sentence: Option<Sentence>,
 }
 
 impl Judge {
@@ -61,14 +63,13 @@ impl Judge {
             attempt.weight = Weight::ZERO;
         }
         let account = attempt.user.as_ref().map(AccountId::of);
-        let found = Found { attempt: &attempt, address, account, at, live: line.live };
+        let mut found = Found { attempt: &attempt, address, account, at, live: line.live, sentence: None };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
-            let is_spared = self.is_spared(&found, now, effects);
-            for jail in jails {
-                if is_spared {
-                    self.note_spared(jail);
-                } else {
+            let counting = self.counting(jails, &found, now);
+            if !self.is_spared(&found, now, effects) && !counting.is_empty() {
+                found.sentence = self.sentence(&found, now, effects);
+                for jail in counting {
                     self.count(jail, &found, now, effects);
                 }
             }
@@ -89,6 +90,7 @@ impl Judge {
             self.customers.note(source, account, at, limit);
             let customer = Customer { source, account: account.map(AccountId::tag) };
             self.note_got_in(&attempt.filter, customer, effects);
+            self.logged_in(attempt, source, now, effects);
         }
         if clear {
             for jail in jails {

@@ -235,6 +235,11 @@ impl Judge {
                 jail.tracked.remove(source);
             }
         }
+        let suspects: Vec<IpNet> = self.suspects.sources().iter().map(|(source, _)| source).collect();
+        for source in suspects {
+            self.suspects.sources_mut().remove(source);
+        }
+        self.accounts.clear();
     }
 
     fn forget_failures(&mut self, prefixes: &[IpNet], target: Target) -> usize {
@@ -245,6 +250,13 @@ impl Judge {
                 // The neighbours in its prefix that are judged by their full address keep theirs.
                 Target::Address(_) => prefixes.iter().filter(|prefix| jail.tracked.remove(**prefix)).count(),
             });
+        }
+        let suspects = self.suspects.sources_mut();
+        if let Target::Prefix(prefix) = target {
+            suspects.remove_within(scope::canonical_prefix(prefix));
+        }
+        for prefix in prefixes {
+            suspects.remove(*prefix);
         }
         forgotten
     }

@@ -10,6 +10,7 @@ use super::{
     failure::Found,
     policy::{BanTime, Customers as CustomersPolicy},
     report::{Because, Reason},
+    sentence::Sentence,
     window::{Quarters, Window},
 };
 use crate::{clock::LogTime, service::ServiceMask};
@@ -31,6 +32,8 @@ pub(super) struct Measure {
     pub(super) services: ServiceMask,
     /// What was taken into account for that.
     pub(super) reasons: Vec<Reason>,
+    /// It is banned whatever its failures weigh.
+    pub(super) sentenced: bool,
 }
 
 impl Judge {
@@ -46,11 +49,15 @@ impl Judge {
             bantime: jail.jail.bantime,
             services: jail.jail.services,
             reasons: Vec::new(),
+            sentenced: false,
         };
         if let Some(policy) = &self.policy.customers
             && self.customers.is_customer(source)
         {
             self.grant(policy, source, jail.jail.observe, &tracked.window, &mut measure);
+        }
+        if self.policy.spraying.is_some() {
+            self.weigh_accounts(source, &tracked.window, &mut measure);
         }
         Some(measure)
     }
@@ -91,12 +98,42 @@ impl Judge {
         let most = usize::from(policy.shared);
         self.customers.accounts(source, most) >= most
     }
+
+    /// Failures on a third account and further ones weigh double: who mistypes does so on one. Not on those that logged in from
+    /// there, and not where many did.
+    fn weigh_accounts(&self, source: IpNet, window: &Window, measure: &mut Measure) {
+        let (mut first, mut second) = (None, None);
+        let mut further: Quarters = 0;
+        for failure in window.failures() {
+            let Some(account) = failure.account else { continue };
+            if first == Some(account) || second == Some(account) || self.customers.knows(source, account) {
+            } else if first.is_none() {
+                first = Some(account);
+            } else if second.is_none() {
+                second = Some(account);
+            } else {
+                further = further.saturating_add(failure.weight.0.into());
+            }
+        }
+        if further > 0 && !self.is_shared(source) {
+            measure.failures = measure.failures.saturating_add(further);
+            measure.reasons.push(Reason::ManyAccounts);
+        }
+    }
 }
 
 impl Measure {
     /// Whether it is banned.
     pub(super) fn is_over(&self) -> bool {
-        self.failures >= self.limit
+        self.sentenced || self.failures >= self.limit
+    }
+
+    /// It is banned, and for no shorter time than this and the jail's. A customer gets nothing for what nobody does who mistypes.
+    pub(super) fn sentence(&mut self, sentence: &Sentence, jail: BanTime) {
+        self.sentenced = true;
+        self.bantime = jail.max(BanTime::For(sentence.bantime));
+        self.reasons.retain(|reason| *reason != Reason::Customer);
+        self.reasons.push(sentence.reason.clone());
     }
 
     /// What to tell of it.

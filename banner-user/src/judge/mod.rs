@@ -22,6 +22,7 @@ pub mod report;
 pub mod saved;
 pub mod status;
 
+mod accounts;
 mod adopt;
 mod alarm;
 mod capacity;
@@ -46,9 +47,13 @@ mod protect;
 mod recent;
 mod restore;
 mod scope;
+mod seconds;
+mod sentence;
 mod spare;
 mod stamps;
 mod steps;
+mod suspects;
+mod traps;
 mod window;
 
 #[cfg(test)]
@@ -56,7 +61,27 @@ pub(crate) mod tests;
 
 use std::time::Duration;
 
+pub use self::{
+    accounts::Attack,
+    carry_out::{Kernel, NoRoom},
+    customers::{Login, SOURCES_MAX, Seen},
+    effect::Effect,
+    evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
+    foreign::Objection,
+    fuse::Tripped,
+    history::{LATEST_MAX, Offence, Offences},
+    input::{Input, Line},
+    origin::Origin,
+    outage::OutageState,
+    protect::{HostAddresses, Protection, ProtectionKind},
+    report::Report,
+    seconds::LogSeconds,
+    stamps::StaleStamps,
+    suspects::{Suspect, TRIES_MAX, Try},
+    window::{Counted, Quarters},
+};
 use self::{
+    accounts::{ACCOUNTS_MAX, Accounts},
     alarm::Alarm,
     capacity::{Capacity, Hourly},
     changes::Unsaved,
@@ -73,24 +98,11 @@ use self::{
     policy::Policy,
     protect::Protections,
     report::{Because, Ended},
+    sentence::Told,
     stamps::Stamps,
     steps::Offset,
-};
-pub use self::{
-    carry_out::{Kernel, NoRoom},
-    customers::{Login, SOURCES_MAX, Seen},
-    effect::Effect,
-    evidence::{Evidence, FAILURES_MAX, Failure, LINE_MAX},
-    foreign::Objection,
-    fuse::Tripped,
-    history::{LATEST_MAX, Offence, Offences},
-    input::{Input, Line},
-    origin::Origin,
-    outage::OutageState,
-    protect::{HostAddresses, Protection, ProtectionKind},
-    report::Report,
-    stamps::StaleStamps,
-    window::{Counted, Quarters},
+    suspects::Suspects,
+    traps::Traps,
 };
 pub(crate) use failure::ON_THE_WAY;
 pub(crate) use scope::{NAT64, canonical};
@@ -123,6 +135,12 @@ pub struct Judge {
     alarm: Alarm,
     /// Who was banned before.
     history: History,
+    /// On which accounts who has failed of late, and when that was told.
+    accounts: Accounts,
+    attacks_told: Told,
+    suspects: Suspects,
+    traps: Traps,
+    trap_told: Hourly,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -154,6 +172,11 @@ impl Judge {
             fuses: Fuses::default(),
             alarm: Alarm::default(),
             history: History::new(policy.forget()),
+            accounts: Accounts::new(ACCOUNTS_MAX),
+            attacks_told: Told::default(),
+            suspects: Suspects::new(),
+            traps: Traps::default(),
+            trap_told: Hourly::default(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
@@ -165,6 +188,7 @@ impl Judge {
             policy,
         };
         judge.set_up_jails();
+        judge.set_up_accounts();
         judge
     }
 
@@ -227,10 +251,12 @@ impl Judge {
         self.customers.forget_before(start, BATCH);
         self.fuses.forget_before(start);
         self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
+        self.tidy_accounts(now);
     }
 
     fn plan_tidying(&mut self, now: Now) {
-        if self.customers.len() == 0 && self.jails.iter().all(|jail| jail.tracked.len() == 0) {
+        let is_idle = self.accounts.is_empty() && self.suspects.sources().len() == 0 && self.customers.len() == 0;
+        if is_idle && self.jails.iter().all(|jail| jail.tracked.len() == 0) {
             self.tidy_at = None;
         } else if self.tidy_at.is_none_or(|at| at <= now.boot) {
             self.tidy_at = Some(now.boot + TIDY_EVERY);
@@ -240,6 +266,7 @@ impl Judge {
     fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
         self.policy = policy;
         self.set_up_jails();
+        self.set_up_accounts();
         self.protect(effects);
         self.archive.bound(self.policy.limits.evidence);
         self.history.forget_after(self.policy.forget());

@@ -13,7 +13,10 @@ use super::{
     stamps::StaleStamps,
     window::Quarters,
 };
-use crate::{clock::WallTime, event::FilterName};
+use crate::{
+    clock::WallTime,
+    event::{Escaped, FilterName, User},
+};
 
 /// One thing that an operator is told, as often as each variant says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +107,27 @@ pub enum Report {
         /// Bans within the minute.
         bans: u32,
     },
+    /// Many networks from which nobody logs in fail on one account. Once, until nobody has for the window; at most 20 an hour.
+    AccountUnderAttack {
+        /// Its name. Attacker text.
+        account: User,
+        /// So many networks, at least.
+        networks: u16,
+        /// Other accounts of which this was not told, since the last one that was.
+        untold: u64,
+    },
+    /// A source is not banned though it guesses, since many people log in from there. Once a day.
+    Shared {
+        /// Who.
+        source: IpNet,
+        /// What it did.
+        reason: Reason,
+    },
+    /// A trap is an account that somebody logs in to: it bans nobody. At most once an hour.
+    TrapLogsIn {
+        /// As it is configured.
+        trap: Arc<str>,
+    },
     /// The authentication backend does not answer.
     OutageBegan(OutageState),
     /// Nothing was heard of the outage for a minute.
@@ -137,6 +161,8 @@ pub enum Reason {
         /// Accounts.
         accounts: u16,
     },
+    /// Failures on a third account and further ones weigh double.
+    ManyAccounts,
     /// Only accounts under attack were tried, this many times.
     UnderAttack {
         /// Failures.
@@ -233,6 +259,28 @@ impl fmt::Display for Report {
             Self::ManyBans { bans } => {
                 write!(f, "{bans} bans within a minute: an attack, or something that makes everybody fail?")
             }
+            Self::AccountUnderAttack { account, networks, untold } => {
+                write!(
+                    f,
+                    "account \"{account}\" is under attack: failures from {networks} networks where nobody has logged in lately"
+                )?;
+                match untold {
+                    0 => Ok(()),
+                    untold => write!(f, " ({untold} others were not told: `banner status` has them)"),
+                }
+            }
+            Self::Shared { source, reason } => write!(
+                f,
+                "not banned: {}: {reason}, but many people log in from there. A webmail server, an office? Then look for the \
+                 culprit there, and put it into ignoreip if its failures are not to count at all",
+                Shown(*source)
+            ),
+            Self::TrapLogsIn { trap } => write!(
+                f,
+                "somebody logs in as {}, which accounts.traps has as an account that does not exist: tries on it ban nobody. \
+                 Remove the trap, or see who has got hold of the account",
+                Escaped(trap.as_bytes())
+            ),
             Self::OutageBegan(state) => write!(
                 f,
                 "the authentication backend does not answer (filter {}, since {}): such failures count against nobody",
@@ -260,8 +308,9 @@ impl fmt::Display for Reason {
         match self {
             Self::KnownAccounts => f.write_str("those on accounts known there weigh half"),
             Self::Customer => f.write_str("a customer's first ban"),
-            Self::Trap(name) => write!(f, "it tried {name}, a trap"),
+            Self::Trap(name) => write!(f, "it tried {}, a trap", Escaped(name.as_bytes())),
             Self::Spraying { accounts } => write!(f, "it tried {accounts} accounts"),
+            Self::ManyAccounts => f.write_str("those on a third account and further ones weigh double"),
             Self::UnderAttack { failures } => {
                 write!(f, "it failed {failures} times on accounts under attack, and never logged in")
             }

@@ -39,13 +39,6 @@ impl Judge {
         effects.extend(ended.map(|tripped| Effect::Report(Report::FuseReset(tripped))));
     }
 
-    /// Counts a failure that is spared.
-    pub(super) fn note_spared(&mut self, index: usize) {
-        if let Some(jail) = self.jails.get_mut(index) {
-            jail.total_failed = jail.total_failed.saturating_add(1);
-        }
-    }
-
     /// Trips the fuse for all filters, by hand. What is to be done.
     #[must_use]
     pub fn trip_fuse(&mut self, length: Duration, now: Now) -> Vec<Effect> {

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     Judge,
+    accounts::Attack,
     effect::{Entry, Map, Slot, Until},
     evidence::Evidence,
     fuse::Tripped,
@@ -41,6 +42,8 @@ pub struct Status {
     pub tripped: Vec<Tripped>,
     /// Outages of the authentication backend.
     pub outages: Vec<OutageState>,
+    /// Accounts that many networks fail on.
+    pub accounts: Vec<Attack>,
 }
 
 /// One jail, in fail2ban's words.
@@ -151,6 +154,7 @@ impl Judge {
             stale: self.stamps.stale().copied().collect(),
             tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
+            accounts: self.accounts.attacks().cloned().collect(),
         }
     }
 

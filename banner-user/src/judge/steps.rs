@@ -47,5 +47,7 @@ impl Judge {
         self.fuses.shift(step);
         self.archive.shift(step);
         self.history.shift(step);
+        self.accounts.shift(step);
+        self.suspects.sources_mut().shift(step);
     }
 }

@@ -221,6 +221,9 @@ impl Replay {
                 | Report::FuseTripped(_)
                 | Report::FuseReset(_)
                 | Report::ManyBans { .. }
+                | Report::AccountUnderAttack { .. }
+                | Report::Shared { .. }
+                | Report::TrapLogsIn { .. }
                 | Report::OutageBegan(_)
                 | Report::OutageEnded(_) => {}
             }

@@ -42,6 +42,9 @@ pub(in crate::daemon) fn report(report: &Report) {
         Report::FuseTripped(_) => warn!(event = "fuse_tripped", "{report}"),
         Report::FuseReset(_) => warn!(event = "fuse_reset", "{report}"),
         Report::ManyBans { .. } => warn!(event = "many_bans", "{report}"),
+        Report::AccountUnderAttack { .. } => warn!(event = "account_under_attack", "{report}"),
+        Report::Shared { source, .. } => warn!(event = "shared_source", prefix = shown(source), "{report}"),
+        Report::TrapLogsIn { .. } => warn!(event = "trap_logs_in", "{report}"),
         Report::OutageBegan(_) => warn!(event = "outage_began", "{report}"),
         Report::OutageEnded(_) => info!(event = "outage_ended", "{report}"),
     }

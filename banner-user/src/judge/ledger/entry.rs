@@ -171,12 +171,13 @@ fn protected(slot: Slot) -> Entry {
 }
 
 /// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban
-/// that moves between hash and trie is written there before it is removed here; between the two moves the hash is at its
-/// emptiest.
+/// that moves between hash and trie is written there before it is removed here, and before what it covered there is narrowed;
+/// between the two moves the hash is at its emptiest.
 pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Effect>) {
-    let written = |kind: fn(&Entry) -> bool| {
-        let differ = after.values().filter(move |entry| kind(entry) && before.get(&entry.slot) != Some(*entry));
-        differ.map(|entry| Effect::Write(*entry))
+    let is_narrowed = |entry: &Entry| before.get(&entry.slot).is_some_and(|before| entry.is_narrower_than(before));
+    let written = |kind: &dyn Fn(&Entry) -> bool| {
+        let differ = after.values().filter(|entry| kind(entry) && before.get(&entry.slot) != Some(*entry));
+        differ.map(|entry| Effect::Write(*entry)).collect::<Vec<_>>()
     };
     let removed = |kind: fn(&Entry) -> bool| {
         let gone = before.values().filter(move |entry| kind(entry) && !after.contains_key(&entry.slot));
@@ -185,7 +186,10 @@ pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Ef
     let protection = |entry: &Entry| entry.protected;
     let in_hash = |entry: &Entry| matches!(entry.slot, Slot::V4(_) | Slot::V6(_));
     let in_trie = |entry: &Entry| !entry.protected && matches!(entry.slot, Slot::NetV4(_) | Slot::NetV6(_));
-    effects.extend(written(protection).chain(written(in_trie)));
-    effects.extend(removed(in_hash).chain(written(in_hash)));
+    effects.extend(written(&protection));
+    effects.extend(written(&|entry| in_trie(entry) && !is_narrowed(entry)));
+    effects.extend(removed(in_hash));
+    effects.extend(written(&in_hash));
+    effects.extend(written(&|entry| in_trie(entry) && is_narrowed(entry)));
     effects.extend(removed(in_trie).chain(removed(protection)));
 }

@@ -8,7 +8,7 @@ mod prefixes;
 mod spraying;
 
 pub use self::{
-    accounts::Accounts,
+    accounts::{Accounts, TRAPS_MAX},
     customers::Customers,
     fuse::Fuse,
     increment::{Growth, Increment, Recidive},

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Who tries one password on many accounts guesses; who mistypes does so on one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spraying {
-    /// Failures on so many different accounts within `findtime` ban, where none of them logged in from there. At least 2.
+    /// Failures on so many different accounts within `findtime` ban, where none of them logged in from there. At least 3, at most
+    /// [`TRIES_MAX`](crate::judge::TRIES_MAX).
     pub accounts: u16,
     /// How long they are remembered.
     pub findtime: Duration,

@@ -8,6 +8,7 @@
 //! 602 tick             -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by jail mail: its time is over
 //! ```
 
+mod accounts;
 mod adopting;
 mod capacity;
 mod counting;

@@ -271,6 +271,12 @@ fn report_shown(report: &Report) -> String {
         Report::FuseTripped(_) => "fuse tripped".to_owned(),
         Report::FuseReset(tripped) => format!("fuse reset, {} spared", tripped.spared),
         Report::ManyBans { bans } => format!("many bans: {bans}"),
+        Report::AccountUnderAttack { account, networks, untold } => {
+            let untold = if *untold > 0 { format!(", {untold} untold") } else { String::new() };
+            format!("account {account} under attack by {networks}{untold}")
+        }
+        Report::Shared { source, reason } => format!("shared {source}: {reason}"),
+        Report::TrapLogsIn { trap } => format!("trap {trap} logs in"),
         Report::OutageBegan(state) => format!("outage {} began", state.filter),
         Report::OutageEnded(state) => format!("outage {} ended, {} lines", state.filter, state.lines),
     }

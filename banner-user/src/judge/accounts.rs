@@ -1,0 +1,226 @@
+//! Accounts under attack: those that many networks fail on from which nobody logs in. A botnet whose members try once a day each
+//! is told by its victims.
+//!
+//! Networks count, not addresses: an IPv4 /24, an IPv6 /48. A telephone that a carrier hands on from address to address is one
+//! network, and so is whoever has rented a block. What an attacker can make of it:
+//!
+//! - He makes up names. At most [`ACCOUNTS_MAX`] are kept; beyond, the one goes that the fewest networks fail on, of these the one
+//!   that was quiet for longest. So made-up names push out each other: what one network fails on never pushes out what two do.
+//!   A source that has tried [`TRIES_MAX`] accounts within the window adds no more.
+//! - He has as many networks as it takes, and fails on an account to bring it under attack. Then who never logged in from where he
+//!   is, and fails on it twice, is banned: never a customer.
+//!
+//! [`TRIES_MAX`]: super::suspects::TRIES_MAX
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use siphasher::sip::SipHasher13;
+
+use super::{account::AccountTag, seconds::LogSeconds};
+use crate::event::User;
+
+/// The most accounts on which failures are remembered.
+pub(super) const ACCOUNTS_MAX: usize = 100_000;
+
+/// How often accounts that have gone quiet are looked for.
+const TIDY_EVERY: u32 = 60;
+
+/// A /24 or a /48, in 32 bits: that two IPv6 networks are taken for one makes an attack smaller by one at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Network(u32);
+
+impl Network {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self(v4.to_bits() >> 8),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = SipHasher13::new().hash(&(v6.to_bits() >> 80).to_be_bytes()).to_be_bytes();
+                Self(u32::from_be_bytes([a, b, c, d]) | 1 << 31)
+            }
+        }
+    }
+}
+
+/// The networks that have failed on an account, each once, with their last failures: as many as are an attack, the latest ones.
+#[derive(Debug, Default)]
+struct Failed {
+    networks: Vec<(Network, LogSeconds)>,
+}
+
+impl Failed {
+    fn newest(&self) -> LogSeconds {
+        self.networks.iter().map(|(_, at)| *at).max().unwrap_or_default()
+    }
+}
+
+/// An account that is under attack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attack {
+    /// Its name, as the last one to fail on it wrote it; `None` for one of an earlier run that nobody has failed on since.
+    pub name: Option<User>,
+    /// Since when there were enough of them.
+    pub since: LogSeconds,
+    /// The last failure.
+    pub last: LogSeconds,
+}
+
+/// What stands in the order of what goes first.
+type Rank = (usize, LogSeconds, AccountTag);
+
+/// All accounts that were failed on of late.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    most: usize,
+    failed: BTreeMap<AccountTag, Failed>,
+    /// By networks, then by the last failure.
+    by_rank: BTreeSet<Rank>,
+    attacks: BTreeMap<AccountTag, Attack>,
+    tidied: LogSeconds,
+}
+
+impl Accounts {
+    /// One that keeps at most so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            failed: BTreeMap::new(),
+            by_rank: BTreeSet::new(),
+            attacks: BTreeMap::new(),
+            tidied: LogSeconds::default(),
+        }
+    }
+
+    /// A network failed on an account. Whether that is under attack from now on: so many networks within the window.
+    pub(super) fn note(
+        &mut self,
+        account: AccountTag,
+        name: Option<&User>,
+        network: Network,
+        at: LogSeconds,
+        (sources, window): (usize, Duration),
+    ) -> bool {
+        let failed = self.failed.entry(account).or_default();
+        let networks = &mut failed.networks;
+        if !networks.is_empty() {
+            self.by_rank.remove(&(networks.len(), failed.newest(), account));
+        }
+        let networks = &mut failed.networks;
+        match networks.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, last)) => *last = at.max(*last),
+            None => {
+                networks.reserve_exact(1);
+                networks.push((network, at));
+            }
+        }
+        let newest = failed.newest();
+        let networks = &mut failed.networks;
+        networks.retain(|(_, at)| *at >= newest.earlier(window));
+        while networks.len() > sources
+            && let Some(oldest) = networks.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(index, _)| index)
+        {
+            networks.swap_remove(oldest);
+        }
+        let is_enough = networks.len() >= sources;
+        self.by_rank.insert((networks.len(), newest, account));
+        let known = self.attacks.get_mut(&account);
+        let begins = is_enough && known.is_none();
+        match known {
+            Some(attack) => {
+                attack.last = newest;
+                attack.name = name.cloned().or(attack.name.take());
+            }
+            None if begins => {
+                self.attacks.insert(account, Attack { name: name.cloned(), since: at, last: newest });
+            }
+            None => {}
+        }
+        while self.failed.len() > self.most {
+            self.forget_first();
+        }
+        begins
+    }
+
+    /// Somebody logged in to an account from a network: what failed there on it before was no attack.
+    pub(super) fn forgive(&mut self, account: AccountTag, network: Network) {
+        let Some(failed) = self.failed.get_mut(&account) else { return };
+        self.by_rank.remove(&(failed.networks.len(), failed.newest(), account));
+        failed.networks.retain(|(known, _)| *known != network);
+        if failed.networks.is_empty() {
+            self.failed.remove(&account);
+            self.attacks.remove(&account);
+        } else {
+            self.by_rank.insert((failed.networks.len(), failed.newest(), account));
+        }
+    }
+
+    pub(super) fn is_under_attack(&self, account: AccountTag) -> bool {
+        self.attacks.contains_key(&account)
+    }
+
+    /// Those under attack, in the order of their numbers.
+    pub(super) fn attacks(&self) -> impl ExactSizeIterator<Item = &Attack> {
+        self.attacks.values()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Forgets accounts that were quiet for the window, at most so many; at most once a minute.
+    pub(super) fn tidy(&mut self, now: LogSeconds, window: Duration, at_most: usize) {
+        if self.tidied.0.abs_diff(now.0) < TIDY_EVERY {
+            return;
+        }
+        self.tidied = now;
+        let start = now.earlier(window);
+        let mut left = at_most;
+        let mut rank = 0;
+        // The first of each number of networks is the one that was quiet for longest.
+        while let Some(first @ (networks, newest, _)) =
+            self.by_rank.range((rank, LogSeconds::default(), AccountTag::MIN)..).next().copied()
+        {
+            if newest >= start {
+                rank = networks.saturating_add(1);
+            } else if left > 0 {
+                left = left.saturating_sub(1);
+                self.forget(first);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.most);
+    }
+
+    /// Moves all times by so many microseconds.
+    pub(super) fn shift(&mut self, step: i64) {
+        self.by_rank.clear();
+        for (account, failed) in &mut self.failed {
+            failed.networks.iter_mut().for_each(|(_, at)| *at = at.shifted(step));
+            self.by_rank.insert((failed.networks.len(), failed.newest(), *account));
+        }
+        for attack in self.attacks.values_mut() {
+            attack.since = attack.since.shifted(step);
+            attack.last = attack.last.shifted(step);
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(first) = self.by_rank.first().copied() {
+            self.forget(first);
+        }
+    }
+
+    fn forget(&mut self, rank: Rank) {
+        self.by_rank.remove(&rank);
+        self.failed.remove(&rank.2);
+        self.attacks.remove(&rank.2);
+    }
+}
