@@ -203,44 +203,6 @@ impl Follower {
         self.open_unseen(id, unseen, now);
     }
 
-    /// The open file `index` was emptied, which had been read up to `place`. What its copy holds behind that (`copytruncate`) is
-    /// read before what the file itself holds now. Where there is no copy, its bytes may still turn up. Returns how many files
-    /// were opened in front of it.
-    pub(super) fn catch_up_emptied(
-        &mut self,
-        index: usize,
-        place: Place,
-        now: BootTime,
-        notice: &mut dyn FnMut(Notice),
-    ) -> usize {
-        let new_key = self.new_key();
-        let Some(file) = self.open.get_mut(index) else { return 0 };
-        let (id, key) = (file.id, mem::replace(&mut file.key, new_key));
-        file.grown = now;
-        let mut path = PathBuf::new();
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
-            slot.count_truncation(place.offset, notice);
-            path.clone_from(&slot.path);
-        }
-        let bookmark = place.marked(key, path, BookmarkState::Emptied);
-        // What cannot be listed now is not looked for again: mostly there is no copy.
-        let mut siblings = siblings::list(&bookmark.path, &[]).unwrap_or_default();
-        // Its own bytes may be back.
-        siblings.retain(|sibling| sibling.inode() != bookmark.inode);
-        let owned = self.owned(&siblings, &[]);
-        let opened = self.open.len();
-        if let Some(copy) = seek(&siblings, &owned, &bookmark) {
-            self.open_behind(id, key, siblings.swap_remove(copy), Start::At(bookmark.clone().into()), now);
-        }
-        let opened = self.open.len() - opened;
-        if opened == 0 {
-            self.shelf.put(bookmark);
-        } else if let Some(newer) = self.open.get_mut(index..) {
-            newer.rotate_right(opened);
-        }
-        opened
-    }
-
     fn open_unseen(&mut self, id: FileId, unseen: Vec<Sibling>, now: BootTime) {
         for sibling in unseen {
             let place = Place {
@@ -294,7 +256,7 @@ impl Follower {
     }
 
     /// The files that are read under their own numbers, or were: they are no copies of another.
-    fn owned(&self, siblings: &[Sibling], sought: &[&Bookmark]) -> Vec<Inode> {
+    pub(super) fn owned(&self, siblings: &[Sibling], sought: &[&Bookmark]) -> Vec<Inode> {
         let is_own = |sibling: &&Sibling| {
             let mut known = sought.iter().copied().chain(self.shelf.iter());
             known.any(|bookmark| bookmark.inode.number == sibling.inode().number && sibling.holds(bookmark))
@@ -303,7 +265,9 @@ impl Follower {
         siblings.iter().filter(is_own).map(Sibling::inode).collect()
     }
 
-    fn open_behind(&mut self, id: FileId, key: u64, sibling: Sibling, start: Start, now: BootTime) {
+    /// Opens a file behind those that are open; what is put behind it and is of the same path waits for it. False if it cannot
+    /// be read.
+    pub(super) fn open_behind(&mut self, id: FileId, key: u64, sibling: Sibling, start: Start, now: BootTime) -> bool {
         let patterns = self.slots.iter().find(|slot| slot.id == id).map(|slot| slot.patterns.clone());
         let text = if sibling.is_plain() {
             Text::Plain(sibling.file)
@@ -311,7 +275,7 @@ impl Follower {
             Text::Compressed(Compressed::new(sibling.file))
         };
         // A file that cannot be read on says so when it is read.
-        let Ok(reader) = Reader::new(text, &sibling.metadata, start) else { return };
+        let Ok(reader) = Reader::new(text, &sibling.metadata, start) else { return false };
         self.open.push(Open {
             reader,
             key,
@@ -327,6 +291,7 @@ impl Follower {
             failure: None,
         });
         self.is_changed = true;
+        true
     }
 
     /// The slot of a path that is followed, by its name or by a pattern, whether or not anything stands there now.
@@ -347,7 +312,7 @@ impl Follower {
 
 /// Where what a bookmark says was read stands: in the file of the same number, or else in a copy or a compressed file. Of
 /// several, where most is.
-fn seek(siblings: &[Sibling], owned: &[Inode], bookmark: &Bookmark) -> Option<usize> {
+pub(super) fn seek(siblings: &[Sibling], owned: &[Inode], bookmark: &Bookmark) -> Option<usize> {
     let same = |sibling: &Sibling| sibling.inode().number == bookmark.inode.number && sibling.holds(bookmark);
     siblings.iter().position(same).or_else(|| {
         let is_copy =

@@ -260,11 +260,10 @@ impl Reader {
             return Ok(None); // Nobody writes to it, and it cannot be read back.
         }
         let before = self.before.bytes();
-        let (known, from) =
-            if self.offset == 0 { (&*self.beginning, 0) } else { (before, self.offset - before.len() as u64) };
-        let mut there = [0; BEGINNING_MAX];
-        let read = self.text.read_at(there.get_mut(..known.len()).unwrap_or_default(), from)?;
-        if there.get(..read) == Some(known) { Ok(None) } else { self.restart().map(Some) }
+        let mut there = [0; BEFORE_MAX];
+        let read =
+            self.text.read_at(there.get_mut(..before.len()).unwrap_or_default(), self.offset - before.len() as u64)?;
+        if there.get(..read) == Some(before) { Ok(None) } else { self.restart().map(Some) }
     }
 
     /// Hands on the whole lines in `fresh`, which begins at the offset. Returns how many bytes are done with.

@@ -251,18 +251,6 @@ impl Follower {
         self.open.iter().filter(|file| file.id == id).filter_map(|file| file.reader.last_written()).max()
     }
 
-    /// Finds out which open files were emptied, before a new one is opened that may hold what was in them.
-    fn check_open(&mut self, now: BootTime, notice: &mut dyn FnMut(Notice)) {
-        let mut index = 0;
-        while let Some(file) = self.open.get_mut(index) {
-            // If it cannot be read, reading it will say so.
-            if let Ok(Some(place)) = file.reader.check() {
-                index += self.catch_up_emptied(index, place, now, notice);
-            }
-            index += 1;
-        }
-    }
-
     /// Opens what stands at the path, unless it is open already.
     fn open(&mut self, index: usize, now: BootTime, notice: &mut dyn FnMut(Notice)) -> There {
         let Some(slot) = self.slots.get(index) else { return There::Nothing };

@@ -43,6 +43,7 @@
 
 mod bookmark;
 mod catch_up;
+mod emptied;
 mod file;
 pub(crate) mod hidden;
 pub mod journal;

@@ -79,7 +79,7 @@ impl Follower {
                 bytes
             }
             Ok(Step::Truncated(place)) => {
-                self.catch_up_emptied(index, place, now, notice);
+                self.take_emptied(index, place, now, notice);
                 return 0;
             }
             Ok(Step::Other) => {
