@@ -16,6 +16,7 @@ mod escalation;
 mod files;
 mod findings;
 mod jail;
+mod prefixes;
 mod problem;
 mod read;
 mod root;
@@ -43,7 +44,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Increment, Policy},
+    judge::policy::{Increment, Policy, Prefixes},
     service::Services,
 };
 
@@ -103,6 +104,7 @@ impl Default for Config {
             policy: Policy {
                 increment: Some(Increment::default()),
                 recidive: Some(escalation::default_recidive(&services)),
+                prefixes: Some(Prefixes::default()),
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
             },
             services,

@@ -40,6 +40,7 @@ pub(super) const ROOT: Keys = Keys {
         "services",
         "increment",
         "recidive",
+        "prefixes",
         "jail",
     ],
 };
@@ -57,6 +58,10 @@ pub(super) const INCREMENT: Keys =
 /// The keys of `[recidive]`.
 pub(super) const RECIDIVE: Keys =
     Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
+
+/// The keys of `[prefixes]`.
+pub(super) const PREFIXES: Keys =
+    Keys { home: "in `[prefixes]`", names: &["enabled", "members", "findtime", "bantime", "ipv4", "ipv6"] };
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
@@ -95,7 +100,9 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL, INCREMENT, RECIDIVE].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) =
+        [ROOT, LIMITS, JAIL, INCREMENT, RECIDIVE, PREFIXES].iter().find(|other| other.names.contains(&typed))
+    {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

@@ -37,10 +37,9 @@ impl Judge {
                 continue;
             }
             match event {
-                Event::Failure(attempt) => self.failure(attempt, jails, line, now, effects),
+                Event::Failure(attempt) => self.failure(attempt, &jails, line, now, effects),
                 Event::Outage(outage) => self.outage(outage, line, now, effects),
-                // Nothing is judged by successes.
-                Event::Success(_) => {}
+                Event::Success(attempt) => self.success(attempt, line, now, effects),
             }
         }
     }
@@ -54,7 +53,7 @@ impl Judge {
         effects.extend(begun.map(|state| Effect::Report(Report::OutageBegan(state))));
     }
 
-    fn failure(&mut self, attempt: &Attempt, jails: Vec<usize>, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
+    fn failure(&mut self, attempt: &Attempt, jails: &[usize], line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(attempt.at, line, now, effects);
         let address = scope::canonical(attempt.source);
         let mut attempt = attempt.clone();
@@ -64,14 +63,21 @@ impl Judge {
         let account = attempt.user.as_ref().map(AccountId::of);
         let found = Found { attempt: &attempt, address, account, at, live: line.live };
         if attempt.weight > Weight::ZERO {
-            self.note_late(&found, &jails, now, effects);
+            self.note_late(&found, jails, now, effects);
             for jail in jails {
-                self.count(jail, &found, now, effects);
+                self.count(*jail, &found, now, effects);
             }
+            self.judge_neighbours(&found, jails, now, effects);
             self.bound_sources(now, effects);
         }
         let failure = Failure { attempt, at, position: line.position };
         self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
+    }
+
+    fn success(&mut self, attempt: &Attempt, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
+        let at = self.time(attempt.at, line, now, effects);
+        let source = self.source(scope::canonical(attempt.source));
+        self.customers.note(source, attempt.user.as_ref().map(AccountId::of), at, self.policy.limits.sources);
     }
 
     /// The jails to which a line says this.

@@ -27,6 +27,7 @@ mod capacity;
 mod carry_out;
 mod changes;
 mod count;
+mod customers;
 mod escalate;
 mod evidence;
 mod excuse;
@@ -36,9 +37,11 @@ mod history;
 mod jail;
 mod ledger;
 mod measure;
+mod neighbours;
 mod origin;
 mod outage;
 mod prefix;
+mod prefixes;
 mod protect;
 mod recent;
 mod restore;
@@ -50,24 +53,28 @@ mod window;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use self::{
     capacity::{Capacity, Hourly},
     changes::Unsaved,
+    customers::Customers,
     effect::Slot,
     evidence::Archive,
     excuse::Excuses,
     history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
+    neighbours::Neighbourhoods,
     origin::{OriginId, Origins},
     outage::Outages,
     policy::Policy,
+    prefixes::Raid,
     protect::Protections,
     report::{Because, Ended},
     stamps::Stamps,
     steps::Offset,
+    window::earlier,
 };
 pub use self::{
     carry_out::{Kernel, NoRoom},
@@ -76,6 +83,7 @@ pub use self::{
     foreign::Objection,
     history::{LATEST_MAX, Offence, Offences},
     input::{Input, Line},
+    neighbours::MEMBERS_MAX,
     origin::Origin,
     outage::OutageState,
     protect::{HostAddresses, Protection, ProtectionKind},
@@ -109,6 +117,11 @@ pub struct Judge {
     excuses: Excuses,
     /// Who was banned before.
     history: History,
+    /// Who has logged in lately.
+    customers: Customers,
+    neighbourhoods: Neighbourhoods,
+    /// Bans of prefixes that were made for many of their sources, as long as they are in force.
+    raids: BTreeMap<Key, Raid>,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -137,6 +150,9 @@ impl Judge {
             outages: Outages::default(),
             excuses: Excuses::new(),
             history: History::new(policy.forget()),
+            customers: Customers::default(),
+            neighbourhoods: Neighbourhoods::new(),
+            raids: BTreeMap::new(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
@@ -200,6 +216,9 @@ impl Judge {
             jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
         self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
+        let findtime = self.policy.prefixes.map_or(Duration::ZERO, |prefixes| prefixes.findtime);
+        let start = earlier(now.wall.as_log_time(), findtime);
+        self.neighbourhoods.tidy(start, self.policy.limits.sources, BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {
@@ -211,6 +230,11 @@ impl Judge {
     }
 
     fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
+        // By prefixes of other lengths, what is known says nothing.
+        let lengths = |policy: &Policy| policy.prefixes.map(|prefixes| (prefixes.ipv4, prefixes.ipv6));
+        if lengths(&policy) != lengths(&self.policy) {
+            self.neighbourhoods = Neighbourhoods::new();
+        }
         self.policy = policy;
         self.set_up_jails();
         self.protect(effects);
@@ -274,6 +298,7 @@ impl Judge {
     }
 
     fn ended(&mut self, key: Key, record: &Record, why: Ended, effects: &mut Vec<Effect>) {
+        self.off_the_record(key);
         self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);

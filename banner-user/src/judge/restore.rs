@@ -10,8 +10,9 @@ use super::{
     jail::{JailState, Tracked},
     ledger::{Key, Record},
     origin::Origin,
+    prefixes::Raid,
     report::{Ended, Report},
-    saved::{BanChange, Saved, SavedBan, SavedOffences, SavedTally},
+    saved::{BanChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedTally},
     window::Window,
 };
 use crate::clock::{LogTime, Now};
@@ -46,6 +47,7 @@ impl Judge {
         bans.iter().for_each(|(key, _)| self.origins.goes_on(key.origin));
         let number = bans.len();
         self.ledger.restore(bans);
+        saved.raids.into_iter().for_each(|raid| self.restore_raid(raid));
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
@@ -78,6 +80,21 @@ impl Judge {
         // One that is there was made since the start: the state could not be opened then.
         let is_new = self.ledger.get(key).is_none();
         is_new.then(|| (key, Record::new(ban.since, ban.until, ban.services, ban.observe)))
+    }
+
+    /// Whom a prefix was banned for, where that ban goes on.
+    fn restore_raid(&mut self, SavedRaid { prefix, origin, members, filter }: SavedRaid) {
+        let made_it = |key: &Key| self.origins.origin(key.origin) == origin;
+        match self.ledger.at(prefix).map(|(key, _)| key).find(made_it) {
+            Some(key) => {
+                self.raids.entry(key).or_insert(Raid { members: members.into(), filter });
+            }
+            None => {
+                if let Some(unsaved) = &mut self.unsaved {
+                    unsaved.note_raid(prefix, origin);
+                }
+            }
+        }
     }
 
     fn restore_tally(&mut self, SavedTally { jail, source, failures, told }: SavedTally) -> Option<()> {

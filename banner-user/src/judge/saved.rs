@@ -54,6 +54,19 @@ pub struct SavedOffences {
     pub offences: Offences,
 }
 
+/// Whom a prefix was banned for, as long as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedRaid {
+    /// What is banned.
+    pub prefix: IpNet,
+    /// Who made the ban.
+    pub origin: Origin,
+    /// The sources in it that failed, the one that failed longest ago first.
+    pub members: Vec<IpNet>,
+    /// The filter that found the last failure.
+    pub filter: FilterName,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -63,6 +76,8 @@ pub struct Saved {
     pub tallies: Vec<SavedTally>,
     /// Who was banned before.
     pub offences: Vec<SavedOffences>,
+    /// Whom prefixes were banned for.
+    pub raids: Vec<SavedRaid>,
 }
 
 /// What has changed.
@@ -74,6 +89,8 @@ pub struct Changes {
     pub tallies: Vec<TallyChange>,
     /// Each prefix once for each history, as it is now.
     pub offences: Vec<OffencesChange>,
+    /// Each ban once, as it is now.
+    pub raids: Vec<RaidChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -137,5 +154,19 @@ pub enum OffencesChange {
         prefix: IpNet,
         /// They only observed.
         observe: bool,
+    },
+}
+
+/// Whom a prefix is banned for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaidChange {
+    /// For these.
+    Began(SavedRaid),
+    /// It is no longer banned for anybody.
+    Ended {
+        /// What was banned.
+        prefix: IpNet,
+        /// Who had made the ban.
+        origin: Origin,
     },
 }

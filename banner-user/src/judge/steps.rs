@@ -45,5 +45,7 @@ impl Judge {
         self.excuses.shift(step);
         self.archive.shift(step);
         self.history.shift(step);
+        self.customers.shift(step);
+        self.neighbourhoods.shift(step);
     }
 }

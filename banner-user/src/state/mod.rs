@@ -26,6 +26,7 @@ mod loaded;
 mod offences;
 mod offset;
 mod places;
+mod raids;
 mod read_only;
 mod schema;
 mod store;

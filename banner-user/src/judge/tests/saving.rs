@@ -13,7 +13,10 @@ use crate::{
         effect::{Entry, Slot, Until},
         manual::Target,
         policy::{Increment, Recidive},
-        saved::{BanChange, Changes, OffencesChange, Saved, SavedBan, SavedOffences, SavedTally, TallyChange},
+        saved::{
+            BanChange, Changes, OffencesChange, RaidChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedTally,
+            TallyChange,
+        },
     },
 };
 
@@ -23,6 +26,7 @@ struct Disk {
     bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
     offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
+    raids: BTreeMap<(ipnet::IpNet, Origin), SavedRaid>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -52,6 +56,12 @@ impl Disk {
                 OffencesChange::Gone { prefix, observe } => drop(self.offences.remove(&(prefix, observe))),
             }
         }
+        for change in changes.raids {
+            match change {
+                RaidChange::Began(raid) => drop(self.raids.insert((raid.prefix, raid.origin.clone()), raid)),
+                RaidChange::Ended { prefix, origin } => drop(self.raids.remove(&(prefix, origin))),
+            }
+        }
         self.position = position;
     }
 
@@ -60,6 +70,7 @@ impl Disk {
             bans: self.bans.values().cloned().collect(),
             tallies: self.tallies.values().cloned().collect(),
             offences: self.offences.values().copied().collect(),
+            raids: self.raids.values().cloned().collect(),
         }
     }
 }
