@@ -110,6 +110,7 @@ fn policy(maxretry: u16) -> Policy {
         services: ServiceMask(1),
         ignoreip: Vec::new(),
         observe: false,
+        hears_logins: true,
     };
     let limits = Limits { evidence: 0, ..Limits::default() };
     Policy { limits, ..Policy::plain(vec![jail]) }

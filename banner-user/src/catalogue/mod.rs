@@ -132,12 +132,16 @@ impl Catalogue {
         Ok(OwnFilter::at(path.to_owned()).compile()?)
     }
 
-    /// A detector with the filters of all jails.
+    /// A detector with the filters of all jails, which know from then on whether they hear of logins.
     ///
     /// # Errors
     /// One of them cannot be used.
-    pub fn detector(&self, config: &Config) -> Result<Detector, CatalogueError> {
-        let filters = used(config).into_iter().map(|name| self.filter(name)).collect::<Result<_, _>>()?;
+    pub fn detector(&self, config: &mut Config) -> Result<Detector, CatalogueError> {
+        let filters = used(config).into_iter().map(|name| self.filter(name)).collect::<Result<Vec<_>, _>>()?;
+        for jail in &mut config.policy.jails {
+            let is_its = |filter: &&Filter| jail.filters.contains(filter.name());
+            jail.hears_logins = filters.iter().filter(is_its).any(Filter::tells_logins);
+        }
         Ok(Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system)))
     }
 

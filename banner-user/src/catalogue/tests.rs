@@ -126,15 +126,15 @@ fn the_number_of_files_is_bounded() {
 #[test]
 fn only_the_filters_of_jails_are_loaded_and_all_are_checked() {
     let directory = directory(&[("broken.toml", b"ident = 1"), ("idle.toml", SOUND), ("mine.toml", SOUND)]);
-    let config = jail(&["mine", "cyrus"]);
-    catalogue(&directory).detector(&config).unwrap();
+    let mut config = jail(&["mine", "cyrus"]);
+    catalogue(&directory).detector(&mut config).unwrap();
     let found = checked(&directory, &config);
     let [broken, idle] = &found[..] else { panic!("{found:?}") };
     assert!(broken.starts_with("error: filter `broken`: ") && broken.contains("filters.d/broken.toml:1:9"), "{broken}");
     assert!(idle.starts_with("warning: no enabled jail uses the filter `idle`\n"), "{idle}");
 
-    let config = jail(&["broken"]);
-    let said = said(&directory, &catalogue(&directory).detector(&config).unwrap_err());
+    let mut config = jail(&["broken"]);
+    let said = said(&directory, &catalogue(&directory).detector(&mut config).unwrap_err());
     assert_eq!(said, *broken);
     // Without a configuration nobody knows which are used.
     assert_eq!(catalogue(&directory).check(None).len(), 1);

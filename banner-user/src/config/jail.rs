@@ -80,6 +80,7 @@ pub(super) fn default(name: &str, services: &Services) -> Jail {
         services: services.mask(ready.services.iter().copied()).unwrap_or_default(),
         ignoreip: Vec::new(),
         observe: false,
+        hears_logins: false,
     }
 }
 
@@ -97,7 +98,10 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
     let source = table.take("source").map(|item| sources(item, findings));
     let maxretry = table.take("maxretry").and_then(|item| item.number(1, MAXRETRY_MAX, findings));
     let findtime = table.take("findtime").and_then(|item| item.duration("", findings));
-    let bantime = table.take("bantime").and_then(|item| ban_time(&item, findings));
+    let (bantime, bantime_at) = match table.take("bantime") {
+        Some(item) => (ban_time(&item, findings), Some(item.at())),
+        None => (None, None),
+    };
     let services = table.take("services").map(|item| services_mask(item, known.services, findings));
     let ignoreip = table.take("ignoreip").map(|item| prefixes(item, findings));
     let observe = table.take("observe").and_then(|item| item.flag(findings));
@@ -110,6 +114,9 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
         if missing {
             findings.error(at, Problem::MissingKey { jail: Quoted::new(name), key, example });
         }
+    }
+    if bantime.unwrap_or(default.bantime) < BanTime::For(findtime.unwrap_or(default.findtime)) {
+        findings.warn(Some(bantime_at.unwrap_or(at)), Problem::ShortBan);
     }
     let is_ready = ready(name).enabled;
     if enabled.is_none() && !is_ready {
@@ -125,6 +132,7 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
         services: services.unwrap_or(default.services),
         ignoreip: ignoreip.unwrap_or(default.ignoreip),
         observe: observe.unwrap_or(default.observe),
+        hears_logins: default.hears_logins,
     })
 }
 

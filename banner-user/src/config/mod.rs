@@ -17,6 +17,7 @@ mod escalation;
 mod files;
 mod findings;
 mod jail;
+mod prefixes;
 mod problem;
 mod read;
 mod root;
@@ -44,7 +45,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Customers, Fuse, Increment, Policy},
+    judge::policy::{Customers, Fuse, Increment, Policy, Prefixes},
     service::Services,
 };
 
@@ -106,6 +107,7 @@ impl Default for Config {
                 fuse: Some(Fuse::default()),
                 increment: Some(Increment::default()),
                 recidive: Some(escalation::default_recidive(&services)),
+                prefixes: Some(Prefixes::default()),
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
             },
             services,

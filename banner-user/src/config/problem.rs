@@ -83,6 +83,12 @@ pub enum Problem {
     #[error("{fault}")]
     NoFilter { fault: String },
 
+    #[error("a ban by {key} is of more than a /{wide}")]
+    WidePrefix { key: Quoted, wide: u8 },
+    #[error("prefixes of IPv6 are never banned: a source is a /{ipv6_prefix}, and no narrower than a /{ipv6}")]
+    NoNeighbours { ipv6: u8, ipv6_prefix: u8 },
+    #[error("a ban is shorter than the time in which failures are counted")]
+    ShortBan,
     #[error("no enabled jail uses the filter {0}")]
     UnusedFilter(Quoted),
     #[error("no jail is enabled: nothing will be banned")]
@@ -149,6 +155,13 @@ impl Problem {
             Self::FilterName { .. } => "rename the file: 1 to 32 letters, digits, `-` and `_`, then `.toml`".to_owned(),
             Self::Filter { remedy, .. } => remedy.clone(),
             Self::NoFilter { .. } => String::new(),
+            Self::WidePrefix { wide, .. } => {
+                format!("a few attackers would take thousands of networks with them: write {wide} or more")
+            }
+            Self::NoNeighbours { ipv6_prefix, .. } => {
+                format!("write `ipv6` below {ipv6_prefix} in `[prefixes]`, or raise `ipv6_prefix`")
+            }
+            Self::ShortBan => "who was banned is free to go on: make `bantime` at least as long as `findtime`".to_owned(),
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
             Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),

@@ -42,6 +42,7 @@ pub(super) const ROOT: Keys = Keys {
         "fuse",
         "increment",
         "recidive",
+        "prefixes",
         "jail",
     ],
 };
@@ -66,8 +67,12 @@ pub(super) const INCREMENT: Keys =
 pub(super) const RECIDIVE: Keys =
     Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
 
+/// The keys of `[prefixes]`.
+pub(super) const PREFIXES: Keys =
+    Keys { home: "in `[prefixes]`", names: &["enabled", "members", "findtime", "bantime", "ipv4", "ipv6"] };
+
 /// All of them: a key of another table is only misplaced.
-const TABLES: [&Keys; 7] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &CUSTOMERS, &FUSE];
+const TABLES: [&Keys; 8] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &PREFIXES, &CUSTOMERS, &FUSE];
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {

@@ -10,6 +10,7 @@ use super::{
     escalation,
     findings::Findings,
     jail::{self, Known},
+    prefixes,
     problem::{Problem, Quoted},
     read::{Item, LIMITS, ROOT, Section, named},
 };
@@ -48,6 +49,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let customers = customers::read(table(root.take("customers"), findings), findings);
     let increment = escalation::increment(table(root.take("increment"), findings), findings);
     let recidive = escalation::recidive(table(root.take("recidive"), findings), &services, findings);
+    let source_length = ipv6_prefix.unwrap_or(default.policy.ipv6_prefix);
+    let prefixes = prefixes::read(table(root.take("prefixes"), findings), source_length, findings);
     let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
@@ -68,6 +71,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             fuse,
             increment,
             recidive,
+            prefixes,
             limits,
             ..default.policy
         },

@@ -291,6 +291,7 @@ impl Daemon {
         Ok(Unbanned {
             prefix,
             lifted: unbanned.lifted.len() as u64,
+            instead: unbanned.instead.iter().map(|ban| ban.prefix.into()).collect(),
             still_banned_by: unbanned.still.iter().map(|ban| ban.prefix.into()).collect(),
             not_saved: None,
         })

@@ -132,6 +132,11 @@ impl Rules {
     }
 
     /// Whose entries of the journal they believe.
+    /// Whether any rule tells logins.
+    pub(super) fn tell_logins(&self) -> bool {
+        self.rules.iter().any(Rule::tells_logins)
+    }
+
     pub(super) fn writers(&self) -> &Writers {
         &self.writers
     }

@@ -1,12 +1,20 @@
 //! What has changed since the state was last saved.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
 use super::{
     Judge,
     ledger::{Key, Record},
-    origin::OriginId,
+    origin::{Origin, OriginId},
+    prefixes::Raid,
     recent::Recent,
     report::{Because, Ended},
-    saved::{BanChange, Cause, Changes, OffencesChange, SavedBan, SavedOffences, SavedTally, TallyChange},
+    saved::{
+        BanChange, Cause, Changes, OffencesChange, RaidChange, SavedBan, SavedOffences, SavedRaid, SavedTally,
+        TallyChange,
+    },
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
@@ -18,6 +26,8 @@ const BANS_MAX: usize = 200_000;
 #[derive(Debug, Default)]
 pub(super) struct Unsaved {
     bans: Vec<BanChange>,
+    /// Bans of prefixes whose members came on record, or off it.
+    raids: BTreeSet<(IpNet, Origin)>,
     /// What is to be saved is everything.
     is_everything: bool,
     /// When what happens now happens.
@@ -39,8 +49,18 @@ impl Unsaved {
         }
     }
 
+    pub(super) fn note_raid(&mut self, prefix: IpNet, origin: Origin) {
+        if !self.is_everything {
+            self.raids.insert((prefix, origin));
+        }
+        if self.raids.len() > BANS_MAX {
+            self.everything();
+        }
+    }
+
     pub(super) fn everything(&mut self) {
         self.bans = Vec::new();
+        self.raids = BTreeSet::new();
         self.is_everything = true;
     }
 }
@@ -63,6 +83,7 @@ impl Judge {
     pub fn changes(&mut self) -> Changes {
         let Some(unsaved) = &mut self.unsaved else { return Changes::default() };
         let mut changes = Changes { bans: std::mem::take(&mut unsaved.bans), ..Changes::default() };
+        let raids = std::mem::take(&mut unsaved.raids);
         let mut is_everything = std::mem::take(&mut unsaved.is_everything);
         for jail in &mut self.jails {
             match jail.tracked.take_changed() {
@@ -78,6 +99,10 @@ impl Judge {
         }
         let logins = self.customers.take_changed();
         changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
+        changes.raids.extend(raids.into_iter().map(|(prefix, origin)| match self.raid(prefix, &origin) {
+            Some(raid) => RaidChange::Began(saved_raid(prefix, origin, raid)),
+            None => RaidChange::Ended { prefix, origin },
+        }));
         for observe in [false, true] {
             let history = self.history.of_mut(observe);
             match history.take_changed() {
@@ -119,6 +144,13 @@ impl Judge {
                 jail.tracked.note_changed(*source);
             }
         }
+        if let Some(unsaved) = &mut self.unsaved {
+            for change in changes.raids {
+                let (RaidChange::Began(SavedRaid { prefix, origin, .. }) | RaidChange::Ended { prefix, origin }) =
+                    change;
+                unsaved.note_raid(prefix, origin);
+            }
+        }
         for change in changes.offences {
             let (OffencesChange::Banned(SavedOffences { prefix, observe, .. })
             | OffencesChange::Gone { prefix, observe }) = change;
@@ -149,7 +181,9 @@ impl Judge {
             history.map(move |(prefix, offences)| SavedOffences { prefix, observe, offences: *offences })
         });
         let offences = offences.map(OffencesChange::Banned).collect();
-        Changes { bans, tallies: tallies.collect(), offences, logins, complete: true }
+        let raid = |(key, raid): (&Key, &Raid)| saved_raid(key.prefix, self.origins.origin(key.origin), raid);
+        let raids = self.raids.iter().map(raid).map(RaidChange::Began).collect();
+        Changes { bans, tallies: tallies.collect(), offences, logins, raids, complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {
@@ -175,6 +209,19 @@ impl Judge {
         }
     }
 
+    pub(super) fn note_raid(&mut self, key: Key) {
+        let origin = self.origins.origin(key.origin);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.note_raid(key.prefix, origin);
+        }
+    }
+
+    fn raid(&self, prefix: IpNet, origin: &Origin) -> Option<&Raid> {
+        let key = |origin| Key { prefix, origin };
+        let mut raids = self.raids.range(key(OriginId::FIRST)..=key(OriginId::LAST));
+        raids.find(|(key, _)| self.origins.origin(key.origin) == *origin).map(|(_, raid)| raid)
+    }
+
     fn saved_ban(&self, key: Key, record: &Record) -> SavedBan {
         SavedBan {
             prefix: key.prefix,
@@ -189,6 +236,10 @@ impl Judge {
     }
 }
 
-fn tally(jail: std::sync::Arc<str>, source: ipnet::IpNet, tracked: &Tracked) -> SavedTally {
+fn tally(jail: std::sync::Arc<str>, source: IpNet, tracked: &Tracked) -> SavedTally {
     SavedTally { jail, source, failures: tracked.window.failures().to_vec(), told: tracked.told }
+}
+
+fn saved_raid(prefix: IpNet, origin: Origin, raid: &Raid) -> SavedRaid {
+    SavedRaid { prefix, origin, members: raid.members.to_vec(), filter: raid.filter.clone() }
 }

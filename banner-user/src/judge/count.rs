@@ -63,7 +63,7 @@ impl Judge {
     }
 
     /// What keeps a jail from banning a source.
-    fn protection(&self, index: usize, source: IpNet) -> Option<Protection> {
+    pub(super) fn protection(&self, index: usize, source: IpNet) -> Option<Protection> {
         let jail = self.jails.get(index)?;
         self.ledger.protections().forbids(source, false).or_else(|| jail.protections.forbids(source, false))
     }
@@ -103,7 +103,7 @@ impl Judge {
     }
 
     /// Makes the ban that a measure comes to.
-    fn impose(
+    pub(super) fn impose(
         &mut self,
         index: usize,
         prefix: IpNet,

@@ -69,9 +69,10 @@ impl Judge {
             let counting = self.counting(jails, &found, now);
             if !self.is_spared(&found, now, effects) && !counting.is_empty() {
                 found.sentence = self.sentence(&found, now, effects);
-                for jail in counting {
-                    self.count(jail, &found, now, effects);
+                for jail in &counting {
+                    self.count(*jail, &found, now, effects);
                 }
+                self.judge_neighbours(&found, &counting, now, effects);
             }
             self.bound_sources(now, effects);
         }

@@ -8,6 +8,7 @@ use super::{
     Judge,
     effect::{Effect, Until},
     ledger::{Key, Record},
+    neighbours::{Neighbour, Neighbourhoods},
     origin::OriginId,
     policy::BanTime,
     protect::{Protection, Shown},
@@ -128,6 +129,8 @@ impl fmt::Display for Empty {
 pub struct Unbanned {
     /// The bans that were lifted. None: it was not banned.
     pub lifted: Vec<Ban>,
+    /// The bans of other members of a prefix that was banned for many of them: they were made instead of that ban.
+    pub instead: Vec<Ban>,
     /// Wider bans that still cover it.
     pub still: Vec<Ban>,
     /// Sources with failures that were forgotten, over all jails.
@@ -194,7 +197,8 @@ impl Judge {
     }
 
     /// Lifts the bans of exactly what is named, whoever made them, and forgets its failures. For an address that means the
-    /// bans of every prefix that is judged as its source.
+    /// bans of every prefix that is judged as its source, and of the prefix around it where that was banned for many of its
+    /// sources: the others of them stay banned, one by one.
     #[must_use]
     pub fn unban(&mut self, target: Target, now: Now) -> Unbanned {
         let prefixes: Vec<IpNet> = match target {
@@ -211,13 +215,23 @@ impl Judge {
         for (key, _) in &keys {
             self.lift(*key, Ended::ByHand, &mut effects);
         }
+        let mut lifted: Vec<Ban> = keys.into_iter().map(|(_, ban)| ban).collect();
+        let mut instead = Vec::new();
+        if let Target::Address(address) = target {
+            let full = IpNet::from(scope::canonical(address));
+            for key in self.raids_around(full) {
+                lifted.extend(self.ledger.get(key).map(|record| self.view(key, record)));
+                instead.extend(self.split(key, full, now, &mut effects));
+            }
+        }
         self.use_room(&mut effects);
         let forgotten = self.forget_failures(&prefixes, target);
         let narrowest = prefixes.last().copied();
         let still = narrowest.into_iter().flat_map(|prefix| self.ledger.covering(prefix));
         Unbanned {
             still: still.map(|(key, record)| self.view(key, record)).collect(),
-            lifted: keys.into_iter().map(|(_, ban)| ban).collect(),
+            lifted,
+            instead,
             forgotten,
             effects,
         }
@@ -229,6 +243,7 @@ impl Judge {
         self.end_what_is_over(now, &mut effects);
         let keys: Vec<Key> = self.ledger.after(None).map(|(key, _)| key).collect();
         self.lift_all(keys, Ended::Detached, &mut effects);
+        self.neighbourhoods = Neighbourhoods::new();
         for jail in &mut self.jails {
             let sources: Vec<IpNet> = jail.tracked.iter().map(|(source, _)| source).collect();
             for source in sources {
@@ -243,6 +258,21 @@ impl Judge {
     }
 
     fn forget_failures(&mut self, prefixes: &[IpNet], target: Target) -> usize {
+        if let Some(policy) = self.policy.prefixes {
+            let around = |source| scope::neighbourhood(source, policy.ipv4, policy.ipv6);
+            match target {
+                Target::Prefix(prefix) => {
+                    let prefix = scope::canonical_prefix(prefix);
+                    self.neighbourhoods.remove_within(prefix, around(prefix));
+                }
+                Target::Address(_) => {
+                    for source in prefixes {
+                        let neighbour = around(*source).and_then(|prefix| Neighbour::of(*source, prefix));
+                        neighbour.into_iter().for_each(|neighbour| self.neighbourhoods.remove_member(neighbour));
+                    }
+                }
+            }
+        }
         let mut forgotten = 0_usize;
         for jail in &mut self.jails {
             forgotten = forgotten.saturating_add(match target {

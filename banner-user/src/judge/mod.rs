@@ -40,9 +40,11 @@ mod history;
 mod jail;
 mod ledger;
 mod measure;
+mod neighbours;
 mod origin;
 mod outage;
 mod prefix;
+mod prefixes;
 mod protect;
 mod recent;
 mod restore;
@@ -59,7 +61,7 @@ mod window;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use self::{
     accounts::Attack,
@@ -71,6 +73,7 @@ pub use self::{
     fuse::Tripped,
     history::{LATEST_MAX, Offence, Offences},
     input::{Input, Line},
+    neighbours::MEMBERS_MAX,
     origin::Origin,
     outage::OutageState,
     protect::{HostAddresses, Protection, ProtectionKind},
@@ -93,9 +96,11 @@ use self::{
     history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
+    neighbours::Neighbourhoods,
     origin::{OriginId, Origins},
     outage::Outages,
     policy::Policy,
+    prefixes::Raid,
     protect::Protections,
     report::{Because, Ended},
     sentence::Told,
@@ -103,6 +108,7 @@ use self::{
     steps::Offset,
     suspects::Suspects,
     traps::Traps,
+    window::earlier,
 };
 pub(crate) use failure::ON_THE_WAY;
 pub(crate) use scope::{NAT64, canonical};
@@ -141,6 +147,10 @@ pub struct Judge {
     suspects: Suspects,
     traps: Traps,
     trap_told: Hourly,
+    /// From which prefixes who has failed.
+    neighbourhoods: Neighbourhoods,
+    /// Bans of prefixes that were made for many of their sources, as long as they are in force.
+    raids: BTreeMap<Key, Raid>,
     capacity: Capacity,
     /// Sources that were forgotten for want of room.
     evicted: u64,
@@ -177,6 +187,8 @@ impl Judge {
             suspects: Suspects::new(),
             traps: Traps::default(),
             trap_told: Hourly::default(),
+            neighbourhoods: Neighbourhoods::new(),
+            raids: BTreeMap::new(),
             capacity: Capacity::default(),
             evicted: 0,
             evicted_told: Hourly::default(),
@@ -252,6 +264,9 @@ impl Judge {
         self.fuses.forget_before(start);
         self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
         self.tidy_accounts(now);
+        let findtime = self.policy.prefixes.map_or(Duration::ZERO, |prefixes| prefixes.findtime);
+        let start = earlier(now.wall.as_log_time(), findtime);
+        self.neighbourhoods.tidy(start, self.policy.limits.sources, BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {
@@ -264,6 +279,11 @@ impl Judge {
     }
 
     fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
+        // By prefixes of other lengths, what is known says nothing.
+        let lengths = |policy: &Policy| policy.prefixes.map(|prefixes| (prefixes.ipv4, prefixes.ipv6));
+        if lengths(&policy) != lengths(&self.policy) {
+            self.neighbourhoods = Neighbourhoods::new();
+        }
         self.policy = policy;
         self.set_up_jails();
         self.set_up_accounts();
@@ -328,6 +348,7 @@ impl Judge {
     }
 
     fn ended(&mut self, key: Key, record: &Record, why: Ended, effects: &mut Vec<Effect>) {
+        self.off_the_record(key);
         self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);

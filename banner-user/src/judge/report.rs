@@ -43,6 +43,18 @@ pub enum Report {
         /// Why.
         why: Ended,
     },
+    /// Enough sources of a prefix fail to ban it, but it is not banned. Once, until none of them has failed for
+    /// `prefixes.findtime`.
+    PrefixSpared {
+        /// Whose limit.
+        jail: Arc<str>,
+        /// Which prefix.
+        prefix: IpNet,
+        /// How many of its sources fail.
+        sources: u16,
+        /// What keeps it from being banned.
+        why: Spared,
+    },
     /// A source over the limit that is never banned. Once, until it has been quiet for the jail's `findtime`.
     Ignored {
         /// Whose limit.
@@ -183,6 +195,19 @@ pub enum Reason {
         /// Sources.
         sources: u16,
     },
+    /// It was one of those for whom this prefix was banned, and that ban was lifted.
+    MemberOf(IpNet),
+}
+
+/// What keeps a prefix from being banned for its sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spared {
+    /// Something in it, or all of it, is never banned.
+    Protected(Protection),
+    /// Somebody has logged in from there lately.
+    Customer,
+    /// Logins are known for less than a day, or not at all: nobody can tell who belongs there.
+    Learning,
 }
 
 /// Why a ban ended.
@@ -220,6 +245,9 @@ impl fmt::Display for Report {
             }
             Self::Unbanned { origin, prefix, why } => {
                 write!(f, "unbanned {} (banned {origin}): {why}", Shown(*prefix))
+            }
+            Self::PrefixSpared { jail, prefix, sources, why } => {
+                write!(f, "not banned: {sources} sources of {prefix} fail (jail {jail}), but {why}")
             }
             Self::Ignored { jail, source, protection, because } => {
                 write!(
@@ -318,6 +346,19 @@ impl fmt::Display for Reason {
             Self::BannedBefore { times } => write!(f, "banned {times} times before"),
             Self::Recidivist { bans } => write!(f, "its ban number {bans} of late"),
             Self::Members { sources } => write!(f, "{sources} sources in it have failed"),
+            Self::MemberOf(prefix) => write!(f, "one of those for whom {prefix} was banned"),
+        }
+    }
+}
+
+impl fmt::Display for Spared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protected(protection) => write!(f, "{protection}"),
+            Self::Customer => f.write_str("somebody has logged in from there lately"),
+            Self::Learning => {
+                f.write_str("logins have been heard of for less than a day, so that nobody knows who belongs there")
+            }
         }
     }
 }

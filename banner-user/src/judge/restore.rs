@@ -11,8 +11,9 @@ use super::{
     jail::{JailState, Tracked},
     ledger::{Key, Record},
     origin::Origin,
+    prefixes::Raid,
     report::{Ended, Report},
-    saved::{BanChange, Saved, SavedBan, SavedOffences, SavedTally},
+    saved::{BanChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedTally},
     window::Window,
 };
 use crate::clock::{LogTime, Now};
@@ -47,6 +48,7 @@ impl Judge {
         bans.iter().for_each(|(key, _)| self.origins.goes_on(key.origin));
         let number = bans.len();
         self.ledger.restore(bans);
+        saved.raids.into_iter().for_each(|raid| self.restore_raid(raid));
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.restore_logins(saved.logins, now);
         self.bound_sources(now, effects);
@@ -90,6 +92,21 @@ impl Judge {
                 self.customers.restore(login, seen);
             } else {
                 self.customers.note_changed(login); // Gone.
+            }
+        }
+    }
+
+    /// Whom a prefix was banned for, where that ban goes on.
+    fn restore_raid(&mut self, SavedRaid { prefix, origin, members, filter }: SavedRaid) {
+        let made_it = |key: &Key| self.origins.origin(key.origin) == origin;
+        match self.ledger.at(prefix).map(|(key, _)| key).find(made_it) {
+            Some(key) => {
+                self.raids.entry(key).or_insert(Raid { members: members.into(), filter });
+            }
+            None => {
+                if let Some(unsaved) = &mut self.unsaved {
+                    unsaved.note_raid(prefix, origin);
+                }
             }
         }
     }

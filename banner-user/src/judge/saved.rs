@@ -62,6 +62,19 @@ pub struct SavedOffences {
     pub offences: Offences,
 }
 
+/// Whom a prefix was banned for, as long as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedRaid {
+    /// What is banned.
+    pub prefix: IpNet,
+    /// Who made the ban.
+    pub origin: Origin,
+    /// The sources in it that failed, the one that failed longest ago first.
+    pub members: Vec<IpNet>,
+    /// The filter that found the last failure.
+    pub filter: FilterName,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -73,6 +86,8 @@ pub struct Saved {
     pub logins: Vec<(Login, Seen)>,
     /// Who was banned before.
     pub offences: Vec<SavedOffences>,
+    /// Whom prefixes were banned for.
+    pub raids: Vec<SavedRaid>,
 }
 
 /// What has changed.
@@ -86,6 +101,8 @@ pub struct Changes {
     pub logins: Vec<(Login, Option<Seen>)>,
     /// Each prefix once for each history, as it is now.
     pub offences: Vec<OffencesChange>,
+    /// Each ban once, as it is now.
+    pub raids: Vec<RaidChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -149,5 +166,19 @@ pub enum OffencesChange {
         prefix: IpNet,
         /// They only observed.
         observe: bool,
+    },
+}
+
+/// Whom a prefix is banned for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RaidChange {
+    /// For these.
+    Began(SavedRaid),
+    /// It is no longer banned for anybody.
+    Ended {
+        /// What was banned.
+        prefix: IpNet,
+        /// Who had made the ban.
+        origin: Origin,
     },
 }

@@ -16,6 +16,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::prefix::shortened;
+
 const TEREDO: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32);
 const SIX_TO_FOUR: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16);
 pub(crate) const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
@@ -57,6 +59,17 @@ pub(super) fn candidates(address: IpAddr, ipv6_prefix: u8) -> impl Iterator<Item
 /// The source that an address which is [`canonical`] belongs to: the widest candidate that holds nothing protected.
 pub(super) fn source(address: IpAddr, ipv6_prefix: u8, holds_protected: impl Fn(IpNet) -> bool) -> IpNet {
     candidates(address, ipv6_prefix).find(|candidate| !holds_protected(*candidate)).unwrap_or_else(|| address.into())
+}
+
+/// The prefix of neighbours that a source belongs to; `None` where it is no narrower than that, and where what its address is
+/// beside others says nothing: Teredo's, 6to4's and local NAT64's are neighbours by the addresses of others.
+pub(super) fn neighbourhood(source: IpNet, ipv4: u8, ipv6: u8) -> Option<IpNet> {
+    let length = match source {
+        IpNet::V4(_) => ipv4,
+        IpNet::V6(v6) if [TEREDO, SIX_TO_FOUR, LOCAL_NAT64].iter().any(|net| net.contains(&v6)) => return None,
+        IpNet::V6(_) => ipv6,
+    };
+    shortened(source, length).filter(|prefix| *prefix != source)
 }
 
 fn embedded(address: Ipv6Addr) -> Ipv4Addr {

@@ -10,6 +10,7 @@ use super::{
     effect::{Entry, Map, Slot, Until},
     evidence::Evidence,
     fuse::Tripped,
+    history::Offences,
     ledger::{Key, Record},
     origin::{Origin, OriginId},
     outage::OutageState,
@@ -84,6 +85,8 @@ pub struct Ban {
     pub slot: Slot,
     /// The entry waits for room in its map: nothing is dropped.
     pub waits: bool,
+    /// The sources that a prefix was banned for, the one that failed longest ago first; none for any other ban.
+    pub members: Vec<IpNet>,
 }
 
 /// Some of the bans.
@@ -108,8 +111,26 @@ pub struct Why<'a> {
     pub bans: Vec<Ban>,
     /// How it stands in each jail.
     pub tallies: Vec<Tally>,
+    /// The prefix around it, where such are banned for their sources.
+    pub neighbourhood: Option<Neighbourhood>,
+    /// The bans that its source has had and that make the next one longer: of jails that enforce, and of those that observe.
+    pub offences: [Option<Offences>; 2],
     /// What its source did, where it is remembered.
     pub evidence: Option<&'a Evidence>,
+}
+
+/// How the prefix around a source stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbourhood {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// The sources in it that failed lately, the one that failed longest ago first, with their last failures. None while it is
+    /// banned: see [`Ban::members`].
+    pub members: Vec<(IpNet, LogTime)>,
+    /// So many ban it.
+    pub limit: u16,
+    /// Somebody has logged in from there lately: it is not banned.
+    pub customers: bool,
 }
 
 /// How a source stands in one jail.
@@ -205,8 +226,18 @@ impl Judge {
             protections: self.ledger.protections().covering(full).collect(),
             bans: self.ledger.covering(full).map(|(key, record)| self.view(key, record)).collect(),
             tallies: tallies.collect(),
+            neighbourhood: self.neighbourhood(source),
+            offences: [false, true].map(|observe| self.history.of(observe).get(source).copied()),
             evidence: self.archive.get(source),
         }
+    }
+
+    fn neighbourhood(&self, source: IpNet) -> Option<Neighbourhood> {
+        let policy = self.policy.prefixes?;
+        let prefix = scope::neighbourhood(source, policy.ipv4, policy.ipv6)?;
+        let members = self.neighbourhoods.members(prefix, self.policy.ipv6_prefix);
+        let customers = self.customers.any_within(prefix);
+        Some(Neighbourhood { prefix, members, limit: policy.members, customers })
     }
 
     /// What the kernel should have in one map, in the order of the prefixes, from the one after `after` on: for comparing in
@@ -239,6 +270,7 @@ impl Judge {
             late: record.late,
             forced: self.ledger.protections().covering(key.prefix).next().is_some(),
             waits: self.waits(slot),
+            members: self.raids.get(&key).map(|raid| raid.members.to_vec()).unwrap_or_default(),
             slot,
         }
     }

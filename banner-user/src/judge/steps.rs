@@ -49,5 +49,6 @@ impl Judge {
         self.history.shift(step);
         self.accounts.shift(step);
         self.suspects.sources_mut().shift(step);
+        self.neighbourhoods.shift(step);
     }
 }

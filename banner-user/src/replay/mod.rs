@@ -212,6 +212,7 @@ impl Replay {
                 Report::Ignored { .. } => self.totals.ignored = self.totals.ignored.saturating_add(1),
                 Report::StaleStamps(stale) => self.stale.push(stale),
                 Report::Banned { .. }
+                | Report::PrefixSpared { .. }
                 | Report::Unbanned { .. }
                 | Report::LateFailure { .. }
                 | Report::SourcesEvicted { .. }

@@ -21,7 +21,7 @@ use super::{
     loaded::Loaded,
     logins, offences,
     offset::{self, Offset},
-    places,
+    places, raids,
     schema::{self, Was},
     tallies,
     trouble::Reason,
@@ -138,6 +138,7 @@ impl Database {
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
         loaded.saved.logins = logins::read(&self.connection, &mut loaded.notices)?;
         loaded.saved.offences = offences::read(&self.connection, &mut loaded.notices)?;
+        loaded.saved.raids = raids::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
         Ok((loaded, repairs))
     }
@@ -174,6 +175,7 @@ impl Database {
         tallies::write(&transaction, &changes.tallies, changes.complete)?;
         logins::write(&transaction, &changes.logins, changes.complete)?;
         offences::write(&transaction, &changes.offences, changes.complete)?;
+        raids::write(&transaction, &changes.raids, changes.complete)?;
         places::write(&transaction, batch)?;
         history::trim(&transaction, limits, batch.at, ended)?;
         let batches = self.batches.saturating_add(1);
@@ -266,7 +268,7 @@ impl Clock {
 /// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
 /// for each are the part of them that it changes.
 fn cache(batch: &Batch) -> i64 {
-    let Changes { bans, tallies, offences, logins, complete: _ } = &batch.changes;
+    let Changes { bans, tallies, offences, logins, raids: _, complete: _ } = &batch.changes;
     let rows = [bans.len(), tallies.len(), offences.len(), logins.len()].into_iter().fold(0, usize::saturating_add);
     i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

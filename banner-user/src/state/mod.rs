@@ -27,6 +27,7 @@ mod logins;
 mod offences;
 mod offset;
 mod places;
+mod raids;
 mod read_only;
 mod schema;
 mod store;

@@ -111,6 +111,15 @@ CREATE TABLE offences (
     latest BLOB NOT NULL,
     PRIMARY KEY (prefix, observe)
 ) STRICT, WITHOUT ROWID;
+
+-- The sources that a prefix in `bans` is banned for, by commas, and the filter of the last failure.
+CREATE TABLE raids (
+    prefix TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    members TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    PRIMARY KEY (prefix, origin)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

@@ -158,14 +158,14 @@ impl Store {
         if !is_wanted {
             return Err(Box::new(batch));
         }
-        match self.requests.send(Request::Commit(batch)) {
+        match self.requests.send(Request::Commit(Box::new(batch))) {
             Ok(()) => {
                 self.in_flight = Some(InFlight { is_complete });
                 Ok(())
             }
             Err(mpsc::SendError(Request::Commit(batch))) => {
                 self.ended();
-                Err(Box::new(batch))
+                Err(batch)
             }
             // What comes back is what was sent.
             Err(_) => Ok(()),

@@ -50,7 +50,7 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What the thread is asked for.
 pub(super) enum Request {
     /// To write this, and tell what became of it.
-    Commit(Batch),
+    Commit(Box<Batch>),
     /// To read bans that have ended.
     History { prefixes: Vec<IpNet>, limit: usize, answer: oneshot::Sender<Result<Vec<PastBan>, HistoryError>> },
     /// To write these in order, and to end.
@@ -109,7 +109,7 @@ impl Worker {
             // The loop may be gone at any moment; then the next request says so.
             match request {
                 Ok(Request::Commit(batch)) => {
-                    let _ = outcomes.send(self.commit(batch));
+                    let _ = outcomes.send(self.commit(*batch));
                 }
                 Ok(Request::History { prefixes, limit, answer }) => {
                     asking.fetch_sub(1, Ordering::Relaxed);

@@ -95,7 +95,7 @@ fn reply(request: Request) {
             })
         })),
         Request::Unban(UnbanRequest { prefix: asked }, reply) => drop(reply.send(if asked == prefix("192.0.2.1") {
-            Ok(Unbanned { prefix: asked, lifted: 1, still_banned_by: Vec::new(), not_saved: None })
+            Ok(Unbanned { prefix: asked, lifted: 1, instead: Vec::new(), still_banned_by: Vec::new(), not_saved: None })
         } else {
             Err(ErrorBody::new(ErrorKind::NotBanned, format!("{asked} is not banned")))
         })),

@@ -24,7 +24,11 @@ pub(in crate::cli) fn banned(banned: &Banned, style: &Style) -> String {
 
 /// `banner unban`.
 pub(in crate::cli) fn unbanned(unbanned: &Unbanned, style: &Style) -> String {
-    let lifted = format!("{}: {} lifted, its failures are forgotten\n", unbanned.prefix, count(unbanned.lifted, "ban"));
+    let mut lifted =
+        format!("{}: {} lifted, its failures are forgotten\n", unbanned.prefix, count(unbanned.lifted, "ban"));
+    if !unbanned.instead.is_empty() {
+        lifted += &format!("banned one by one instead: {}\n", prefixes(&unbanned.instead));
+    }
     let still = (!unbanned.still_banned_by.is_empty())
         .then(|| format!("it stays banned by {}", prefixes(&unbanned.still_banned_by)));
     lifted + &warnings(still.into_iter().chain(unbanned.not_saved.as_ref().map(Text::to_string)), style)
@@ -122,13 +126,20 @@ mod tests {
 
     #[test]
     fn an_unban_says_what_still_holds() {
-        let mut outcome =
-            Unbanned { prefix: "192.0.2.1".parse().unwrap(), lifted: 2, still_banned_by: Vec::new(), not_saved: None };
+        let mut outcome = Unbanned {
+            prefix: "192.0.2.1".parse().unwrap(),
+            lifted: 2,
+            instead: Vec::new(),
+            still_banned_by: Vec::new(),
+            not_saved: None,
+        };
         let lifted = "192.0.2.1: 2 bans lifted, its failures are forgotten\n";
         assert_eq!(unbanned(&outcome, &Style::plain()), lifted);
+        outcome.instead = vec!["192.0.2.2".parse().unwrap(), "192.0.2.3".parse().unwrap()];
         outcome.still_banned_by = vec!["192.0.2.0/24".parse().unwrap()];
         let shown = unbanned(&outcome, &Style::plain());
-        assert_eq!(shown, format!("{lifted}warning: it stays banned by 192.0.2.0/24\n"));
+        let instead = "banned one by one instead: 192.0.2.2, 192.0.2.3\n";
+        assert_eq!(shown, format!("{lifted}{instead}warning: it stays banned by 192.0.2.0/24\n"));
     }
 
     #[test]

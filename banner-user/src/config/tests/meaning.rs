@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, RECIDIVE, ROOT},
+        read::{CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, PREFIXES, RECIDIVE, ROOT},
     },
     *,
 };
-use crate::judge::policy::{BanTime, Customers, Fuse, Growth, Increment, Jail, Recidive};
+use crate::judge::policy::{BanTime, Customers, Fuse, Growth, Increment, Jail, Prefixes, Recidive};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -84,6 +84,7 @@ fn the_installed_example_has_every_key() {
     assert_eq!(keys(&["fuse"]), named(FUSE.names));
     assert_eq!(keys(&["increment"]), named(INCREMENT.names));
     assert_eq!(keys(&["recidive"]), named(RECIDIVE.names));
+    assert_eq!(keys(&["prefixes"]), named(PREFIXES.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
     assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
 }
@@ -178,6 +179,20 @@ fn bans_grow_by_default_and_as_configured() {
     assert_eq!(config.policy.increment.unwrap().growth, Growth::Multipliers(vec![1, 5, 30]));
     let config = parse(&["increment.enabled = false\nrecidive.enabled = false"]).unwrap();
     assert_eq!((config.policy.increment, config.policy.recidive), (None, None));
+}
+
+#[test]
+fn prefixes_are_banned_by_default_and_as_configured() {
+    assert_eq!(Config::default().policy.prefixes, Some(Prefixes::default()));
+    let keys = "members = 3\nfindtime = \"1h\"\nbantime = \"2h\"\nipv4 = 22\nipv6 = 48";
+    let config = parse(&[&format!("[prefixes]\n{keys}")]).unwrap();
+    let (findtime, bantime) = (Duration::from_secs(3600), Duration::from_secs(7200));
+    assert_eq!(config.policy.prefixes, Some(Prefixes { members: 3, findtime, bantime, ipv4: 22, ipv6: 48 }));
+    assert_eq!(parse(&["prefixes.enabled = false"]).unwrap().policy.prefixes, None);
+    for (ipv6_prefix, ipv6) in [(48, 40), (56, 48), (57, 56), (128, 56)] {
+        let config = parse(&[&format!("ipv6_prefix = {ipv6_prefix}")]).unwrap();
+        assert_eq!(config.policy.prefixes.unwrap().ipv6, ipv6, "of sources of {ipv6_prefix}");
+    }
 }
 
 #[test]
@@ -294,7 +309,7 @@ proptest! {
         observe in any::<bool>(),
     ) {
         let config = parse(&[&format!(
-            "ignoreip = \"{address}\"\nstate_dir = {path}\n[limits]\nbans_v4 = {bans}\n[jail.mail]\nmaxretry = {maxretry}\nfindtime = {findtime}\nobserve = {observe}\nsource = [{path}]\n",
+            "ignoreip = \"{address}\"\nstate_dir = {path}\n[limits]\nbans_v4 = {bans}\n[jail.mail]\nmaxretry = {maxretry}\nfindtime = {findtime}\nbantime = -1\nobserve = {observe}\nsource = [{path}]\n",
             path = quoted(&path),
         )]);
         let mut expected = Config::default();
@@ -303,7 +318,7 @@ proptest! {
         expected.map_sizes.bans_v4 = bans;
         let jail = &mut expected.policy.jails[0];
         (jail.maxretry, jail.findtime) = (maxretry, Duration::from_secs(findtime));
-        (jail.observe, jail.source) = (observe, vec![path]);
+        (jail.observe, jail.source, jail.bantime) = (observe, vec![path], BanTime::Permanent);
         prop_assert_eq!(config, Ok(expected));
     }
 }

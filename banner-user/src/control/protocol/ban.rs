@@ -124,6 +124,9 @@ pub struct Unbanned {
     pub prefix: Prefix,
     /// How many bans that were.
     pub lifted: u64,
+    /// Sources that are banned one by one instead of the prefix around it, which had been banned for them.
+    #[serde(default)]
+    pub instead: Vec<Prefix>,
     /// Wider bans that still hold it.
     pub still_banned_by: Vec<Prefix>,
     /// Why it would be forgotten at a restart; `null` where it is on disk.

@@ -200,8 +200,8 @@ fn outcomes() {
         &json!({"prefix": "192.0.2.0/24", "until": null, "services": [], "except": ["192.0.2.1"], "overridden": ["a"], "waits": true, "not_saved": null}),
     );
     is(
-        &Unbanned { prefix: except, lifted: 1, still_banned_by: vec![prefix], not_saved: None },
-        &json!({"prefix": "192.0.2.1", "lifted": 1, "still_banned_by": ["192.0.2.0/24"], "not_saved": null}),
+        &Unbanned { prefix: except, lifted: 1, instead: Vec::new(), still_banned_by: vec![prefix], not_saved: None },
+        &json!({"prefix": "192.0.2.1", "lifted": 1, "instead": [], "still_banned_by": ["192.0.2.0/24"], "not_saved": null}),
     );
     is(&Reloaded { lifted: 1, warnings: Vec::new() }, &json!({"lifted": 1, "warnings": []}));
     is(

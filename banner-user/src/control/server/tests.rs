@@ -113,7 +113,8 @@ fn answer(request: Request) {
         Request::Unban(UnbanRequest { prefix }, reply) => {
             let not_banned = || ErrorBody::new(ErrorKind::NotBanned, format!("{prefix} is not banned"));
             let banned = prefix == "192.0.2.1".parse().unwrap();
-            let unbanned = Unbanned { prefix, lifted: 1, still_banned_by: Vec::new(), not_saved: None };
+            let unbanned =
+                Unbanned { prefix, lifted: 1, instead: Vec::new(), still_banned_by: Vec::new(), not_saved: None };
             reply.send(if banned { Ok(unbanned) } else { Err(not_banned()) }).unwrap();
         }
         Request::Fuse(_, reply) => reply.send(Ok(FuseAnswer::default())).unwrap(),

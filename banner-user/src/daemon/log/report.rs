@@ -31,6 +31,9 @@ pub(in crate::daemon) fn report(report: &Report) {
         Report::Ignored { jail, source, .. } => {
             warn!(event = "ignored", prefix = shown(source), jail = &**jail, "{report}");
         }
+        Report::PrefixSpared { jail, prefix, .. } => {
+            warn!(event = "prefix_spared", prefix = shown(prefix), jail = &**jail, "{report}");
+        }
         Report::StaleStamps(_) => warn!(event = "stale_stamps", "{report}"),
         Report::LateFailure { origin, prefix, .. } => {
             warn!(event = "late_failure", prefix = shown(prefix), jail = jail(origin), "{report}");

@@ -117,6 +117,8 @@ pub struct Jail {
     pub ignoreip: Vec<IpNet>,
     /// Count in the kernel what would be dropped, and pass it.
     pub observe: bool,
+    /// Any of its filters tells logins, as the catalogue finds: only such a jail can know who belongs into a prefix, and ban one.
+    pub hears_logins: bool,
 }
 
 /// How long a ban lasts. The longer one is the greater one.

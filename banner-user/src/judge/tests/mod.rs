@@ -21,6 +21,7 @@ mod late;
 mod manual;
 mod no_room;
 mod outages;
+mod prefixes;
 mod protecting;
 mod queries;
 mod reload;
@@ -49,6 +50,7 @@ pub(crate) fn mail() -> Jail {
         services: MAIL,
         ignoreip: Vec::new(),
         observe: false,
+        hears_logins: true,
     }
 }
 

@@ -123,3 +123,19 @@ fn a_jails_ban_around_what_it_comes_to_ignore_ends() {
         ]
     );
 }
+
+#[test]
+fn what_a_ban_that_moves_to_the_hash_has_dropped_is_not_let_through_before_it_is_there() {
+    // The /64 is in the trie as long as it holds something protected, and the entry inside it is of both bans.
+    check_with(
+        policy([Jail { observe: true, ..mail() }]),
+        "0 own 2001:db8::9
+         0 ban 2001:db8::/64 for=100 -> write trie 2001:db8::9/128 protected; \
+             write trie 2001:db8::/64 mail until 100 manual; banned 2001:db8::/64 by hand until 100
+         1 fail 2001:db8::1 weight=12 -> write trie 2001:db8::1/128 mail until 100 manual; \
+             would ban 2001:db8::1/128 by jail mail until 601 for 3
+         2 own -> write hash 2001:db8::/64 mail until 100 manual; \
+             write trie 2001:db8::1/128 mail until 601 observing; \
+             remove trie 2001:db8::/64; remove trie 2001:db8::9/128",
+    );
+}

@@ -14,7 +14,10 @@ use crate::{
         effect::{Entry, Slot, Until},
         manual::Target,
         policy::{Customers, Increment, Recidive},
-        saved::{BanChange, Changes, OffencesChange, Saved, SavedBan, SavedOffences, SavedTally, TallyChange},
+        saved::{
+            BanChange, Changes, OffencesChange, RaidChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedTally,
+            TallyChange,
+        },
     },
 };
 
@@ -25,6 +28,7 @@ struct Disk {
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
     logins: BTreeMap<Login, Seen>,
     offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
+    raids: BTreeMap<(ipnet::IpNet, Origin), SavedRaid>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -60,6 +64,12 @@ impl Disk {
                 OffencesChange::Gone { prefix, observe } => drop(self.offences.remove(&(prefix, observe))),
             }
         }
+        for change in changes.raids {
+            match change {
+                RaidChange::Began(raid) => drop(self.raids.insert((raid.prefix, raid.origin.clone()), raid)),
+                RaidChange::Ended { prefix, origin } => drop(self.raids.remove(&(prefix, origin))),
+            }
+        }
         self.position = position;
     }
 
@@ -69,6 +79,7 @@ impl Disk {
             tallies: self.tallies.values().cloned().collect(),
             logins: self.logins.iter().map(|(login, seen)| (*login, *seen)).collect(),
             offences: self.offences.values().copied().collect(),
+            raids: self.raids.values().cloned().collect(),
         }
     }
 }

@@ -146,9 +146,18 @@ impl World {
 
     /// A failure that is read as it is written; the effects as they are.
     pub(super) fn fail(&mut self, source: IpAddr, seconds: u64) -> Vec<Effect> {
-        let now = self.now(seconds);
-        let (filter, weight, at) = ("cyrus".into(), Weight::ONE, now.wall.as_log_time());
-        let events = &[Event::Failure(Attempt { filter, source, user: None, weight, at })];
+        let (filter, weight, at) = ("cyrus".into(), Weight::ONE, self.now(seconds).wall.as_log_time());
+        self.hear(Event::Failure(Attempt { filter, source, user: None, weight, at }), seconds)
+    }
+
+    /// The same of a login.
+    pub(super) fn log_in(&mut self, source: IpAddr, seconds: u64) -> Vec<Effect> {
+        let (filter, weight, at) = ("cyrus".into(), Weight::ZERO, self.now(seconds).wall.as_log_time());
+        self.hear(Event::Success(Attempt { filter, source, user: None, weight, at }), seconds)
+    }
+
+    fn hear(&mut self, event: Event, seconds: u64) -> Vec<Effect> {
+        let (now, events) = (self.now(seconds), &[event]);
         let position = Position { file: FileId(0), offset: 0 };
         self.judge.handle(Input::Line(Line { events, bytes: b"", position, sources: &[0], live: true }), now)
     }
@@ -260,6 +269,9 @@ fn report_shown(report: &Report) -> String {
         }
         Report::Unbanned { origin, prefix, why } => format!("unbanned {prefix} {origin}: {why}"),
         Report::Ignored { jail, source, protection, .. } => format!("ignored {source} by jail {jail}: {protection}"),
+        Report::PrefixSpared { jail, prefix, sources, why } => {
+            format!("spared {prefix} by jail {jail} for {sources}: {why}")
+        }
         Report::StaleStamps(stale) => format!("stale stamps in file {}", stale.file.0),
         Report::LateFailure { prefix, address, after, .. } => {
             format!("late {address} of {prefix} after {} s", after.as_secs())

@@ -4,7 +4,7 @@ use super::*;
 use crate::judge::{
     Offence, Offences,
     account::AccountTag,
-    saved::{OffencesChange, SavedOffences},
+    saved::{OffencesChange, RaidChange, SavedOffences, SavedRaid},
 };
 
 #[test]
@@ -42,6 +42,12 @@ fn what_was_committed_is_loaded() {
         offences("192.0.2.1/32", false, 700, &[offence(1, 2); 5]),
         offences("192.0.2.1/32", true, 2, &[offence(1, 3), offence(2, 2)]),
     ];
+    let raids = vec![SavedRaid {
+        prefix: "198.51.100.0/24".parse().unwrap(),
+        origin: Origin::Hand,
+        members: ["198.51.100.1/32", "2001:db8::/64"].map(|member| member.parse().unwrap()).into(),
+        filter: "cyrus".into(),
+    }];
     let position = Bookmark {
         key: u64::MAX,
         path: "/var/log/mail.log".into(),
@@ -58,6 +64,7 @@ fn what_was_committed_is_loaded() {
     batch.changes.bans = bans.iter().cloned().map(began).collect();
     batch.changes.tallies = tallies.iter().cloned().map(TallyChange::Counted).collect();
     batch.changes.offences = offences.iter().copied().map(OffencesChange::Banned).collect();
+    batch.changes.raids = raids.iter().cloned().map(RaidChange::Began).collect();
     batch.positions.changes = vec![PositionChange::Is(position.clone())];
     batch.journal.clone_from(&journal);
     batch.interfaces = Some(interfaces.clone());
@@ -67,7 +74,7 @@ fn what_was_committed_is_loaded() {
     let loaded = world.restart(at(4));
     assert_eq!(loaded.saved.bans, bans);
     assert_eq!(loaded.saved.tallies, tallies);
-    assert_eq!(loaded.saved.offences, offences);
+    assert_eq!((loaded.saved.offences, &loaded.saved.raids), (offences.clone(), &raids));
     assert_eq!(loaded.positions, [position]);
     assert_eq!(loaded.saved_at, at(3).wall);
     assert_eq!((loaded.journal, loaded.interfaces), (journal, interfaces));
@@ -76,7 +83,8 @@ fn what_was_committed_is_loaded() {
     let mut batch = Batch::new(at(5));
     let prefix = "192.0.2.1/32".parse().unwrap();
     batch.changes.offences = vec![OffencesChange::Gone { prefix, observe: false }];
+    batch.changes.raids = vec![RaidChange::Ended { prefix: raids[0].prefix, origin: Origin::Hand }];
     assert_eq!(world.commit(batch), Outcome::Committed);
-    let observed = world.restart(at(6)).saved.offences;
-    assert_eq!(observed, [offences[0], offences[2]]);
+    let saved = world.restart(at(6)).saved;
+    assert_eq!((saved.offences, saved.raids), (vec![offences[0], offences[2]], vec![]));
 }
