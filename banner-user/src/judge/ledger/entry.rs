@@ -171,14 +171,11 @@ fn protected(slot: Slot) -> Entry {
 }
 
 /// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban
-/// that moves between hash and trie is written there before it is removed here, also where it was only part of a narrower entry
-/// in the trie; between the two moves the hash is at its emptiest.
+/// that moves between hash and trie is written there before it is removed here; between the two moves the hash is at its
+/// emptiest.
 pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Effect>) {
-    let written = |kind: fn(&Entry) -> bool, narrows: bool| {
-        let differ = after.values().filter(move |entry| {
-            let former = before.get(&entry.slot);
-            kind(entry) && former != Some(*entry) && former.is_some_and(|former| takes_from(entry, former)) == narrows
-        });
+    let written = |kind: fn(&Entry) -> bool| {
+        let differ = after.values().filter(move |entry| kind(entry) && before.get(&entry.slot) != Some(*entry));
         differ.map(|entry| Effect::Write(*entry))
     };
     let removed = |kind: fn(&Entry) -> bool| {
@@ -188,12 +185,7 @@ pub(super) fn difference(before: &Entries, after: &Entries, effects: &mut Vec<Ef
     let protection = |entry: &Entry| entry.protected;
     let in_hash = |entry: &Entry| matches!(entry.slot, Slot::V4(_) | Slot::V6(_));
     let in_trie = |entry: &Entry| !entry.protected && matches!(entry.slot, Slot::NetV4(_) | Slot::NetV6(_));
-    effects.extend(written(protection, false).chain(written(protection, true)).chain(written(in_trie, false)));
-    effects.extend(removed(in_hash).chain(written(in_hash, false)).chain(written(in_hash, true)));
-    effects.extend(written(in_trie, true).chain(removed(in_trie)).chain(removed(protection)));
-}
-
-/// Whether an entry drops anything less than what stood in its place.
-fn takes_from(entry: &Entry, former: &Entry) -> bool {
-    !former.observe && (entry.observe || entry.until < former.until || !entry.services.contains(former.services))
+    effects.extend(written(protection).chain(written(in_trie)));
+    effects.extend(removed(in_hash).chain(written(in_hash)));
+    effects.extend(removed(in_trie).chain(removed(protection)));
 }
