@@ -112,6 +112,12 @@ impl Daemon {
             limit: self.config.policy.limits.sources as u64,
             overflowed: judged.evicted,
         });
+        let (offenders, forgotten) = judged.offenders;
+        limits.offenders = Some(Fill {
+            used: offenders as u64,
+            limit: self.config.policy.limits.sources as u64,
+            overflowed: forgotten,
+        });
         Ok(Status {
             daemon: Some(protocol::Daemon {
                 version: env!("CARGO_PKG_VERSION").into(),

@@ -17,7 +17,10 @@ use crate::{
         migration,
         pins::{Pins, PinsError},
     },
-    judge::effect::{Map, Until},
+    judge::{
+        effect::{Map, Until},
+        saved::OffencesChange,
+    },
     source::{
         hidden,
         journal::{JOURNAL, Journalctl, ProbeError},
@@ -73,22 +76,30 @@ impl Platform for System {
         find("memory", if memory.fits() { Verdict::Good } else { Verdict::Warning }, memory.note());
         match network() {
             Err(error) => find("network", Verdict::Refused, error),
-            Ok(network) => match host::select(&network, &config.interface) {
-                Err(error) => find("interface", Verdict::Misconfigured, error.to_string()),
-                Ok(selection) => {
-                    for link in &selection.links {
-                        let notes = selection.notes.iter().filter(|note| note.interface == link.name);
-                        let notes: Vec<String> = notes.map(ToString::to_string).collect();
-                        let subject = Text::escape(link.name.as_bytes()).to_string();
-                        let subject = format!("interface {subject}");
-                        if notes.is_empty() {
-                            find(&subject, Verdict::Good, format!("index {}, MTU {}", link.index, link.mtu));
-                        } else {
-                            find(&subject, Verdict::Warning, notes.join("; "));
+            Ok(network) => {
+                for own in host::unignored_networks(&network, &config.policy.ignoreip) {
+                    let note = format!(
+                        "{own} is a private network of this host: unless strangers can send from there, add it to `ignoreip`"
+                    );
+                    find("ignoreip", Verdict::Warning, note);
+                }
+                match host::select(&network, &config.interface) {
+                    Err(error) => find("interface", Verdict::Misconfigured, error.to_string()),
+                    Ok(selection) => {
+                        for link in &selection.links {
+                            let notes = selection.notes.iter().filter(|note| note.interface == link.name);
+                            let notes: Vec<String> = notes.map(ToString::to_string).collect();
+                            let subject = Text::escape(link.name.as_bytes()).to_string();
+                            let subject = format!("interface {subject}");
+                            if notes.is_empty() {
+                                find(&subject, Verdict::Good, format!("index {}, MTU {}", link.index, link.mtu));
+                            } else {
+                                find(&subject, Verdict::Warning, notes.join("; "));
+                            }
                         }
                     }
                 }
-            },
+            }
         }
         // Patterns may match nothing yet, and a file may come later: the daemon tells of both while it runs.
         for source in config.policy.sources() {
@@ -165,9 +176,11 @@ fn forget_bans(config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let now = Now::read();
-    let (store, _) = Store::open(&config.state_dir, &config.services, config.history, now);
+    let (store, loaded) = Store::open(&config.state_dir, &config.services, config.history, now);
     let mut last = Batch::new(now);
     last.changes.complete = true;
+    // Bans end, and failures are forgotten; who was banned before is not.
+    last.changes.offences = loaded.saved.offences.into_iter().map(OffencesChange::Banned).collect();
     runtime()
         .map_err(|error| error.to_string())
         .and_then(|runtime| {

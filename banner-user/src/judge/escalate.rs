@@ -32,7 +32,10 @@ impl Judge {
                 measure.reasons.push(Reason::BannedBefore { times: former });
             }
         }
-        if let Some(recidive) = &self.policy.recidive {
+        // Behind a customer's address there may be an office: many who mistype are not one who comes back.
+        if let Some(recidive) = &self.policy.recidive
+            && !self.customers.is_customer(prefix)
+        {
             let bans = self.history.lately(prefix, observe, at, recidive.findtime).saturating_add(1);
             if bans >= recidive.maxretry {
                 measure.bantime = measure.bantime.max(BanTime::For(recidive.bantime));

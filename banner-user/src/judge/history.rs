@@ -217,24 +217,23 @@ impl History {
         });
     }
 
-    /// Forgets, in each history at most so many, those whose bans have been over for long enough, and the oldest where they are
-    /// more than `limit`.
+    /// Forgets, in each history at most so many, those whose bans have been over for long enough, and the oldest where all together
+    /// are more than `limit`.
     pub(super) fn tidy(&mut self, now: LogTime, limit: usize, at_most: usize) {
         let start = earlier(now, self.forget);
-        for observe in [false, true] {
-            let history = self.of_mut(observe);
+        for history in [&mut self.enforced, &mut self.observed] {
             for _ in 0..at_most {
                 if history.oldest().is_none_or(|oldest| oldest >= start) {
                     break;
                 }
                 history.forget_oldest();
             }
-            let mut evicted = 0_u64;
-            while history.len() > limit {
-                history.forget_oldest();
-                evicted = evicted.saturating_add(1);
-            }
-            self.evicted = self.evicted.saturating_add(evicted);
+        }
+        while self.len() > limit {
+            let histories = [&mut self.observed, &mut self.enforced].into_iter().filter(|history| history.len() > 0);
+            let Some(oldest) = histories.min_by_key(|history| history.oldest()) else { break };
+            oldest.forget_oldest();
+            self.evicted = self.evicted.saturating_add(1);
         }
     }
 

@@ -132,6 +132,7 @@ fn limits(limits: &Limits, style: &Style) -> String {
         row("other IPv6 prefixes", limits.prefixes_v6),
     ];
     rows.extend(limits.sources.map(|sources| row("sources with failures", sources)));
+    rows.extend(limits.offenders.map(|offenders| row("sources banned before", offenders)));
     table(&rows)
 }
 

@@ -196,6 +196,9 @@ pub struct Limits {
     pub prefixes_v6: Fill,
     /// Sources with failures that the daemon remembers; `null` without a daemon.
     pub sources: Option<Fill>,
+    /// Sources and prefixes whose former bans the daemon remembers; `null` without a daemon.
+    #[serde(default)]
+    pub offenders: Option<Fill>,
 }
 
 /// How full one table is.

@@ -80,6 +80,7 @@ fn status() {
         limits: Limits {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },
             sources: Some(Fill::default()),
+            offenders: None,
             ..Limits::default()
         },
         foreign_entries: Some(1),
@@ -108,7 +109,7 @@ fn status() {
         },
         "limits": {
             "bans_v4": {"used": 1, "limit": 2, "overflowed": 3}, "bans_v6": empty,
-            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
+            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty, "offenders": null,
         },
         "foreign_entries": 1,
         "fuse": [{"filter": "cyrus", "since": "2026-11-22T12:00:00Z", "until": null, "spared": 7}],

@@ -15,6 +15,8 @@ use super::netlink::attributes;
 pub struct Address {
     /// The address itself.
     pub ip: IpAddr,
+    /// How much of it, in bits, its neighbours on the link share.
+    pub prefix_len: u8,
     /// The index of the link that has it.
     pub link: u32,
 }
@@ -39,6 +41,6 @@ pub(super) fn decode(body: &[u8], addresses: &mut Vec<Address>) -> Result<(), De
             _ => {}
         }
     }
-    addresses.extend(local.or(address).map(|ip| Address { ip, link: header.index }));
+    addresses.extend(local.or(address).map(|ip| Address { ip, prefix_len: header.prefix_len, link: header.index }));
     Ok(())
 }

@@ -16,6 +16,7 @@ mod fitness;
 mod foreign;
 mod link;
 mod netlink;
+mod private;
 mod protected;
 mod resolvers;
 mod route;
@@ -35,6 +36,7 @@ pub use self::{
     fitness::{Note, Remark, Unfit, is_fit_for_auto},
     foreign::{Foreign, foreign},
     link::{AttachedXdp, Link, LinkLayer, XdpMode},
+    private::unignored_networks,
     protected::{Protected, Role, protected},
     route::DefaultRoute,
     select::{Interfaces, SelectError, Selection, select},

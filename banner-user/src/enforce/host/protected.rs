@@ -81,10 +81,10 @@ mod tests {
     fn own_addresses_gateways_and_resolvers_are_protected_and_say_why() {
         let host = Snapshot {
             addresses: vec![
-                Address { ip: ip("198.51.100.10"), link: 2 },
-                Address { ip: ip("2001:db8::10"), link: 2 },
-                Address { ip: ip("198.51.100.10"), link: 2 },
-                Address { ip: ip("192.0.2.1"), link: 9 },
+                Address { ip: ip("198.51.100.10"), prefix_len: 24, link: 2 },
+                Address { ip: ip("2001:db8::10"), prefix_len: 24, link: 2 },
+                Address { ip: ip("198.51.100.10"), prefix_len: 24, link: 2 },
+                Address { ip: ip("192.0.2.1"), prefix_len: 24, link: 9 },
             ],
             default_routes: vec![
                 DefaultRoute { gateway: Some(ip("198.51.100.1")), link: 2 },

@@ -39,7 +39,8 @@ impl Default for Increment {
     }
 }
 
-/// Who is banned again and again, by whatever jails, is banned from everything: fail2ban's jail `recidive`.
+/// Who is banned again and again, by whatever jails, is banned from everything: fail2ban's jail `recidive`. Not who has logged in
+/// lately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recidive {
     /// So many bans within `findtime`, the new one included. 2 to [`LATEST_MAX`](crate::judge::LATEST_MAX).

@@ -148,6 +148,20 @@ fn who_is_banned_again_and_again_is_banned_from_everything() {
 }
 
 #[test]
+fn who_has_logged_in_is_no_recidivist() {
+    let recidive = Some(Recidive { maxretry: 2, services: MAIL, ..Recidive::default() });
+    check_with(
+        Policy { recidive, ..policy([jail("smtp", "postfix-sasl", SMTP)]) },
+        "0 succeed 192.0.2.1
+         0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600; \
+             banned 192.0.2.1/32 by jail smtp until 600 for 3
+         700 fail 192.0.2.1 weight=12 -> remove hash 192.0.2.1/32; \
+             unbanned 192.0.2.1/32 by jail smtp: its time is over; write hash 192.0.2.1/32 smtp until 1300; \
+             banned 192.0.2.1/32 by jail smtp until 1300 for 3",
+    );
+}
+
+#[test]
 fn a_permanent_ban_stays_permanent() {
     let jails =
         [jail("smtp", "postfix-sasl", SMTP), Jail { bantime: BanTime::Permanent, ..jail("imap", "cyrus", IMAP) }];

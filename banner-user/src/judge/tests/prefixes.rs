@@ -334,6 +334,25 @@ fn a_prefix_ban_by_members_is_known_after_a_restart() {
     assert_eq!(judge.changes().raids.len(), 1);
 }
 
+#[test]
+fn a_flood_of_prefixes_pushes_out_those_that_failed_longest_ago() {
+    let mut bounded = banning([mail()]);
+    bounded.limits.sources = 20;
+    let mut world = World::new(bounded);
+    world.check("0 succeed 203.0.113.1");
+    let mut effects = Vec::new();
+    for round in 0..3 {
+        // One source of the attacked prefix, and ten of as many others.
+        effects = world.fail([192, 0, 2, round].into(), DAY + u64::from(round));
+        for other in 0..10 {
+            let _ = world.fail([198, 18, round * 10 + other, 1].into(), DAY + u64::from(round));
+        }
+    }
+    assert_eq!(effects.len(), 2, "a prefix that goes on failing stays, and is banned: {effects:?}");
+    let known = |address: [u8; 4]| world.judge.why(address.into()).neighbourhood.unwrap().members.len();
+    assert_eq!((known([198, 18, 0, 1]), known([198, 18, 29, 1])), (0, 1));
+}
+
 fn now(second: u64) -> Now {
     World::new(policy([])).now(second)
 }

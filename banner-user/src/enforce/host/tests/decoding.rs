@@ -100,10 +100,11 @@ fn an_own_address_is_the_local_one() {
     for (attributes, expected) in table {
         let mut message = AddressMessage::default();
         message.header.index = 2;
+        message.header.prefix_len = 24;
         message.attributes = attributes;
         let mut addresses = Vec::new();
         address::decode(&bytes(&message), &mut addresses).unwrap();
-        assert_eq!(addresses, expected.map(|ip| Address { ip, link: 2 }).as_slice());
+        assert_eq!(addresses, expected.map(|ip| Address { ip, prefix_len: 24, link: 2 }).as_slice());
     }
 }
 
