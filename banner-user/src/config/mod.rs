@@ -8,6 +8,7 @@
 //! The main file is read first, then the files beside it in `banner.d`, in the order of their names. Tables are merged by key; a
 //! key set in several files has the value of the last. Lists are not joined: the last file's list is the list.
 
+mod accounts;
 pub(crate) mod address;
 mod diagnostic;
 mod document;
@@ -42,7 +43,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::Policy,
+    judge::policy::{Accounts, Customers, Policy, Spraying},
     service::Services,
 };
 
@@ -99,7 +100,12 @@ impl Default for Config {
             time_zone: None,
             map_sizes: MapSizes { bans_v4: 262_144, bans_v6: 131_072, prefixes: 65_536 },
             history: crate::state::Limits::default(),
-            policy: Policy::plain(vec![jail::default(jail::DEFAULT, &services)]),
+            policy: Policy {
+                customers: Some(Customers::default()),
+                accounts: Some(Accounts::default()),
+                spraying: Some(Spraying::default()),
+                ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
+            },
             services,
             warnings: Vec::new(),
         }

@@ -38,6 +38,8 @@ pub(super) const ROOT: Keys = Keys {
         "ipv6_prefix",
         "limits",
         "services",
+        "accounts",
+        "spraying",
         "jail",
     ],
 };
@@ -47,6 +49,16 @@ pub(super) const LIMITS: Keys = Keys {
     home: "in `[limits]`",
     names: &["bans_v4", "bans_v6", "prefixes", "sources", "evidence", "history", "history_age"],
 };
+
+/// The keys of `[accounts]`.
+pub(super) const ACCOUNTS: Keys = Keys {
+    home: "in `[accounts]`",
+    names: &["enabled", "sources", "window", "maxretry", "findtime", "bantime", "traps"],
+};
+
+/// The keys of `[spraying]`.
+pub(super) const SPRAYING: Keys =
+    Keys { home: "in `[spraying]`", names: &["enabled", "accounts", "findtime", "bantime"] };
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
@@ -85,7 +97,7 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) = [ROOT, LIMITS, JAIL, ACCOUNTS, SPRAYING].iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use jiff::tz::TimeZone;
 
 use super::{
-    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX,
+    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX, accounts,
     document::Table,
     findings::Findings,
     jail::{self, Known},
@@ -43,6 +43,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let (map_sizes, limits, history) = limits(table(root.take("limits"), findings), findings);
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
+    let accounts = accounts::accounts(table(root.take("accounts"), findings), findings);
+    let spraying = accounts::spraying(table(root.take("spraying"), findings), findings);
     let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
@@ -59,6 +61,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             ignoreip: ignoreip.unwrap_or(default.policy.ignoreip),
             ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
             ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
+            accounts,
+            spraying,
             limits,
             ..default.policy
         },

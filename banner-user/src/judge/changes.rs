@@ -6,7 +6,8 @@ use super::{
     origin::OriginId,
     recent::Recent,
     report::{Because, Ended},
-    saved::{BanChange, Cause, Changes, SavedBan, SavedTally, TallyChange},
+    saved::{BanChange, Cause, Changes, SavedBan, SavedSuspect, SavedTally, SuspectChange, TallyChange},
+    suspects::Suspect,
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
@@ -53,6 +54,7 @@ impl Judge {
         for jail in &mut self.jails {
             jail.tracked = Recent::watched();
         }
+        self.suspects.watch();
         self
     }
 
@@ -73,6 +75,13 @@ impl Judge {
                     }
                 })),
             }
+        }
+        match self.suspects.sources_mut().take_changed() {
+            None => is_everything = true,
+            Some(sources) => changes.suspects.extend(sources.into_iter().map(|source| {
+                let tried = |suspect: &Suspect| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
+                self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
+            })),
         }
         if is_everything {
             return self.everything();
@@ -103,6 +112,10 @@ impl Judge {
                 jail.tracked.note_changed(*source);
             }
         }
+        for change in changes.suspects {
+            let (SuspectChange::Tried(SavedSuspect { source, .. }) | SuspectChange::Gone { source }) = change;
+            self.suspects.sources_mut().note_changed(source);
+        }
     }
 
     /// Nothing of what was saved is there any more: everything is among the next [`Self::changes`].
@@ -122,7 +135,10 @@ impl Judge {
             let tallies = jail.tracked.iter();
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
         });
-        Changes { bans, tallies: tallies.collect(), complete: true }
+        let suspects = self.suspects.sources().iter();
+        let suspects =
+            suspects.map(|(source, suspect)| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect }));
+        Changes { bans, tallies: tallies.collect(), suspects: suspects.collect(), complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {

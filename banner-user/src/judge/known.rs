@@ -1,12 +1,16 @@
 //! What the rules about accounts ask of who has logged in: the one place to ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
 use super::{
     Judge,
     account::{AccountId, AccountTag},
+    window::earlier,
 };
 use crate::clock::LogTime;
 
@@ -19,10 +23,13 @@ pub(super) struct Logins {
     at: BTreeMap<(IpNet, Option<AccountTag>), LogTime>,
     by_age: BTreeSet<(LogTime, IpNet, Option<AccountTag>)>,
     by_account: BTreeSet<(AccountTag, IpNet)>,
+    /// When the first login ever was heard of.
+    since: Option<LogTime>,
 }
 
 impl Logins {
     pub(super) fn note(&mut self, source: IpNet, account: Option<AccountTag>, at: LogTime) {
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
         if let Some(former) = self.at.insert((source, account), at) {
             self.by_age.remove(&(former, source, account));
         }
@@ -46,6 +53,7 @@ impl Logins {
     /// Moves all times by so many microseconds.
     pub(super) fn shift(&mut self, step: i64) {
         self.at.values_mut().for_each(|at| *at = at.shifted(step));
+        self.since = self.since.map(|since| since.shifted(step));
         self.by_age = self.at.iter().map(|((source, account), at)| (*at, *source, *account)).collect();
     }
 
@@ -63,7 +71,15 @@ impl Logins {
     }
 }
 
+/// Who has logged in is known when logins have been heard of for so long: mail programs log in every few minutes.
+const KNOWN_AFTER: Duration = Duration::from_secs(60 * 60);
+
 impl Judge {
+    /// Whether it is known who logs in. Not where the logs have no logins, and not when banner has just been installed.
+    pub(super) fn knows_customers(&self, now: LogTime) -> bool {
+        self.logins.since.is_some_and(|since| since <= earlier(now, KNOWN_AFTER))
+    }
+
     /// Whether somebody has logged in from a source of late.
     pub(super) fn is_customer(&self, source: IpNet) -> bool {
         self.logins.of(source).next().is_some()

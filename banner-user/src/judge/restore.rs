@@ -40,6 +40,7 @@ impl Judge {
         let number = bans.len();
         self.ledger.restore(bans);
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
+        self.restore_suspects(saved.suspects, now);
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
     }

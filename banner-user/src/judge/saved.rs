@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Quarters, effect::Until, origin::Origin, report::Ended, window::Counted};
+use super::{Quarters, effect::Until, origin::Origin, report::Ended, suspects::Suspect, window::Counted};
 use crate::{clock::BootTime, event::FilterName, service::ServiceMask};
 
 /// One ban.
@@ -43,6 +43,15 @@ pub struct SavedTally {
     pub told: bool,
 }
 
+/// Which accounts a source has tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedSuspect {
+    /// The source.
+    pub source: IpNet,
+    /// Its tries.
+    pub suspect: Suspect,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -50,6 +59,8 @@ pub struct Saved {
     pub bans: Vec<SavedBan>,
     /// The tallies, those whose windows are over by now among them.
     pub tallies: Vec<SavedTally>,
+    /// Which accounts were tried by whom, what is too long ago by now among it.
+    pub suspects: Vec<SavedSuspect>,
 }
 
 /// What has changed.
@@ -59,6 +70,8 @@ pub struct Changes {
     pub bans: Vec<BanChange>,
     /// Each source once for each jail, as it is now.
     pub tallies: Vec<TallyChange>,
+    /// Each source once, as it is now.
+    pub suspects: Vec<SuspectChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -106,6 +119,18 @@ pub enum TallyChange {
     Gone {
         /// The jail's name.
         jail: Arc<str>,
+        /// The source.
+        source: IpNet,
+    },
+}
+
+/// How what is known of a suspect is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuspectChange {
+    /// Like this.
+    Tried(SavedSuspect),
+    /// It is forgotten.
+    Gone {
         /// The source.
         source: IpNet,
     },

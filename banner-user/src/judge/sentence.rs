@@ -2,7 +2,8 @@
 //!
 //! 1. It is a **trap**: banned at once.
 //! 2. **Spraying**: it is one of many accounts that the source has tried, and none of them has logged in from there.
-//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has ever logged in from there.
+//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has logged in from there lately. Only where
+//!    logins have been heard of for an hour: else nobody would have.
 //!
 //! A failure on an account that has logged in from its source means none of this: whoever knows a password does not guess it.
 //! Nor does one without a name, of a source that is ignored, or of too little weight to be a wrong password (but for a trap: its
@@ -20,6 +21,7 @@ use super::{
     failure::Found,
     policy::{Accounts, Spraying},
     report::{Reason, Report},
+    saved::SavedSuspect,
     seconds::LogSeconds,
     suspects::{TRIES_MAX, Try},
     traps::Traps,
@@ -158,6 +160,7 @@ impl Judge {
         }
         if let Some(Accounts { maxretry, findtime, bantime, .. }) = &self.policy.accounts
             && !is_customer
+            && self.knows_customers(now.wall.as_log_time())
         {
             let tries = suspect.tries_under_attack(start(*findtime), |account| self.accounts.is_under_attack(account));
             let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
@@ -178,6 +181,26 @@ impl Judge {
                 self.accounts.clear();
             }
         }
+    }
+
+    /// Takes over which accounts were tried in an earlier run, but for what has happened since the start: the state could not be
+    /// opened then. What is under attack follows from it, and was told.
+    pub(super) fn restore_suspects(&mut self, suspects: Vec<SavedSuspect>, now: Now) {
+        let now = LogSeconds::from(now.wall.as_log_time());
+        for SavedSuspect { source, suspect } in suspects {
+            if !self.suspects.restore(source, suspect) {
+                continue;
+            }
+            let Some(policy) = &self.policy.accounts else { continue };
+            if self.is_customer(source) {
+                continue;
+            }
+            let (start, enough) = (now.earlier(policy.window), (usize::from(policy.sources), policy.window));
+            for (tried, _) in suspect.tries().filter(|(tried, _)| tried.at >= start) {
+                self.accounts.note(tried.account, None, Network::of(source.addr()), tried.at, enough);
+            }
+        }
+        self.suspects.bound(self.policy.limits.sources);
     }
 
     /// Somebody logged in.

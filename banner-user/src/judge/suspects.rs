@@ -138,12 +138,11 @@ impl Aged for Suspect {
 #[derive(Debug)]
 pub(super) struct Suspects {
     sources: Recent<Suspect>,
-    evicted: u64,
 }
 
 impl Suspects {
     pub(super) fn new() -> Self {
-        Self { sources: Recent::new(), evicted: 0 }
+        Self { sources: Recent::new() }
     }
 
     /// Remembers from now on what changes.
@@ -191,16 +190,19 @@ impl Suspects {
         }
     }
 
-    fn bound(&mut self, limit: usize) {
-        while self.sources.len() > limit {
-            self.sources.forget_oldest();
-            self.evicted = self.evicted.saturating_add(1);
+    /// Takes in what was saved, where nothing else is known by now. Whether it did.
+    pub(super) fn restore(&mut self, source: IpNet, suspect: Suspect) -> bool {
+        let is_known = self.sources.has_changed(source) || suspect.newest().is_none();
+        if !is_known {
+            self.sources.restore(source, suspect);
         }
+        !is_known
     }
 
-    /// How many were forgotten for want of room.
-    pub(super) fn evicted(&self) -> u64 {
-        self.evicted
+    pub(super) fn bound(&mut self, limit: usize) {
+        while self.sources.len() > limit {
+            self.sources.forget_oldest();
+        }
     }
 
     /// The record behind it, for what is saved and what is forgotten by hand.

@@ -22,10 +22,10 @@ use super::{
     offset::{self, Offset},
     places,
     schema::{self, Was},
-    tallies,
+    suspects, tallies,
     trouble::Reason,
 };
-use crate::{clock::Now, service::Services};
+use crate::{clock::Now, judge::saved::Changes, service::Services};
 
 /// How long another process may have the database before that is trouble.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -135,6 +135,7 @@ impl Database {
         loaded.saved.bans = bans;
         loaded.notices = notices;
         loaded.saved.tallies = tallies::read(&self.connection, &mut loaded.notices)?;
+        loaded.saved.suspects = suspects::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
         Ok((loaded, repairs))
     }
@@ -169,6 +170,7 @@ impl Database {
         let changes = &batch.changes;
         let ended = bans::write(&transaction, &changes.bans, changes.complete, services, clock.offset, batch.at)?;
         tallies::write(&transaction, &changes.tallies, changes.complete)?;
+        suspects::write(&transaction, &changes.suspects, changes.complete)?;
         places::write(&transaction, batch)?;
         history::trim(&transaction, limits, batch.at, ended)?;
         let batches = self.batches.saturating_add(1);
@@ -261,6 +263,7 @@ impl Clock {
 /// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
 /// for each are the part of them that it changes.
 fn cache(batch: &Batch) -> i64 {
-    let rows = batch.changes.bans.len().saturating_add(batch.changes.tallies.len());
+    let Changes { bans, tallies, suspects, complete: _ } = &batch.changes;
+    let rows = bans.len().saturating_add(tallies.len()).saturating_add(suspects.len());
     i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

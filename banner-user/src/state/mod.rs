@@ -28,6 +28,7 @@ mod places;
 mod read_only;
 mod schema;
 mod store;
+mod suspects;
 mod tallies;
 mod thread;
 mod trouble;

@@ -90,6 +90,14 @@ CREATE TABLE interfaces (place INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 const VERSION_2: &str = "
 -- Four bytes for each of the failures: the tag of its account, little-endian, 0 where the line had none. NULL: no line had one.
 ALTER TABLE tallies ADD COLUMN accounts BLOB;
+
+-- Which accounts sources have tried. banned_until: until when it was last banned for that, in seconds since 1970; 0 for never. tries:
+-- nine bytes each: the tag of its account and its time (seconds since 1970), little-endian, and 1 where the account was under attack.
+CREATE TABLE suspects (
+    source TEXT PRIMARY KEY,
+    banned_until INTEGER NOT NULL,
+    tries BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

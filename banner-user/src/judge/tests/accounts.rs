@@ -20,6 +20,15 @@ fn by_accounts() -> Policy {
     judging(Some(accounts()), None)
 }
 
+/// Runs a script of a host where people have logged in for an hour.
+#[track_caller]
+fn check_known(policy: Policy, script: &str) -> World {
+    let mut world = World::new(policy);
+    world.check("0 succeed 192.0.2.250 user=known at=-3600 backlog");
+    world.check(script);
+    world
+}
+
 fn by_spraying() -> Policy {
     judging(None, Some(Spraying::default()))
 }
@@ -82,13 +91,13 @@ fn an_account_is_under_attack_from_enough_networks_within_the_window() {
     ];
     for (promise, script) in table {
         println!("{promise}");
-        check_with(by_accounts(), script);
+        check_known(by_accounts(), script);
     }
 }
 
 #[test]
 fn an_attack_ends_with_a_quiet_day_and_is_told_anew_after_that() {
-    let mut world = check_with(by_accounts(), &attack(0));
+    let mut world = check_known(by_accounts(), &attack(0));
     world.check(&format!("{} fail 198.18.1.1", DAY - 1));
     let current = |world: &World| world.judge.status().accounts.len();
     world.check(&format!("{} tick", 2 * DAY - 2));
@@ -156,14 +165,25 @@ fn who_only_ever_failed_on_accounts_under_attack_is_banned_by_the_second_try() {
     ];
     for (promise, steps) in table {
         println!("{promise}");
-        check_with(by_accounts(), &steps.join("\n"));
+        check_known(by_accounts(), &steps.join("\n"));
     }
+}
+
+#[test]
+fn nobody_is_banned_for_never_having_logged_in_where_that_is_not_known() {
+    let script = attack(0) + "100 fail 192.0.2.1\n3599 fail 192.0.2.1";
+    check_with(by_accounts(), &script);
+    check_with(by_accounts(), &("1 succeed 192.0.2.250\n".to_owned() + &script));
+    check_with(
+        Policy { customers: None, ..by_accounts() },
+        &("0 succeed 192.0.2.250 at=-3600 backlog\n".to_owned() + &script),
+    );
 }
 
 #[test]
 fn no_setting_bans_a_new_source_by_its_first_try() {
     let policy = judging(Some(Accounts { maxretry: 1, ..accounts() }), None);
-    check_with(policy, &(attack(0) + "100 fail 192.0.2.1"));
+    check_known(policy, &(attack(0) + "100 fail 192.0.2.1"));
 }
 
 #[test]
@@ -182,7 +202,7 @@ fn a_trap_bans_by_the_first_try() {
     ];
     for (promise, script) in table {
         println!("{promise}");
-        check_with(by_accounts(), &script);
+        check_known(by_accounts(), &script);
     }
 }
 
@@ -213,7 +233,7 @@ fn many_accounts_from_one_source_ban_for_a_day() {
     ];
     for (promise, script) in table {
         println!("{promise}");
-        check_with(by_spraying(), &script);
+        check_known(by_spraying(), &script);
     }
 }
 
@@ -238,9 +258,9 @@ fn failures_on_a_third_account_weigh_double() {
     ];
     for (users, ban) in table {
         println!("{users:?}");
-        check_with(policy(), &tried(&users, &ban));
+        check_known(policy(), &tried(&users, &ban));
     }
-    check_with(
+    check_known(
         policy(),
         "0 succeed 192.0.2.1 user=a\n1 fail 192.0.2.1 user=a\n1 fail 192.0.2.1 user=b\n1 fail 192.0.2.1 user=c\n1 fail 192.0.2.1 user=a",
     );
@@ -250,7 +270,7 @@ fn failures_on_a_third_account_weigh_double() {
 fn where_many_log_in_traps_and_spraying_are_told_once_a_day_and_ban_nobody() {
     let logins: String = (0..5).map(|n| format!("0 succeed 192.0.2.1 user=c{n}\n")).collect();
     let policy = judging(Some(accounts()), Some(Spraying::default()));
-    check_with(
+    check_known(
         policy,
         &(logins
             + "10 fail 192.0.2.1 user=ghost -> shared 192.0.2.1/32: it tried ghost, a trap
@@ -266,13 +286,13 @@ fn where_many_log_in_traps_and_spraying_are_told_once_a_day_and_ban_nobody() {
 #[test]
 fn who_is_ignored_attacks_nobody() {
     let policy = Policy { ignoreip: nets(&["198.18.0.0/15"]), ..by_accounts() };
-    check_with(policy, "0 fail 198.51.100.1\n0 fail 203.0.113.1\n0 fail 198.18.0.1\n0 fail 198.18.0.1 user=ghost");
+    check_known(policy, "0 fail 198.51.100.1\n0 fail 203.0.113.1\n0 fail 198.18.0.1\n0 fail 198.18.0.1 user=ghost");
 }
 
 #[test]
 fn an_unban_forgets_what_was_tried() {
     let ban = banned("192.0.2.1", DAY + 7 * DAY, &attacked(2));
-    check_with(
+    check_known(
         by_accounts(),
         &format!(
             "{}100 fail 192.0.2.1\n{DAY} fail 192.0.2.1 -> {ban}
@@ -288,7 +308,7 @@ fn an_unban_forgets_what_was_tried() {
 #[test]
 fn a_clock_that_is_set_moves_what_was_tried_along() {
     let ban = "write hash 192.0.2.1/32 mail until 608400; banned 192.0.2.1/32 by jail mail until 3200400 for";
-    check_with(
+    check_known(
         by_accounts(),
         &format!("{}100 fail 192.0.2.1\n200 clock +2592000\n3600 fail 192.0.2.1 -> {ban} {}", attack(0), attacked(2)),
     );

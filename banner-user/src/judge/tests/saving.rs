@@ -7,12 +7,14 @@ use proptest::prelude::*;
 use super::{kernel::FakeKernel, *};
 use crate::{
     clock::{BootTime, Now, WallTime},
-    event::{Attempt, Event, FileId, Position, Weight},
+    event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
         Counted, Effect, Input, Judge, Line, Origin, Report,
+        account::AccountId,
         effect::{Entry, Slot, Until},
         manual::Target,
-        saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
+        policy::{Accounts, Customers, Spraying},
+        saved::{BanChange, Changes, Saved, SavedBan, SavedSuspect, SavedTally, SuspectChange, TallyChange},
     },
 };
 
@@ -21,6 +23,7 @@ use crate::{
 struct Disk {
     bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
     tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
+    suspects: BTreeMap<ipnet::IpNet, SavedSuspect>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -44,11 +47,21 @@ impl Disk {
                 TallyChange::Gone { jail, source } => drop(self.tallies.remove(&(jail, source))),
             }
         }
+        for change in changes.suspects {
+            match change {
+                SuspectChange::Tried(saved) => drop(self.suspects.insert(saved.source, saved)),
+                SuspectChange::Gone { source } => drop(self.suspects.remove(&source)),
+            }
+        }
         self.position = position;
     }
 
     fn saved(&self) -> Saved {
-        Saved { bans: self.bans.values().cloned().collect(), tallies: self.tallies.values().cloned().collect() }
+        Saved {
+            bans: self.bans.values().cloned().collect(),
+            tallies: self.tallies.values().cloned().collect(),
+            suspects: self.suspects.values().copied().collect(),
+        }
     }
 }
 
@@ -59,12 +72,20 @@ fn at(seconds: u64) -> Now {
 
 fn judge() -> Judge {
     let jails = [Jail { maxretry: 2, ..mail() }, Jail { bantime: seconds(30), ..jail("imap", "cyrus", IMAP) }];
-    Judge::new(policy(jails)).saved()
+    let accounts = Some(Accounts { sources: 2, bantime: Duration::from_secs(200), ..Accounts::default() });
+    let spraying = Some(Spraying { accounts: 3, bantime: Duration::from_secs(100), ..Spraying::default() });
+    Judge::new(Policy { accounts, spraying, customers: Some(Customers::default()), ..policy(jails) }).saved()
+}
+
+/// Accounts are tried in turn.
+fn user(second: u64) -> User {
+    User::new(format!("user{}", second % 4).as_bytes())
 }
 
 fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), live: bool, now: Now) {
     let (filter, source) = ("cyrus".into(), [192, 0, 2, last].into());
-    let attempt = Attempt { filter, source, user: None, weight: Weight::ONE, at: at(second).wall.as_log_time() };
+    let user = Some(user(second));
+    let attempt = Attempt { filter, source, user, weight: Weight::ONE, at: at(second).wall.as_log_time() };
     let position = Position { file: FileId(0), offset: 0 };
     let events = &[Event::Failure(attempt)];
     let effects = judge.handle(Input::Line(Line { events, bytes: b"the line", position, sources: &[0], live }), now);
@@ -72,7 +93,9 @@ fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), l
 }
 
 /// Everything that decides what happens next.
-fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>) {
+type Standing = (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>, Vec<SuspectChange>);
+
+fn standing(judge: &Judge) -> Standing {
     let everything = judge.everything();
     let bans = everything.bans.into_iter().filter_map(|change| match change {
         BanChange::Began { ban, .. } => Some((ban.prefix, ban.origin.to_string(), ban.until)),
@@ -82,7 +105,7 @@ fn standing(judge: &Judge) -> (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTall
         TallyChange::Counted(tally) => Some(tally),
         TallyChange::Gone { .. } => None,
     });
-    (bans.collect(), tallies.collect())
+    (bans.collect(), tallies.collect(), everything.suspects)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +203,7 @@ fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
             manual: false,
             protected: false,
         };
-        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], tallies: Vec::new() }), at(50));
+        let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], ..Saved::default() }), at(50));
         let effects = judge.handle(Input::Adopt(vec![found]), at(50));
         let written = effects.iter().filter(|effect| matches!(effect, Effect::Write(_))).count();
         assert_eq!(written, writes, "{off_by_ms} ms off");
@@ -199,7 +222,7 @@ fn what_is_over_or_protected_by_now_does_not_go_on() {
             saved_ban("198.51.100.1/32", mail(), 100, false),
             saved_ban("198.51.100.2/32", Origin::Hand, 100, true),
         ],
-        tallies: Vec::new(),
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(50));
     assert!(restored.iter().all(|effect| !matches!(effect, Effect::Write(_) | Effect::Remove(_))), "{restored:?}");
@@ -255,7 +278,7 @@ fn what_was_saved_is_not_saved_again() {
     let failures = vec![counted(1)];
     let tally = SavedTally { jail: "imap".into(), source: "192.0.2.1/32".parse().unwrap(), failures, told: false };
     let bans = vec![saved_ban("192.0.2.2/32", Origin::Jail("mail".into()), 100, false)];
-    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally] }), at(2));
+    let _ = judge.handle(Input::Restore(Saved { bans, tallies: vec![tally], ..Saved::default() }), at(2));
     assert_eq!(judge.changes(), Changes::default());
     let mut kernel = FakeKernel::with_room_for(10);
     line(&mut judge, &mut kernel, (3, 1), true, at(3));
@@ -282,14 +305,16 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     let saved = Saved {
         bans: vec![saved_ban("192.0.2.1/32", Origin::Jail("mail".into()), 500, false)],
         tallies: vec![tally(2, &[50]), tally(3, &[40, 50]), tally(4, &[50])],
+        ..Saved::default()
     };
     let restored = judge.handle(Input::Restore(saved), at(60));
     assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);
-    let (bans, tallies) = standing(&judge);
+    let (bans, tallies, _) = standing(&judge);
     assert_eq!(bans, [], "what was unbanned stays so");
     assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
 }
 
 fn counted(second: u64) -> Counted {
-    Counted { at: at(second).wall.as_log_time(), weight: Weight::ONE, account: None }
+    let account = Some(AccountId::of(&user(second)).tag());
+    Counted { at: at(second).wall.as_log_time(), weight: Weight::ONE, account }
 }
