@@ -128,6 +128,7 @@ impl Daemon {
             lag: Some(lag::longest([&self.lag, &self.journal_lag], Now::read().boot)),
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
+            accounts_under_attack: view::attacks(self.judge.attacks().collect()),
             warnings: self.current_warnings(&judged),
         })
     }

@@ -9,7 +9,7 @@ use crate::{
         kernel::{Kernel, MapSizes, Mode},
     },
     judge::{
-        Failure, Origin,
+        Attack, Failure, Origin,
         effect::{Entry, Map, Until},
         policy::BanTime,
         status::Ban,
@@ -137,6 +137,18 @@ pub(super) fn ban_time(length: BanTime) -> protocol::BanTime {
             .and_then(std::num::NonZeroU32::new)
             .map_or(protocol::BanTime::Permanent, protocol::BanTime::Seconds),
     }
+}
+
+/// Accounts under attack: those that were failed on last.
+pub(super) fn attacks(mut attacks: Vec<&Attack>) -> protocol::AccountsUnderAttack {
+    let total = attacks.len() as u64;
+    attacks.sort_unstable_by_key(|attack| std::cmp::Reverse(attack.last));
+    let accounts = attacks.into_iter().take(protocol::ATTACKS_MAX).map(|attack| protocol::AccountUnderAttack {
+        account: attack.name.as_ref().map(Text::from),
+        since: attack.since.as_log_time().into(),
+        last: attack.last.as_log_time().into(),
+    });
+    protocol::AccountsUnderAttack { total, accounts: accounts.collect() }
 }
 
 /// How an interface fares.

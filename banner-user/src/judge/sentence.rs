@@ -134,10 +134,7 @@ impl Judge {
         let start = |findtime| LogSeconds::from(now.wall.as_log_time()).earlier(findtime);
         if let Some(policy) = &self.policy.accounts
             && !is_customer
-            && !self
-                .suspects
-                .get(source)
-                .is_some_and(|suspect| suspect.accounts(start(policy.window), |_| true) >= TRIES_MAX)
+            && !self.has_tried_many(source, start(policy.window))
         {
             let (enough, network) = ((usize::from(policy.sources), policy.window), Network::of(found.address));
             let name = found.attempt.user.as_ref();
@@ -170,6 +167,11 @@ impl Judge {
             }
         }
         None
+    }
+
+    /// Whether a source has tried as many accounts as are kept of it.
+    fn has_tried_many(&self, source: IpNet, start: LogSeconds) -> bool {
+        self.suspects.get(source).is_some_and(|suspect| suspect.accounts(start, |_| true) == TRIES_MAX)
     }
 
     /// Takes over what the policy says about accounts.

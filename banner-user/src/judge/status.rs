@@ -37,8 +37,8 @@ pub struct Status {
     pub stale: Vec<StaleStamps>,
     /// Outages of the authentication backend.
     pub outages: Vec<OutageState>,
-    /// Accounts that many networks fail on.
-    pub accounts: Vec<Attack>,
+    /// How many accounts are under attack: [`Judge::attacks`] has them.
+    pub attacks: usize,
 }
 
 /// One jail, in fail2ban's words.
@@ -147,8 +147,13 @@ impl Judge {
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
             outages: self.outages.current().cloned().collect(),
-            accounts: self.accounts.attacks().cloned().collect(),
+            attacks: self.accounts.attacks().len(),
         }
+    }
+
+    /// The accounts under attack, in no particular order.
+    pub fn attacks(&self) -> impl Iterator<Item = &Attack> {
+        self.accounts.attacks()
     }
 
     /// How many bans there are.

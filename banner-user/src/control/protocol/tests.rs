@@ -83,6 +83,14 @@ fn status() {
             ..Limits::default()
         },
         foreign_entries: Some(1),
+        accounts_under_attack: AccountsUnderAttack {
+            total: 2,
+            accounts: vec![AccountUnderAttack {
+                account: Some("alice".into()),
+                since: time("2026-11-22T12:00:00Z"),
+                last: time("2026-11-22T12:10:00Z"),
+            }],
+        },
         warnings: vec!["odd".into()],
     };
     let empty = json!({"used": 0, "limit": 0, "overflowed": 0});
@@ -105,6 +113,10 @@ fn status() {
             "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
         },
         "foreign_entries": 1,
+        "accounts_under_attack": {
+            "total": 2,
+            "accounts": [{"account": "alice", "since": "2026-11-22T12:00:00Z", "last": "2026-11-22T12:10:00Z"}],
+        },
         "warnings": ["odd"],
     });
     is(&status, &expected);

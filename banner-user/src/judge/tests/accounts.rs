@@ -99,7 +99,7 @@ fn an_account_is_under_attack_from_enough_networks_within_the_window() {
 fn an_attack_ends_with_a_quiet_day_and_is_told_anew_after_that() {
     let mut world = check_known(by_accounts(), &attack(0));
     world.check(&format!("{} fail 198.18.1.1", DAY - 1));
-    let current = |world: &World| world.judge.status().accounts.len();
+    let current = |world: &World| world.judge.status().attacks;
     world.check(&format!("{} tick", 2 * DAY - 2));
     assert_eq!(current(&world), 1);
     world.check(&format!("{} tick", 2 * DAY + 60));

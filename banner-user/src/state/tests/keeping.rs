@@ -1,7 +1,11 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::judge::account::AccountTag;
+use crate::judge::{
+    LogSeconds, Suspect, Try,
+    account::AccountTag,
+    saved::{SavedSuspect, SuspectChange},
+};
 
 #[test]
 fn what_was_committed_is_loaded() {
@@ -27,6 +31,17 @@ fn what_was_committed_is_loaded() {
         ],
         told: true,
     }];
+    let tried = |account, at, attacked| {
+        (Try { account: AccountTag(NonZeroU32::new(account).unwrap()), at: LogSeconds(at) }, attacked)
+    };
+    let suspect = |source: &str, tries: &[_], until| SavedSuspect {
+        source: source.parse().unwrap(),
+        suspect: Suspect::restored(tries, LogSeconds(until)),
+    };
+    let suspects = vec![
+        suspect("192.0.2.8/32", &[tried(1, 1_767_225_600, true), tried(u32::MAX, u32::MAX, false)], 0),
+        suspect("2001:db8::/64", &[], u32::MAX),
+    ];
     let position = Bookmark {
         key: u64::MAX,
         path: "/var/log/mail.log".into(),
@@ -42,6 +57,7 @@ fn what_was_committed_is_loaded() {
     let mut batch = complete(at(3));
     batch.changes.bans = bans.iter().cloned().map(began).collect();
     batch.changes.tallies = tallies.iter().cloned().map(TallyChange::Counted).collect();
+    batch.changes.suspects = suspects.iter().copied().map(SuspectChange::Tried).collect();
     batch.positions.changes = vec![PositionChange::Is(position.clone())];
     batch.journal.clone_from(&journal);
     batch.interfaces = Some(interfaces.clone());
@@ -51,8 +67,13 @@ fn what_was_committed_is_loaded() {
     let loaded = world.restart(at(4));
     assert_eq!(loaded.saved.bans, bans);
     assert_eq!(loaded.saved.tallies, tallies);
+    assert_eq!(loaded.saved.suspects, suspects);
     assert_eq!(loaded.positions, [position]);
     assert_eq!(loaded.saved_at, at(3).wall);
     assert_eq!((loaded.journal, loaded.interfaces), (journal, interfaces));
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
+    let mut batch = Batch::new(at(5));
+    batch.changes.suspects = vec![SuspectChange::Gone { source: "192.0.2.8/32".parse().unwrap() }];
+    assert_eq!(world.commit(batch), Outcome::Committed);
+    assert_eq!(world.restart(at(6)).saved.suspects, suspects[1..]);
 }
