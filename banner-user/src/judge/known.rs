@@ -1,16 +1,12 @@
 //! What the rules about accounts ask of who has logged in: the one place to ask.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
 use super::{
     Judge,
     account::{AccountId, AccountTag},
-    window::earlier,
 };
 use crate::clock::LogTime;
 
@@ -65,21 +61,18 @@ impl Logins {
         }
     }
 
+    /// Since when logins are known; `None` where there never was one.
+    pub(super) fn since(&self) -> Option<LogTime> {
+        self.since
+    }
+
     fn of(&self, source: IpNet) -> impl Iterator<Item = Option<AccountTag>> {
         let last = Some(AccountTag::MAX);
         self.at.range((source, None)..=(source, last)).map(|((_, account), _)| *account)
     }
 }
 
-/// Who has logged in is known when logins have been heard of for so long: mail programs log in every few minutes.
-const KNOWN_AFTER: Duration = Duration::from_secs(60 * 60);
-
 impl Judge {
-    /// Whether it is known who logs in. Not where the logs have no logins, and not when banner has just been installed.
-    pub(super) fn knows_customers(&self, now: LogTime) -> bool {
-        self.logins.since.is_some_and(|since| since <= earlier(now, KNOWN_AFTER))
-    }
-
     /// Whether somebody has logged in from a source of late.
     pub(super) fn is_customer(&self, source: IpNet) -> bool {
         self.logins.of(source).next().is_some()

@@ -25,6 +25,7 @@ use super::{
     seconds::LogSeconds,
     suspects::{TRIES_MAX, Try},
     traps::Traps,
+    window::earlier,
 };
 use crate::{
     clock::Now,
@@ -38,6 +39,10 @@ pub(super) struct Sentence {
     pub(super) bantime: Duration,
     pub(super) reason: Reason,
 }
+
+/// Who never logged in is known when logins have been heard of for so long: mail programs log in every few minutes. Not where
+/// logs have no logins, and not when banner has just been installed.
+const KNOWN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Reports about accounts under attack are this many an hour.
 const TOLD_MAX: u32 = 20;
@@ -157,7 +162,7 @@ impl Judge {
         }
         if let Some(Accounts { maxretry, findtime, bantime, .. }) = &self.policy.accounts
             && !is_customer
-            && self.knows_customers(now.wall.as_log_time())
+            && self.logins.since().is_some_and(|since| since <= earlier(now.wall.as_log_time(), KNOWN_AFTER))
         {
             let tries = suspect.tries_under_attack(start(*findtime), |account| self.accounts.is_under_attack(account));
             let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
