@@ -16,10 +16,10 @@ use std::{
 
 use banner_user::{
     clock::{BootTime, Now, WallTime},
-    event::{Attempt, Event, FileId, Position, Weight},
+    event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
         Input, Judge, Line,
-        policy::{BanTime, Jail, Limits, Policy},
+        policy::{Accounts, BanTime, Customers, Jail, Limits, Policy, Spraying},
     },
     service::ServiceMask,
 };
@@ -35,8 +35,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok("bans scattered") => bans(scattered),
         Ok("failing sources in order") => sources(in_order),
         Ok("failing sources scattered") => sources(scattered),
+        Ok("tries on accounts") => tries(),
         _ => {
-            for part in ["bans in order", "bans scattered", "failing sources in order", "failing sources scattered"] {
+            for part in [
+                "bans in order",
+                "bans scattered",
+                "failing sources in order",
+                "failing sources scattered",
+                "tries on accounts",
+            ] {
                 write!(io::stdout(), "{part}: ")?;
                 io::stdout().flush()?;
                 let status = Command::new(env::current_exe()?).env(PART, part).status()?;
@@ -82,6 +89,39 @@ fn sources(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
     let (judge, bytes, time) = load(address, 3)?;
     let sources = judge.status().jails.first().map_or(0, |jail| jail.currently_failed);
     writeln!(io::stdout(), "{sources} sources, {bytes} bytes and {} ns each", per_each(time))?;
+    Ok(())
+}
+
+/// A million sources, each of which tries one of 100,000 accounts: all are under attack by the end. Once more is their second try,
+/// too soon to count.
+fn tries() -> Result<(), Box<dyn Error>> {
+    let policy = Policy {
+        customers: Some(Customers::default()),
+        accounts: Some(Accounts::default()),
+        spraying: Some(Spraying::default()),
+        ..policy(3)
+    };
+    let mut judge = Judge::new(policy);
+    let names: Vec<User> = (0..100_000).map(|number| User::new(format!("user{number}").as_bytes())).collect();
+    let before = resident()?;
+    let mut pass = |first: u64| {
+        for index in 0..MILLION {
+            let now = at(first + u64::from(index) / 5000);
+            let Event::Failure(mut attempt) = failure(scattered(index).into(), now) else { return };
+            attempt.user = names.get(usize::try_from(index).unwrap_or_default() % names.len()).cloned();
+            black_box(judge.handle(Input::Line(line(&[Event::Failure(attempt)])), now));
+        }
+    };
+    let (first, ()) = timed(|| pass(0));
+    let bytes = resident()?.saturating_sub(before) / usize::try_from(MILLION)?;
+    let (second, ()) = timed(|| pass(300));
+    let attacks = judge.status().attacks;
+    writeln!(
+        io::stdout(),
+        "{attacks} under attack, {bytes} bytes a source, {} and {} ns each",
+        per_each(first),
+        per_each(second)
+    )?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! The main file is read first, then the files beside it in `banner.d`, in the order of their names. Tables are merged by key; a
 //! key set in several files has the value of the last. Lists are not joined: the last file's list is the list.
 
+mod accounts;
 pub(crate) mod address;
 mod customers;
 mod diagnostic;
@@ -45,7 +46,7 @@ use crate::{
         host::Interfaces,
         kernel::{Attach, MapSizes},
     },
-    judge::policy::{Customers, Fuse, Increment, Policy, Prefixes},
+    judge::policy::{Accounts, Customers, Fuse, Increment, Policy, Prefixes, Spraying},
     service::Services,
 };
 
@@ -108,6 +109,8 @@ impl Default for Config {
                 increment: Some(Increment::default()),
                 recidive: Some(escalation::default_recidive(&services)),
                 prefixes: Some(Prefixes::default()),
+                accounts: Some(Accounts::default()),
+                spraying: Some(Spraying::default()),
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
             },
             services,

@@ -69,6 +69,10 @@ pub enum Problem {
     Name(Quoted),
     #[error("more than {limit} services, the built-in ones included")]
     TooManyServices { limit: usize },
+    #[error("{0} cannot be a trap")]
+    Trap(Quoted),
+    #[error("more than {limit} traps")]
+    TooManyTraps { limit: usize },
     #[error("jail {jail} has no {key}")]
     MissingKey { jail: Quoted, key: &'static str, example: &'static str },
     #[error("unknown time zone {0}")]
@@ -147,6 +151,8 @@ impl Problem {
             Self::AutoInList => "write `interface = \"auto\"`, or names only".to_owned(),
             Self::Name(_) => "1 to 32 letters, digits, `-` and `_`".to_owned(),
             Self::TooManyServices { .. } => "give one service several ports: `web = [80, 443]`".to_owned(),
+            Self::Trap(_) => "1 to 64 bytes, `*` for any text, and not only that".to_owned(),
+            Self::TooManyTraps { .. } => "join some with a `*`: \"old-*@example.org\"".to_owned(),
             Self::MissingKey { example, .. } => format!("add `{example}`"),
             Self::TimeZone(_) => {
                 "write a name like \"Europe/Berlin\" (tzdata must be installed), or \"system\"".to_owned()

@@ -43,6 +43,8 @@ pub(super) const ROOT: Keys = Keys {
         "increment",
         "recidive",
         "prefixes",
+        "accounts",
+        "spraying",
         "jail",
     ],
 };
@@ -71,8 +73,19 @@ pub(super) const RECIDIVE: Keys =
 pub(super) const PREFIXES: Keys =
     Keys { home: "in `[prefixes]`", names: &["enabled", "members", "findtime", "bantime", "ipv4", "ipv6"] };
 
+/// The keys of `[accounts]`.
+pub(super) const ACCOUNTS: Keys = Keys {
+    home: "in `[accounts]`",
+    names: &["enabled", "sources", "window", "maxretry", "findtime", "bantime", "traps"],
+};
+
+/// The keys of `[spraying]`.
+pub(super) const SPRAYING: Keys =
+    Keys { home: "in `[spraying]`", names: &["enabled", "accounts", "findtime", "bantime"] };
+
 /// All of them: a key of another table is only misplaced.
-const TABLES: [&Keys; 8] = [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &PREFIXES, &CUSTOMERS, &FUSE];
+const TABLES: [&Keys; 10] =
+    [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &PREFIXES, &CUSTOMERS, &FUSE, &ACCOUNTS, &SPRAYING];
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {

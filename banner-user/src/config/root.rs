@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use jiff::tz::TimeZone;
 
 use super::{
-    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX, customers,
+    Attach, Config, Interfaces, MapSizes, SOCKET_PATH_MAX, accounts, customers,
     document::Table,
     escalation,
     findings::Findings,
@@ -51,6 +51,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let recidive = escalation::recidive(table(root.take("recidive"), findings), &services, findings);
     let source_length = ipv6_prefix.unwrap_or(default.policy.ipv6_prefix);
     let prefixes = prefixes::read(table(root.take("prefixes"), findings), source_length, findings);
+    let accounts = accounts::accounts(table(root.take("accounts"), findings), findings);
+    let spraying = accounts::spraying(table(root.take("spraying"), findings), findings);
     let jails = jails(table(root.take("jail"), findings), &known, findings);
     root.finish(findings);
     Config {
@@ -72,6 +74,8 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             increment,
             recidive,
             prefixes,
+            accounts,
+            spraying,
             limits,
             ..default.policy
         },

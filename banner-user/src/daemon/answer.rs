@@ -118,6 +118,12 @@ impl Daemon {
             limit: self.config.policy.limits.sources as u64,
             overflowed: forgotten,
         });
+        let (logins, forgotten) = judged.logins;
+        limits.customers = Some(Fill {
+            used: logins as u64,
+            limit: self.config.policy.limits.customers as u64,
+            overflowed: forgotten,
+        });
         Ok(Status {
             daemon: Some(protocol::Daemon {
                 version: env!("CARGO_PKG_VERSION").into(),
@@ -137,6 +143,7 @@ impl Daemon {
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
             fuse: tripped(&judged.tripped, Now::read()),
+            accounts_under_attack: view::attacks(self.judge.attacks().collect()),
             warnings: self.current_warnings(&judged),
         })
     }

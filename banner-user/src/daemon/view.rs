@@ -9,7 +9,7 @@ use crate::{
         kernel::{Kernel, MapSizes, Mode},
     },
     judge::{
-        Failure, Origin,
+        Attack, Failure, Origin,
         effect::{Entry, Map, Until},
         policy::BanTime,
         status::Ban,
@@ -139,6 +139,18 @@ pub(super) fn ban_time(length: BanTime) -> protocol::BanTime {
     }
 }
 
+/// Accounts under attack: those that were failed on last.
+pub(super) fn attacks(mut attacks: Vec<&Attack>) -> protocol::AccountsUnderAttack {
+    let total = attacks.len() as u64;
+    attacks.sort_unstable_by_key(|attack| std::cmp::Reverse(attack.last));
+    let accounts = attacks.into_iter().take(protocol::ATTACKS_MAX).map(|attack| protocol::AccountUnderAttack {
+        account: attack.name.as_ref().map(Text::from),
+        since: attack.since.as_log_time().into(),
+        last: attack.last.as_log_time().into(),
+    });
+    protocol::AccountsUnderAttack { total, accounts: accounts.collect() }
+}
+
 /// How an interface fares.
 pub(super) fn interface(guarded: &Guarded) -> protocol::Interface {
     let (mode, state, failure) = match &guarded.state {
@@ -210,6 +222,7 @@ pub(super) fn limits(bans: &BanMaps, sizes: MapSizes, overflowed: impl Fn(Map) -
         prefixes_v4: fill(Map::NetsV4, sizes.prefixes),
         prefixes_v6: fill(Map::NetsV6, sizes.prefixes),
         sources: None,
+        customers: None,
         offenders: None,
     }
 }

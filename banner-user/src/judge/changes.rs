@@ -12,9 +12,10 @@ use super::{
     recent::Recent,
     report::{Because, Ended},
     saved::{
-        BanChange, Cause, Changes, OffencesChange, RaidChange, SavedBan, SavedOffences, SavedRaid, SavedTally,
-        TallyChange,
+        BanChange, Cause, Changes, OffencesChange, RaidChange, SavedBan, SavedOffences, SavedRaid, SavedSuspect,
+        SavedTally, SuspectChange, TallyChange,
     },
+    suspects::Suspect,
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
@@ -75,6 +76,7 @@ impl Judge {
         }
         self.customers.watch();
         self.history.watch();
+        self.suspects.watch();
         self
     }
 
@@ -113,6 +115,13 @@ impl Judge {
                     offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
                 })),
             }
+        }
+        match self.suspects.sources_mut().take_changed() {
+            None => is_everything = true,
+            Some(sources) => changes.suspects.extend(sources.into_iter().map(|source| {
+                let tried = |suspect: &Suspect| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
+                self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
+            })),
         }
         if is_everything {
             return self.everything();
@@ -156,6 +165,10 @@ impl Judge {
             | OffencesChange::Gone { prefix, observe }) = change;
             self.history.of_mut(observe).note_changed(prefix);
         }
+        for change in changes.suspects {
+            let (SuspectChange::Tried(SavedSuspect { source, .. }) | SuspectChange::Gone { source }) = change;
+            self.suspects.sources_mut().note_changed(source);
+        }
     }
 
     /// Nothing of what was saved is there any more: everything is among the next [`Self::changes`].
@@ -183,7 +196,11 @@ impl Judge {
         let offences = offences.map(OffencesChange::Banned).collect();
         let raid = |(key, raid): (&Key, &Raid)| saved_raid(key.prefix, self.origins.origin(key.origin), raid);
         let raids = self.raids.iter().map(raid).map(RaidChange::Began).collect();
-        Changes { bans, tallies: tallies.collect(), offences, logins, raids, complete: true }
+        let suspects = self.suspects.sources().iter();
+        let suspects =
+            suspects.map(|(source, suspect)| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect }));
+        let (tallies, suspects) = (tallies.collect(), suspects.collect());
+        Changes { bans, tallies, offences, logins, raids, suspects, complete: true }
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {

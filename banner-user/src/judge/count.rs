@@ -1,5 +1,7 @@
 //! One failure is counted in one jail, and its source banned where that is too much.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     effect::{Effect, Until},
     failure::Found,
     history::Offence,
+    jail::JailState,
     ledger::{Key, Record},
     measure::Measure,
     origin::OriginId,
@@ -27,24 +30,25 @@ impl Judge {
             let Some(jail) = self.jails.get_mut(*index) else { return false };
             jail.total_failed = jail.total_failed.saturating_add(1);
             let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
-            !self.ledger.covering(found.address.into()).any(banned)
+            if self.ledger.covering(found.address.into()).any(banned) {
+                return false;
+            }
+            found.live
+                || self
+                    .source_in(*index, found.address)
+                    .is_some_and(|(jail, source)| !jail.was_banned_at(source, found.at))
         });
         jails
     }
 
     /// Counts a failure in one jail, and bans the source where that reaches the limit, or is enough by itself.
     pub(super) fn count(&mut self, index: usize, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) {
-        let Some(jail) = self.jails.get_mut(index) else { return };
-        let (ledger, arrival) = (&self.ledger, now.wall.as_log_time());
+        let Some((jail, source)) = self.source_in(index, found.address) else { return };
+        let arrival = now.wall.as_log_time();
         if !found.live && found.sentence.is_none() && jail.window_over(found.at, arrival) {
             return;
         }
-        let source = scope::source(found.address, self.policy.ipv6_prefix, |prefix| {
-            ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
-        });
-        if !found.live && jail.was_banned_at(source, found.at) {
-            return;
-        }
+        let Some(jail) = self.jails.get_mut(index) else { return };
         let account = found.account.map(|account| account.tag());
         jail.count(source, Counted { at: found.at, weight: found.attempt.weight, account }, arrival);
         let bantime = jail.jail.bantime;
@@ -60,6 +64,15 @@ impl Judge {
             Some(protection) => self.spare(index, source, protection, measure, found, effects),
             None => self.ban_source(index, source, measure, found, now, effects),
         }
+    }
+
+    /// A jail, and the source that an address belongs to there.
+    fn source_in(&self, index: usize, address: IpAddr) -> Option<(&JailState, IpNet)> {
+        let jail = self.jails.get(index)?;
+        let source = scope::source(address, self.policy.ipv6_prefix, |prefix| {
+            self.ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
+        });
+        Some((jail, source))
     }
 
     /// What keeps a jail from banning a source.

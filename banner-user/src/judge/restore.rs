@@ -51,6 +51,7 @@ impl Judge {
         saved.raids.into_iter().for_each(|raid| self.restore_raid(raid));
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.restore_logins(saved.logins, now);
+        self.restore_suspects(saved.suspects, now);
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
     }

@@ -15,6 +15,7 @@ use super::{
     history::Offences,
     origin::Origin,
     report::Ended,
+    suspects::Suspect,
     window::Counted,
 };
 use crate::{clock::BootTime, event::FilterName, service::ServiceMask};
@@ -75,6 +76,15 @@ pub struct SavedRaid {
     pub filter: FilterName,
 }
 
+/// Which accounts a source has tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedSuspect {
+    /// The source.
+    pub source: IpNet,
+    /// Its tries.
+    pub suspect: Suspect,
+}
+
 /// What a new daemon goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
@@ -88,6 +98,8 @@ pub struct Saved {
     pub offences: Vec<SavedOffences>,
     /// Whom prefixes were banned for.
     pub raids: Vec<SavedRaid>,
+    /// Which accounts were tried by whom, what is too long ago by now among it.
+    pub suspects: Vec<SavedSuspect>,
 }
 
 /// What has changed.
@@ -103,6 +115,8 @@ pub struct Changes {
     pub offences: Vec<OffencesChange>,
     /// Each ban once, as it is now.
     pub raids: Vec<RaidChange>,
+    /// Each source once, as it is now.
+    pub suspects: Vec<SuspectChange>,
     /// This is everything, not what has changed: what else is stored, is not so any more.
     pub complete: bool,
 }
@@ -180,5 +194,17 @@ pub enum RaidChange {
         prefix: IpNet,
         /// Who had made the ban.
         origin: Origin,
+    },
+}
+
+/// How what is known of a suspect is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuspectChange {
+    /// Like this.
+    Tried(SavedSuspect),
+    /// It is forgotten.
+    Gone {
+        /// The source.
+        source: IpNet,
     },
 }

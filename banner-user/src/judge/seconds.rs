@@ -16,11 +16,6 @@ impl LogSeconds {
         Self(self.0.saturating_sub(u32::try_from(by.as_secs()).unwrap_or(u32::MAX)))
     }
 
-    /// The time that lies `by` after.
-    pub(super) fn later(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(u32::try_from(by.as_secs()).unwrap_or(u32::MAX)))
-    }
-
     /// So many microseconds later, or earlier.
     pub(super) fn shifted(self, micros: i64) -> Self {
         self.as_log_time().shifted(micros).into()
@@ -51,7 +46,6 @@ mod tests {
             assert_eq!(LogSeconds::from(LogTime(micros)), LogSeconds(expected), "{micros}");
         }
         assert_eq!(LogSeconds(5).earlier(Duration::from_secs(6)), LogSeconds(0));
-        assert_eq!(LogSeconds(5).later(Duration::MAX), LogSeconds(u32::MAX));
         assert_eq!(LogSeconds(5).shifted(-2_000_000), LogSeconds(3));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! 1. It is a **trap**: banned at once.
 //! 2. **Spraying**: it is one of many accounts that the source has tried, and none of them has logged in from there.
-//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has ever logged in from there.
+//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has logged in from there lately. Only where
+//!    logins have been heard of for an hour: else nobody would have.
 //!
 //! A failure on an account that has logged in from its source means none of this: whoever knows a password does not guess it.
 //! Nor does one without a name, of a source that is ignored, or of too little weight to be a wrong password (but for a trap: its
@@ -20,9 +21,11 @@ use super::{
     failure::Found,
     policy::{Accounts, Spraying},
     report::{Reason, Report},
+    saved::SavedSuspect,
     seconds::LogSeconds,
     suspects::{TRIES_MAX, Try},
     traps::Traps,
+    window::earlier,
 };
 use crate::{
     clock::Now,
@@ -36,6 +39,10 @@ pub(super) struct Sentence {
     pub(super) bantime: Duration,
     pub(super) reason: Reason,
 }
+
+/// Who never logged in is known when logins have been heard of for so long: mail programs log in every few minutes. Not where
+/// logs have no logins, and not when banner has just been installed.
+const KNOWN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Reports about accounts under attack are this many an hour.
 const TOLD_MAX: u32 = 20;
@@ -133,10 +140,7 @@ impl Judge {
         let start = |findtime| LogSeconds::from(now.wall.as_log_time()).earlier(findtime);
         if let Some(policy) = &self.policy.accounts
             && !is_customer
-            && !self
-                .suspects
-                .get(source)
-                .is_some_and(|suspect| suspect.accounts(start(policy.window), |_| true) >= TRIES_MAX)
+            && !self.has_tried_many(source, start(policy.window))
         {
             let (enough, network) = ((usize::from(policy.sources), policy.window), Network::of(found.address));
             let name = found.attempt.user.as_ref();
@@ -159,6 +163,7 @@ impl Judge {
         }
         if let Some(Accounts { maxretry, findtime, bantime, .. }) = &self.policy.accounts
             && !is_customer
+            && self.customers.since().is_some_and(|since| since <= earlier(now.wall.as_log_time(), KNOWN_AFTER))
         {
             let tries = suspect.tries_under_attack(start(*findtime), |account| self.accounts.is_under_attack(account));
             let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
@@ -170,6 +175,11 @@ impl Judge {
         None
     }
 
+    /// Whether a source has tried as many accounts as are kept of it.
+    fn has_tried_many(&self, source: IpNet, start: LogSeconds) -> bool {
+        self.suspects.get(source).is_some_and(|suspect| suspect.accounts(start, |_| true) == TRIES_MAX)
+    }
+
     /// Takes over what the policy says about accounts.
     pub(super) fn set_up_accounts(&mut self) {
         match &self.policy.accounts {
@@ -179,6 +189,26 @@ impl Judge {
                 self.accounts.clear();
             }
         }
+    }
+
+    /// Takes over which accounts were tried in an earlier run, but for what has happened since the start: the state could not be
+    /// opened then. What is under attack follows from it, and was told.
+    pub(super) fn restore_suspects(&mut self, suspects: Vec<SavedSuspect>, now: Now) {
+        let now = LogSeconds::from(now.wall.as_log_time());
+        for SavedSuspect { source, suspect } in suspects {
+            if !self.suspects.restore(source, suspect) {
+                continue;
+            }
+            let Some(policy) = &self.policy.accounts else { continue };
+            if self.customers.is_customer(source) {
+                continue;
+            }
+            let (start, enough) = (now.earlier(policy.window), (usize::from(policy.sources), policy.window));
+            for (tried, _) in suspect.tries().filter(|(tried, _)| tried.at >= start) {
+                self.accounts.note(tried.account, None, Network::of(source.addr()), tried.at, enough);
+            }
+        }
+        self.suspects.bound(self.policy.limits.sources);
     }
 
     /// Somebody logged in.

@@ -35,6 +35,8 @@ pub struct Status {
     pub evicted: u64,
     /// What was banned before and is not forgotten, and how much of that was for want of room.
     pub offenders: (usize, u64),
+    /// Logins that are remembered, and those that were forgotten for want of room.
+    pub logins: (usize, u64),
     /// Each map, with the bans that yielded in it since the start and the entries that wait for room in it.
     pub room: Vec<(Map, u64, usize)>,
     /// Files whose stamps are not believed.
@@ -43,8 +45,8 @@ pub struct Status {
     pub tripped: Vec<Tripped>,
     /// Outages of the authentication backend.
     pub outages: Vec<OutageState>,
-    /// Accounts that many networks fail on.
-    pub accounts: Vec<Attack>,
+    /// How many accounts are under attack: [`Judge::attacks`] has them.
+    pub attacks: usize,
 }
 
 /// One jail, in fail2ban's words.
@@ -171,12 +173,18 @@ impl Judge {
             others: fixed.into_iter().chain(gone).collect(),
             evicted: self.evicted,
             offenders: (self.history.len(), self.history.evicted()),
+            logins: (self.customers.len(), self.customers.evicted()),
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
             tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
-            accounts: self.accounts.attacks().cloned().collect(),
+            attacks: self.accounts.attacks().len(),
         }
+    }
+
+    /// The accounts under attack, in no particular order.
+    pub fn attacks(&self) -> impl Iterator<Item = &Attack> {
+        self.accounts.attacks()
     }
 
     /// How many bans there are.

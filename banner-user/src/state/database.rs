@@ -23,7 +23,7 @@ use super::{
     offset::{self, Offset},
     places, raids,
     schema::{self, Was},
-    tallies,
+    suspects, tallies,
     trouble::Reason,
 };
 use crate::{clock::Now, judge::saved::Changes, service::Services};
@@ -139,6 +139,7 @@ impl Database {
         loaded.saved.logins = logins::read(&self.connection, &mut loaded.notices)?;
         loaded.saved.offences = offences::read(&self.connection, &mut loaded.notices)?;
         loaded.saved.raids = raids::read(&self.connection, &mut loaded.notices)?;
+        loaded.saved.suspects = suspects::read(&self.connection, &mut loaded.notices)?;
         places::read(&self.connection, &mut loaded)?;
         Ok((loaded, repairs))
     }
@@ -176,6 +177,7 @@ impl Database {
         logins::write(&transaction, &changes.logins, changes.complete)?;
         offences::write(&transaction, &changes.offences, changes.complete)?;
         raids::write(&transaction, &changes.raids, changes.complete)?;
+        suspects::write(&transaction, &changes.suspects, changes.complete)?;
         places::write(&transaction, batch)?;
         history::trim(&transaction, limits, batch.at, ended)?;
         let batches = self.batches.saturating_add(1);
@@ -268,7 +270,9 @@ impl Clock {
 /// How much of the database is kept in memory while a batch is written, in KiB. Its rows lie all over the indexes: about 128 bytes
 /// for each are the part of them that it changes.
 fn cache(batch: &Batch) -> i64 {
-    let Changes { bans, tallies, offences, logins, raids: _, complete: _ } = &batch.changes;
-    let rows = [bans.len(), tallies.len(), offences.len(), logins.len()].into_iter().fold(0, usize::saturating_add);
+    let Changes { bans, tallies, offences, logins, suspects, raids: _, complete: _ } = &batch.changes;
+    let rows = [bans.len(), tallies.len(), offences.len(), logins.len(), suspects.len()]
+        .into_iter()
+        .fold(0, usize::saturating_add);
     i64::try_from(rows / 8).unwrap_or(CACHE_MAX).clamp(CACHE_MIN, CACHE_MAX)
 }

@@ -31,6 +31,7 @@ mod raids;
 mod read_only;
 mod schema;
 mod store;
+mod suspects;
 mod tallies;
 mod thread;
 mod trouble;

@@ -120,6 +120,14 @@ CREATE TABLE raids (
     filter TEXT NOT NULL,
     PRIMARY KEY (prefix, origin)
 ) STRICT, WITHOUT ROWID;
+
+-- Which accounts sources have tried. banned_until: until when it was last banned for that, in seconds since 1970; 0 for never. tries:
+-- nine bytes each: the tag of its account and its time (seconds since 1970), little-endian, and 1 where the account was under attack.
+CREATE TABLE suspects (
+    source TEXT PRIMARY KEY,
+    banned_until INTEGER NOT NULL,
+    tries BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a database was before it was brought up to date.

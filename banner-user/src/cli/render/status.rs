@@ -2,7 +2,8 @@
 
 use super::style::{Style, ban_time, count, list, place, seconds, table};
 use crate::control::protocol::{
-    File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status, Text,
+    AccountsUnderAttack, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status,
+    Text,
 };
 
 /// Everything.
@@ -18,6 +19,7 @@ pub(in crate::cli) fn status(status: &Status, style: &Style) -> String {
     let sections = [
         section("interfaces", &interfaces(&status.interfaces, style), style),
         status.jails.iter().map(|each| format!("\n{}", jail(each, style))).collect(),
+        section("accounts under attack", &attacks(&status.accounts_under_attack, style), style),
         section("logs", &(files(&status.files, style) + &lag(status.lag)), style),
         section("packets", &packets(&status.packets), style),
         section("limits", &limits(&status.limits, style), style),
@@ -101,6 +103,20 @@ fn with_note(state: String, note: Option<&Text>) -> String {
     }
 }
 
+/// How many accounts under attack are listed; `--json` has more.
+const ATTACKS_SHOWN: usize = 10;
+
+fn attacks(attacks: &AccountsUnderAttack, style: &Style) -> String {
+    let shown = attacks.accounts.iter().take(ATTACKS_SHOWN).map(|attack| {
+        let account = attack.account.as_ref().map_or("?", Text::as_str).to_owned();
+        [account, format!("since {}", style.time(attack.since)), format!("last {}", style.time(attack.last))]
+    });
+    let rows: Vec<[String; 3]> = shown.collect();
+    let more = attacks.total.saturating_sub(rows.len() as u64);
+    let more = if more == 0 { String::new() } else { format!("  and {more} more\n") };
+    table(&rows) + &more
+}
+
 fn packets(packets: &Packets) -> String {
     let rows = [
         (packets.dropped_ban, "dropped: banned source, guarded port"),
@@ -133,6 +149,7 @@ fn limits(limits: &Limits, style: &Style) -> String {
     ];
     rows.extend(limits.sources.map(|sources| row("sources with failures", sources)));
     rows.extend(limits.offenders.map(|offenders| row("sources banned before", offenders)));
+    rows.extend(limits.customers.map(|customers| row("logins of late", customers)));
     table(&rows)
 }
 
@@ -141,7 +158,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::control::protocol::{BanTime, Daemon, Time};
+    use crate::control::protocol::{AccountUnderAttack, BanTime, Daemon, Time};
 
     fn example() -> Status {
         Status {
@@ -195,6 +212,16 @@ mod tests {
             },
             foreign_entries: Some(0),
             fuse: Vec::new(),
+            accounts_under_attack: AccountsUnderAttack {
+                total: 3,
+                accounts: [Some("alice".into()), None]
+                    .map(|account| AccountUnderAttack {
+                        account,
+                        since: Time("2026-11-22T12:00:00Z".parse().unwrap()),
+                        last: Time("2026-11-22T12:10:00Z".parse().unwrap()),
+                    })
+                    .into(),
+            },
             warnings: vec!["wan1 is not guarded".into()],
         }
     }
@@ -218,6 +245,11 @@ jail mail
   services  smtp, imap
   filter    postfix-sasl, cyrus
   source    /var/log/mail.log
+
+accounts under attack
+  alice  since 2026-11-22 12:00:00+00:00  last 2026-11-22 12:10:00+00:00
+  ?      since 2026-11-22 12:00:00+00:00  last 2026-11-22 12:10:00+00:00
+  and 1 more
 
 logs
   /var/log/mail.log  1 line, at byte 52000  following: its stamps are an hour behind
@@ -248,6 +280,7 @@ limits
         let offline = Status {
             daemon: None,
             jails: Vec::new(),
+            accounts_under_attack: AccountsUnderAttack::default(),
             files: Vec::new(),
             lag: None,
             limits: Limits { sources: None, ..example().limits },
@@ -255,7 +288,7 @@ limits
         };
         let shown = status(&offline, &Style::plain());
         assert!(shown.starts_with("banner is not running\n"), "{shown}");
-        for absent in ["jail", "logs", "sources with failures"] {
+        for absent in ["jail", "attack", "logs", "sources with failures"] {
             assert!(!shown.contains(absent), "{shown}");
         }
     }

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, PREFIXES, RECIDIVE, ROOT},
+        read::{ACCOUNTS, CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, PREFIXES, RECIDIVE, ROOT, SPRAYING},
     },
     *,
 };
-use crate::judge::policy::{BanTime, Customers, Fuse, Growth, Increment, Jail, Prefixes, Recidive};
+use crate::judge::policy::{Accounts, BanTime, Customers, Fuse, Growth, Increment, Jail, Prefixes, Recidive, Spraying};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -85,6 +85,8 @@ fn the_installed_example_has_every_key() {
     assert_eq!(keys(&["increment"]), named(INCREMENT.names));
     assert_eq!(keys(&["recidive"]), named(RECIDIVE.names));
     assert_eq!(keys(&["prefixes"]), named(PREFIXES.names));
+    assert_eq!(keys(&["accounts"]), named(ACCOUNTS.names));
+    assert_eq!(keys(&["spraying"]), named(SPRAYING.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
     assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
 }
@@ -193,6 +195,42 @@ fn prefixes_are_banned_by_default_and_as_configured() {
         let config = parse(&[&format!("ipv6_prefix = {ipv6_prefix}")]).unwrap();
         assert_eq!(config.policy.prefixes.unwrap().ipv6, ipv6, "of sources of {ipv6_prefix}");
     }
+}
+
+#[test]
+fn accounts_are_judged_by_default_and_as_configured() {
+    let default = Config::default().policy;
+    assert_eq!((default.accounts, default.spraying), (Some(Accounts::default()), Some(Spraying::default())));
+    let config = parse(&["
+        spraying = { accounts = 6, findtime = \"1h\", bantime = \"2h\" }
+        [accounts]
+        sources = 20
+        window = \"1h\"
+        maxretry = 3
+        findtime = \"2h\"
+        bantime = \"3h\"
+        traps = [\"Ghost\", \"old-*@Example.org\"]"])
+    .unwrap();
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(
+        config.policy.accounts,
+        Some(Accounts {
+            sources: 20,
+            window: hours(1),
+            maxretry: 3,
+            findtime: hours(2),
+            bantime: hours(3),
+            traps: vec!["ghost".into(), "old-*@example.org".into()],
+        })
+    );
+    assert_eq!(config.policy.spraying, Some(Spraying { accounts: 6, findtime: hours(1), bantime: hours(2) }));
+    let config = parse(&["accounts.enabled = false\nspraying.enabled = false"]).unwrap();
+    assert_eq!((config.policy.accounts, config.policy.spraying), (None, None));
+    assert_eq!(parse(&["accounts.traps = \"ghost\""]).unwrap().policy.accounts.unwrap().traps, ["ghost".into()]);
+    let many = |number: u32| (0..number).map(|n| format!("\"t{n}\",")).collect::<String>();
+    assert!(parse(&[&format!("accounts.traps = [{}]", many(1000))]).is_ok());
+    let error = parse(&[&format!("accounts.traps = [{}]", many(1001))]).unwrap_err();
+    assert_eq!(error.to_string().lines().next(), Some("error: more than 1000 traps"));
 }
 
 #[test]

@@ -34,7 +34,10 @@ pub use error::{ErrorBody, ErrorKind};
 pub use failures::Failures;
 pub use fuse::{FuseAnswer, FuseRequest, TRIPPED_MAX, TrippedFuse};
 pub use prefix::{AddressError, Prefix, parse_address};
-pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status};
+pub use status::{
+    ATTACKS_MAX, AccountUnderAttack, AccountsUnderAttack, Daemon, File, FileState, Fill, Interface, InterfaceState,
+    Jail, Lag, Limits, Mode, Packets, Status,
+};
 pub use text::Text;
 pub use time::{BanTime, Time};
 pub use why::{Failure, HISTORY_MAX, PastBan, Tally, Why};

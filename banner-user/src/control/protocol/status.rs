@@ -28,6 +28,9 @@ pub struct Status {
     /// Fuses that are tripped.
     #[serde(default)]
     pub fuse: Vec<TrippedFuse>,
+    /// Accounts that many networks fail on from which nobody logs in. Empty without a daemon, and from one that does not tell.
+    #[serde(default)]
+    pub accounts_under_attack: AccountsUnderAttack,
     /// What an operator should look at, a sentence each.
     pub warnings: Vec<Text>,
 }
@@ -41,6 +44,29 @@ pub struct Daemon {
     pub pid: u32,
     /// When it started.
     pub since: Time,
+}
+
+/// Accounts that many networks fail on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountsUnderAttack {
+    /// How many there are.
+    pub total: u64,
+    /// At most [`ATTACKS_MAX`] of them, the one that was failed on last first.
+    pub accounts: Vec<AccountUnderAttack>,
+}
+
+/// The most accounts under attack that [`Status`] names.
+pub const ATTACKS_MAX: usize = 100;
+
+/// An account that many networks fail on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountUnderAttack {
+    /// Its name, as a client wrote it; `null` where nobody has failed on it since the daemon started.
+    pub account: Option<Text>,
+    /// Since when.
+    pub since: Time,
+    /// The last failure.
+    pub last: Time,
 }
 
 /// A network interface that is guarded, or should be.
@@ -199,6 +225,9 @@ pub struct Limits {
     /// Sources and prefixes whose former bans the daemon remembers; `null` without a daemon.
     #[serde(default)]
     pub offenders: Option<Fill>,
+    /// Logins that the daemon remembers, by source and account; `null` without a daemon.
+    #[serde(default)]
+    pub customers: Option<Fill>,
 }
 
 /// How full one table is.

@@ -81,6 +81,7 @@ fn status() {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },
             sources: Some(Fill::default()),
             offenders: None,
+            customers: None,
             ..Limits::default()
         },
         foreign_entries: Some(1),
@@ -90,6 +91,14 @@ fn status() {
             until: None,
             spared: 7,
         }],
+        accounts_under_attack: AccountsUnderAttack {
+            total: 2,
+            accounts: vec![AccountUnderAttack {
+                account: Some("alice".into()),
+                since: time("2026-11-22T12:00:00Z"),
+                last: time("2026-11-22T12:10:00Z"),
+            }],
+        },
         warnings: vec!["odd".into()],
     };
     let empty = json!({"used": 0, "limit": 0, "overflowed": 0});
@@ -109,10 +118,14 @@ fn status() {
         },
         "limits": {
             "bans_v4": {"used": 1, "limit": 2, "overflowed": 3}, "bans_v6": empty,
-            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty, "offenders": null,
+            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty, "offenders": null, "customers": null,
         },
         "foreign_entries": 1,
         "fuse": [{"filter": "cyrus", "since": "2026-11-22T12:00:00Z", "until": null, "spared": 7}],
+        "accounts_under_attack": {
+            "total": 2,
+            "accounts": [{"account": "alice", "since": "2026-11-22T12:00:00Z", "last": "2026-11-22T12:10:00Z"}],
+        },
         "warnings": ["odd"],
     });
     is(&status, &expected);

@@ -9,7 +9,7 @@ use crate::{
         LATEST_MAX, Offence, Offences,
         effect::Until,
         manual::Target,
-        policy::{Growth, Increment, Recidive},
+        policy::{Customers, Growth, Increment, Recidive},
         saved::{OffencesChange, SavedOffences},
     },
 };
@@ -150,9 +150,10 @@ fn who_is_banned_again_and_again_is_banned_from_everything() {
 #[test]
 fn who_has_logged_in_is_no_recidivist() {
     let recidive = Some(Recidive { maxretry: 2, services: MAIL, ..Recidive::default() });
+    let customers = Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() });
     check_with(
-        Policy { recidive, ..policy([jail("smtp", "postfix-sasl", SMTP)]) },
-        "0 succeed 192.0.2.1
+        Policy { recidive, customers, ..policy([jail("smtp", "postfix-sasl", SMTP)]) },
+        "0 succeed 192.0.2.1 user=bob
          0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600; \
              banned 192.0.2.1/32 by jail smtp until 600 for 3
          700 fail 192.0.2.1 weight=12 -> remove hash 192.0.2.1/32; \

@@ -13,10 +13,10 @@ use crate::{
         account::AccountId,
         effect::{Entry, Slot, Until},
         manual::Target,
-        policy::{Customers, Increment, Recidive},
+        policy::{Accounts, Customers, Increment, Recidive, Spraying},
         saved::{
-            BanChange, Changes, OffencesChange, RaidChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedTally,
-            TallyChange,
+            BanChange, Changes, OffencesChange, RaidChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedSuspect,
+            SavedTally, SuspectChange, TallyChange,
         },
     },
 };
@@ -29,6 +29,7 @@ struct Disk {
     logins: BTreeMap<Login, Seen>,
     offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
     raids: BTreeMap<(ipnet::IpNet, Origin), SavedRaid>,
+    suspects: BTreeMap<ipnet::IpNet, SavedSuspect>,
     /// How many lines had been judged.
     position: usize,
 }
@@ -70,6 +71,12 @@ impl Disk {
                 RaidChange::Ended { prefix, origin } => drop(self.raids.remove(&(prefix, origin))),
             }
         }
+        for change in changes.suspects {
+            match change {
+                SuspectChange::Tried(saved) => drop(self.suspects.insert(saved.source, saved)),
+                SuspectChange::Gone { source } => drop(self.suspects.remove(&source)),
+            }
+        }
         self.position = position;
     }
 
@@ -80,6 +87,7 @@ impl Disk {
             logins: self.logins.iter().map(|(login, seen)| (*login, *seen)).collect(),
             offences: self.offences.values().copied().collect(),
             raids: self.raids.values().cloned().collect(),
+            suspects: self.suspects.values().copied().collect(),
         }
     }
 }
@@ -94,7 +102,14 @@ fn judge() -> Judge {
     let increment = Some(Increment { maxtime: Duration::from_secs(300), ..Increment::default() });
     let recidive = Some(Recidive { findtime: Duration::from_secs(400), services: MAIL, ..Recidive::default() });
     let customers = Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() });
-    Judge::new(Policy { increment, recidive, customers, ..policy(jails) }).saved()
+    let accounts = Some(Accounts { sources: 2, bantime: Duration::from_secs(200), ..Accounts::default() });
+    let spraying = Some(Spraying { accounts: 3, bantime: Duration::from_secs(100), ..Spraying::default() });
+    Judge::new(Policy { increment, recidive, customers, accounts, spraying, ..policy(jails) }).saved()
+}
+
+/// Accounts are tried in turn.
+fn user(second: u64) -> User {
+    User::new(format!("user{}", second % 4).as_bytes())
 }
 
 fn line(judge: &mut Judge, kernel: &mut FakeKernel, (second, last): (u64, u8), live: bool, now: Now) {
@@ -105,7 +120,7 @@ type Told = (u64, u8, fn(Attempt) -> Event);
 
 fn told(judge: &mut Judge, kernel: &mut FakeKernel, (second, last, event): Told, live: bool, now: Now) {
     let (filter, source) = ("cyrus".into(), [192, 0, 2, last].into());
-    let user = Some(User::new(b"alice"));
+    let user = Some(user(second));
     let attempt = Attempt { filter, source, user, weight: Weight::ONE, at: at(second).wall.as_log_time() };
     let position = Position { file: FileId(0), offset: 0 };
     let events = &[event(attempt)];
@@ -114,7 +129,7 @@ fn told(judge: &mut Judge, kernel: &mut FakeKernel, (second, last, event): Told,
 }
 
 /// Everything that decides what happens next.
-type Standing = (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>, Vec<OffencesChange>, Vec<(Login, Option<Seen>)>);
+type Standing = (Vec<(ipnet::IpNet, String, Until)>, Vec<SavedTally>, Changes);
 
 fn standing(judge: &Judge) -> Standing {
     let everything = judge.everything();
@@ -126,7 +141,8 @@ fn standing(judge: &Judge) -> Standing {
         TallyChange::Counted(tally) => Some(tally),
         TallyChange::Gone { .. } => None,
     });
-    (bans.collect(), tallies.collect(), everything.offences, everything.logins)
+    let Changes { offences, logins, raids, suspects, .. } = everything;
+    (bans.collect(), tallies.collect(), Changes { offences, logins, raids, suspects, ..Changes::default() })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -337,15 +353,12 @@ fn what_happened_before_the_state_could_be_opened_is_known_better_than_by_the_st
     };
     let restored = judge.handle(Input::Restore(saved), at(60));
     assert_eq!(restored, [Effect::Report(Report::Restored { bans: 0, ended: 0, tallies: 1 })]);
-    let (bans, tallies, ..) = standing(&judge);
+    let (bans, tallies, _) = standing(&judge);
     assert_eq!(bans, [], "what was unbanned stays so");
     assert_eq!(tallies, [tally(2, &[50, 50]), tally(4, &[50])]);
 }
 
 fn counted(second: u64) -> Counted {
-    Counted {
-        at: at(second).wall.as_log_time(),
-        weight: Weight::ONE,
-        account: Some(AccountId::of(&User::new(b"alice")).tag()),
-    }
+    let account = Some(AccountId::of(&user(second)).tag());
+    Counted { at: at(second).wall.as_log_time(), weight: Weight::ONE, account }
 }

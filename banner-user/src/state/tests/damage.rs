@@ -201,9 +201,13 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
              INSERT INTO tallies (jail, source, told, failures) VALUES ('mail', '192.0.2.1/32', 0, x'00'), ('mail', '192.0.2.2/32', 0, zeroblob(10)),
                  ('mail', '192.0.2.3/32', 0, x'0200000000000000010001000000000000000100'), ('mail', 'x', 0, x'');
              INSERT INTO tallies VALUES ('mail', '192.0.2.4/32', 0, x'02000000000000000100', x'0000000000000000');
+             INSERT INTO logins VALUES ('x', 0, 1, 1);
              INSERT INTO offences VALUES ('192.0.2.1/32', 0, 1, x'00'), ('x', 0, 1, x'0100000002000000'),
                  ('192.0.2.1/32', 1, 70000, x'0100000002000000'), ('192.0.2.2/32', 1, 1, x'0300000002000000');
              INSERT INTO raids VALUES ('192.0.2.0/24', 'hand', '', 'x'), ('192.0.2.0/24', 'nobody', '192.0.2.1/32', 'x');
+             INSERT INTO suspects VALUES ('x', 0, x''), ('192.0.2.1/32', -1, x''), ('192.0.2.2/32', 0, x'00'),
+                 ('192.0.2.3/32', 0, zeroblob(9)), ('192.0.2.4/32', 0, x'010000000000000002'), ('192.0.2.5/32', 0,
+                 x'010000000000000000010000000000000000010000000000000000010000000000000000010000000000000000010000000000000000010000000000000000');
              INSERT INTO positions VALUES (11, x'2f', 1, 1, 'open', -1, x'', x''),
                  (12, x'2f', 1, 2, 'open', 0, zeroblob(257), x''), (13, x'2f', 1, 3, 'ajar', 0, x'', x'');",
         )
@@ -217,8 +221,10 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
         Notice::UnknownServices { names: vec!["gone".to_owned(), "lmtp".to_owned()], bans: 2 },
         Notice::Unreadable { what: "bans", rows: 4 },
         Notice::Unreadable { what: "tallies", rows: 5 },
+        Notice::Unreadable { what: "logins", rows: 1 },
         Notice::Unreadable { what: "offences", rows: 4 },
         Notice::Unreadable { what: "records of members", rows: 2 },
+        Notice::Unreadable { what: "suspects", rows: 6 },
         Notice::Unreadable { what: "positions", rows: 3 },
     ];
     assert_eq!(loaded.notices, expected);
@@ -231,5 +237,5 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
         ("none of its services is configured any more", &["gone".to_owned()][..])
     );
     let again = world.restart(at(4));
-    assert_eq!(again.notices.len(), 5, "bans were put right, what is written anew anyway was not: {:?}", again.notices);
+    assert_eq!(again.notices.len(), 7, "bans were put right, what is written anew anyway was not: {:?}", again.notices);
 }

@@ -2,9 +2,9 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::judge::{
-    Offence, Offences,
-    account::AccountTag,
-    saved::{OffencesChange, RaidChange, SavedOffences, SavedRaid},
+    LogSeconds, Login, Offence, Offences, Seen, Suspect, Try,
+    account::{AccountId, AccountTag},
+    saved::{OffencesChange, RaidChange, SavedOffences, SavedRaid, SavedSuspect, SuspectChange},
 };
 
 #[test]
@@ -48,6 +48,25 @@ fn what_was_committed_is_loaded() {
         members: ["198.51.100.1/32", "2001:db8::/64"].map(|member| member.parse().unwrap()).into(),
         filter: "cyrus".into(),
     }];
+    let login = |source: &str, account: Option<u64>, at, counts| {
+        (Login { source: source.parse().unwrap(), account: account.map(AccountId) }, Seen { at: LogTime(at), counts })
+    };
+    let logins = vec![
+        login("192.0.2.9/32", None, 1, true),
+        login("192.0.2.9/32", Some(u64::MAX), i64::MAX, false),
+        login("2001:db8::/64", Some(1), 2, true),
+    ];
+    let tried = |account, at, attacked| {
+        (Try { account: AccountTag(NonZeroU32::new(account).unwrap()), at: LogSeconds(at) }, attacked)
+    };
+    let suspect = |source: &str, tries: &[_], until| SavedSuspect {
+        source: source.parse().unwrap(),
+        suspect: Suspect::restored(tries, LogSeconds(until)),
+    };
+    let suspects = vec![
+        suspect("192.0.2.8/32", &[tried(1, 1_767_225_600, true), tried(u32::MAX, u32::MAX, false)], 0),
+        suspect("2001:db8::/64", &[], u32::MAX),
+    ];
     let position = Bookmark {
         key: u64::MAX,
         path: "/var/log/mail.log".into(),
@@ -65,6 +84,8 @@ fn what_was_committed_is_loaded() {
     batch.changes.tallies = tallies.iter().cloned().map(TallyChange::Counted).collect();
     batch.changes.offences = offences.iter().copied().map(OffencesChange::Banned).collect();
     batch.changes.raids = raids.iter().cloned().map(RaidChange::Began).collect();
+    batch.changes.suspects = suspects.iter().copied().map(SuspectChange::Tried).collect();
+    batch.changes.logins = logins.iter().map(|(login, seen)| (*login, Some(*seen))).collect();
     batch.positions.changes = vec![PositionChange::Is(position.clone())];
     batch.journal.clone_from(&journal);
     batch.interfaces = Some(interfaces.clone());
@@ -75,6 +96,10 @@ fn what_was_committed_is_loaded() {
     assert_eq!(loaded.saved.bans, bans);
     assert_eq!(loaded.saved.tallies, tallies);
     assert_eq!((loaded.saved.offences, &loaded.saved.raids), (offences.clone(), &raids));
+    assert_eq!(loaded.saved.suspects, suspects);
+    let mut loaded_logins = loaded.saved.logins;
+    loaded_logins.sort_by_key(|(login, _)| *login);
+    assert_eq!(loaded_logins, logins);
     assert_eq!(loaded.positions, [position]);
     assert_eq!(loaded.saved_at, at(3).wall);
     assert_eq!((loaded.journal, loaded.interfaces), (journal, interfaces));
@@ -84,7 +109,11 @@ fn what_was_committed_is_loaded() {
     let prefix = "192.0.2.1/32".parse().unwrap();
     batch.changes.offences = vec![OffencesChange::Gone { prefix, observe: false }];
     batch.changes.raids = vec![RaidChange::Ended { prefix: raids[0].prefix, origin: Origin::Hand }];
+    batch.changes.suspects = vec![SuspectChange::Gone { source: "192.0.2.8/32".parse().unwrap() }];
+    batch.changes.logins = logins.iter().take(2).map(|(login, _)| (*login, None)).collect();
     assert_eq!(world.commit(batch), Outcome::Committed);
     let saved = world.restart(at(6)).saved;
     assert_eq!((saved.offences, saved.raids), (vec![offences[0], offences[2]], vec![]));
+    assert_eq!(saved.suspects, suspects[1..]);
+    assert_eq!(saved.logins, logins[2..]);
 }
