@@ -151,7 +151,11 @@ fn who_is_banned_again_and_again_is_banned_from_everything() {
 fn who_has_logged_in_is_no_recidivist() {
     let recidive = Some(Recidive { maxretry: 2, services: MAIL, ..Recidive::default() });
     check_with(
-        Policy { recidive, ..policy([jail("smtp", "postfix-sasl", SMTP)]) },
+        Policy {
+            recidive,
+            customers: Some(prefixes::knowing_customers()),
+            ..policy([jail("smtp", "postfix-sasl", SMTP)])
+        },
         "0 succeed 192.0.2.1
          0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600; \
              banned 192.0.2.1/32 by jail smtp until 600 for 3

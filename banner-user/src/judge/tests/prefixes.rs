@@ -12,7 +12,7 @@ use crate::{
         effect::Until,
         manual::Target,
         neighbours::{Neighbour, Neighbourhoods},
-        policy::{Increment, Prefixes},
+        policy::{Customers, Increment, Prefixes},
         scope,
         tests::kernel::FakeKernel,
     },
@@ -29,7 +29,12 @@ fn banning(jails: impl Into<Vec<Jail>>) -> Policy {
         bantime: Duration::from_secs(5000),
         ..Prefixes::default()
     };
-    Policy { prefixes: Some(prefixes), ..policy(jails) }
+    Policy { prefixes: Some(prefixes), customers: Some(knowing_customers()), ..policy(jails) }
+}
+
+/// Logins are heard of, and change nothing else.
+pub(super) fn knowing_customers() -> Customers {
+    Customers { raise: false, bantime: Duration::from_secs(600), ..Customers::default() }
 }
 
 /// Somebody logs in elsewhere, a day passes, and then this happens.
