@@ -9,7 +9,7 @@ use crate::{
         LATEST_MAX, Offence, Offences,
         effect::Until,
         manual::Target,
-        policy::{Growth, Increment, Recidive},
+        policy::{Customers, Growth, Increment, Recidive},
         saved::{OffencesChange, SavedOffences},
     },
 };
@@ -153,7 +153,7 @@ fn who_has_logged_in_is_no_recidivist() {
     check_with(
         Policy {
             recidive,
-            customers: Some(prefixes::knowing_customers()),
+            customers: Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() }),
             ..policy([jail("smtp", "postfix-sasl", SMTP)])
         },
         "0 succeed 192.0.2.1

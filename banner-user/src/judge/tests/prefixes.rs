@@ -29,12 +29,7 @@ fn banning(jails: impl Into<Vec<Jail>>) -> Policy {
         bantime: Duration::from_secs(5000),
         ..Prefixes::default()
     };
-    Policy { prefixes: Some(prefixes), customers: Some(knowing_customers()), ..policy(jails) }
-}
-
-/// Logins are heard of, and change nothing else.
-pub(super) fn knowing_customers() -> Customers {
-    Customers { raise: false, bantime: Duration::from_secs(600), ..Customers::default() }
+    Policy { prefixes: Some(prefixes), customers: Some(Customers::default()), ..policy(jails) }
 }
 
 /// Somebody logs in elsewhere, a day passes, and then this happens.
