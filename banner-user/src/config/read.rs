@@ -36,6 +36,7 @@ pub(super) const ROOT: Keys = Keys {
         "ignoreip",
         "ignoreself",
         "ipv6_prefix",
+        "observe",
         "limits",
         "services",
         "customers",

@@ -53,7 +53,10 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let prefixes = prefixes::read(table(root.take("prefixes"), findings), source_length, findings);
     let accounts = accounts::accounts(table(root.take("accounts"), findings), findings);
     let spraying = accounts::spraying(table(root.take("spraying"), findings), findings);
-    let jails = jails(table(root.take("jail"), findings), &known, findings);
+    let observe = root.take("observe").and_then(|item| item.flag(findings)).unwrap_or(false);
+    let mut jails = jails(table(root.take("jail"), findings), &known, findings);
+    // No jail drops anything while the whole only observes.
+    jails.iter_mut().for_each(|jail| jail.observe |= observe);
     root.finish(findings);
     Config {
         interface: interface.unwrap_or(default.interface),

@@ -29,7 +29,9 @@ impl Judge {
         jails.retain(|index| {
             let Some(jail) = self.jails.get_mut(*index) else { return false };
             jail.total_failed = jail.total_failed.saturating_add(1);
-            let banned = |(key, record): (Key, &Record)| key.origin == jail.id && record.in_force(now.boot);
+            // One that only observes is no reason not to ban where the jail enforces by now.
+            let heeded = |record: &Record| record.in_force(now.boot) && (jail.jail.observe || !record.observe);
+            let banned = |(key, record): (Key, &Record)| key.origin == jail.id && heeded(record);
             if self.ledger.covering(found.address.into()).any(banned) {
                 return false;
             }

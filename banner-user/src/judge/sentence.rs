@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 use super::{
     BATCH, Judge,
-    account::AccountId,
+    account::{AccountId, AccountTag},
     accounts::Network,
     effect::Effect,
     failure::Found,
@@ -23,9 +23,8 @@ use super::{
     report::{Reason, Report},
     saved::SavedSuspect,
     seconds::LogSeconds,
-    suspects::{TRIES_MAX, Try},
+    suspects::{Suspect, TRIES_MAX, Try},
     traps::Traps,
-    window::earlier,
 };
 use crate::{
     clock::Now,
@@ -83,10 +82,9 @@ impl Judge {
         if is_known || self.ledger.protections().forbids(source, false).is_some() {
             return None;
         }
-        let at = LogSeconds::from(found.at);
         let trap = self.trap(found.attempt, account, source, now, effects);
         let tried = if found.attempt.weight >= Weight::ONE {
-            self.note_try(source, account, found, at, now, effects)
+            self.tried(source, account.tag(), found, now, effects)
         } else {
             None
         };
@@ -127,57 +125,63 @@ impl Judge {
         }
     }
 
-    fn note_try(
+    /// A wrong password was tried: notes that, and says what follows from all that the source has tried.
+    fn tried(
         &mut self,
         source: IpNet,
-        account: AccountId,
+        account: AccountTag,
         found: &Found<'_>,
-        at: LogSeconds,
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Option<Sentence> {
-        let (account, is_customer) = (account.tag(), self.customers.is_customer(source));
-        let start = |findtime| LogSeconds::from(now.wall.as_log_time()).earlier(findtime);
-        if let Some(policy) = &self.policy.accounts
-            && !is_customer
-            && !self.has_tried_many(source, start(policy.window))
-        {
-            let (enough, network) = ((usize::from(policy.sources), policy.window), Network::of(found.address));
-            let name = found.attempt.user.as_ref();
-            if self.accounts.note(account, name, network, at, enough)
-                && let Some(name) = name
-                && let Some(untold) = self.attacks_told.due(now.wall.as_log_time().into())
+        let now = LogSeconds::from(now.wall.as_log_time());
+        let is_customer = self.customers.is_customer(source);
+        let new = Try { account, at: found.at.into() };
+        let (accounts, policy) = (&mut self.accounts, self.policy.accounts.as_ref().filter(|_| !is_customer));
+        let name = found.attempt.user.as_ref();
+        let mut begins = None;
+        let suspect = self.suspects.note(source, new, self.policy.limits.sources, |suspect| {
+            if let Some(policy) = policy
+                && suspect.accounts(now.earlier(policy.window), |_| true) < TRIES_MAX
             {
-                let report = Report::AccountUnderAttack { account: name.clone(), networks: policy.sources, untold };
-                effects.push(Effect::Report(report));
+                let enough = (usize::from(policy.sources), policy.window);
+                let begun = accounts.note(account, name, Network::of(found.address), new.at, enough);
+                begins = name.filter(|_| begun);
             }
-        }
-        let attacked = self.accounts.is_under_attack(account);
-        let suspect = self.suspects.note(source, Try { account, at }, attacked, self.policy.limits.sources);
-        if let Some(Spraying { accounts, findtime, bantime }) = &self.policy.spraying {
-            let tried = suspect.accounts(start(*findtime), |account| !self.customers.knows(source, account));
-            if tried >= usize::from(*accounts) {
-                let accounts = u16::try_from(tried).unwrap_or(u16::MAX);
-                return Some(Sentence { bantime: *bantime, reason: Reason::Spraying { accounts } });
-            }
-        }
-        if let Some(Accounts { maxretry, findtime, bantime, .. }) = &self.policy.accounts
-            && !is_customer
-            && self.customers.since().is_some_and(|since| since <= earlier(now.wall.as_log_time(), KNOWN_AFTER))
+            accounts.is_under_attack(account)
+        });
+        if let Some((name, policy)) = begins.zip(policy)
+            && let Some(untold) = self.attacks_told.due(now)
         {
-            let tries = suspect.tries_under_attack(start(*findtime), |account| self.accounts.is_under_attack(account));
-            let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
-            if tries >= enough {
-                let failures = u16::try_from(tries).unwrap_or(u16::MAX);
-                return Some(Sentence { bantime: *bantime, reason: Reason::UnderAttack { failures } });
-            }
+            let report = Report::AccountUnderAttack { account: name.clone(), networks: policy.sources, untold };
+            effects.push(Effect::Report(report));
         }
-        None
+        self.spraying(source, &suspect, now)
+            .or_else(|| if is_customer { None } else { self.under_attack(&suspect, now) })
     }
 
-    /// Whether a source has tried as many accounts as are kept of it.
-    fn has_tried_many(&self, source: IpNet, start: LogSeconds) -> bool {
-        self.suspects.get(source).is_some_and(|suspect| suspect.accounts(start, |_| true) == TRIES_MAX)
+    /// Whether a source has tried too many accounts of which none has logged in from there.
+    fn spraying(&self, source: IpNet, suspect: &Suspect, now: LogSeconds) -> Option<Sentence> {
+        let Spraying { accounts, findtime, bantime } = self.policy.spraying.as_ref()?;
+        let (start, enough) = (now.earlier(*findtime), usize::from(*accounts));
+        if suspect.accounts(start, |_| true) < enough {
+            return None; // Nearly always: nobody's logins are looked for.
+        }
+        let tried = suspect.accounts(start, |account| !self.customers.knows(source, account));
+        let accounts = u16::try_from(tried).unwrap_or(u16::MAX);
+        (tried >= enough).then_some(Sentence { bantime: *bantime, reason: Reason::Spraying { accounts } })
+    }
+
+    /// Whether a source from which nobody logs in has tried accounts under attack too often, and nothing else.
+    fn under_attack(&self, suspect: &Suspect, now: LogSeconds) -> Option<Sentence> {
+        let Accounts { maxretry, findtime, bantime, .. } = self.policy.accounts.as_ref()?;
+        let known_since = LogSeconds::from(self.customers.since()?);
+        let tries =
+            suspect.tries_under_attack(now.earlier(*findtime), |account| self.accounts.is_under_attack(account));
+        let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
+        let failures = u16::try_from(tries).unwrap_or(u16::MAX);
+        (tries >= enough && known_since <= now.earlier(KNOWN_AFTER))
+            .then_some(Sentence { bantime: *bantime, reason: Reason::UnderAttack { failures } })
     }
 
     /// Takes over what the policy says about accounts.

@@ -149,9 +149,17 @@ impl Suspects {
         self.sources = Recent::watched();
     }
 
-    /// A source has tried an account. What is known of the source then. At most `limit` are kept.
-    pub(super) fn note(&mut self, source: IpNet, new: Try, attacked: bool, limit: usize) -> Suspect {
+    /// A source has tried an account; `attacked` is told what was known of the source, and tells whether that is under attack. What
+    /// is known of the source then. At most `limit` are kept.
+    pub(super) fn note(
+        &mut self,
+        source: IpNet,
+        new: Try,
+        limit: usize,
+        attacked: impl FnOnce(&Suspect) -> bool,
+    ) -> Suspect {
         let suspect = self.sources.update(source, |suspect| {
+            let attacked = attacked(suspect);
             suspect.note(new, attacked);
             *suspect
         });
@@ -321,7 +329,7 @@ mod tests {
         let mut suspects = Suspects::new();
         let source = |last: u8| IpNet::from(std::net::IpAddr::from([192, 0, 2, last]));
         for last in 0..=255 {
-            suspects.note(source(last), tried(1, 1000 + u32::from(last)), false, 10);
+            suspects.note(source(last), tried(1, 1000 + u32::from(last)), 10, |_| false);
         }
         assert_eq!(suspects.sources().len(), 10);
         assert!(suspects.get(source(246)).is_some() && suspects.get(source(245)).is_none());

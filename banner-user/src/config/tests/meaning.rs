@@ -234,6 +234,16 @@ fn accounts_are_judged_by_default_and_as_configured() {
 }
 
 #[test]
+fn while_the_whole_only_observes_every_jail_does() {
+    let observing =
+        |text: &str| parse(&[text]).unwrap().policy.jails.iter().map(|jail| jail.observe).collect::<Vec<_>>();
+    let two = "[jail.mail]\nobserve = false\n[jail.x]\nfilter = \"cyrus\"\nsource = \"/x\"\nobserve = true";
+    assert_eq!(observing(&format!("observe = true\n{two}")), [true, true]);
+    assert_eq!(observing(&format!("observe = false\n{two}")), [false, true]);
+    assert_eq!(observing("observe = true"), [true]);
+}
+
+#[test]
 fn bounds_are_allowed() {
     let socket = |length: usize| format!("socket = \"/{}\"", "s".repeat(length - 1));
     for (fits, exceeds) in [

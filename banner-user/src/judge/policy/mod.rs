@@ -33,8 +33,6 @@ pub struct Policy {
     pub ignoreself: bool,
     /// How much of an IPv6 address is one source: 64, or shorter where providers hand out more; at most 128.
     pub ipv6_prefix: u8,
-    /// Count in the kernel what every jail would have dropped, and pass it.
-    pub observe: bool,
     /// Longer bans for who was banned before; `None`: each lasts as long as the first.
     pub increment: Option<Increment>,
     /// Bans from everything for who is banned again and again; `None`: never.
@@ -62,7 +60,6 @@ impl Policy {
             ignoreip: Vec::new(),
             ignoreself: true,
             ipv6_prefix: 64,
-            observe: false,
             increment: None,
             recidive: None,
             customers: None,

@@ -59,3 +59,19 @@ fn smaller_bounds_are_kept() {
     world.check("4 fail 192.0.2.4 -> evicted 1");
     assert_eq!(world.judge.status().evicted, 3);
 }
+
+#[test]
+fn a_ban_that_only_observes_shields_nobody_from_a_jail_that_enforces_by_now() {
+    let observing = Jail { observe: true, ..mail() };
+    let mut world = check_with(
+        policy([observing]),
+        "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600 observing; \
+             would ban 192.0.2.1/32 by jail mail until 600 for 3
+         1 fail 192.0.2.1 weight=12",
+    );
+    assert_eq!(world.configure(2, policy([mail()])), [""; 0]);
+    world.check(
+        "3 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 603; \
+             banned 192.0.2.1/32 by jail mail until 603 for 3",
+    );
+}
