@@ -80,7 +80,6 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             accounts,
             spraying,
             limits,
-            ..default.policy
         },
         services,
         warnings: Vec::new(),
