@@ -23,6 +23,7 @@ pub mod detect;
 pub mod enforce;
 pub mod event;
 pub mod judge;
+pub mod lists;
 pub mod log_file;
 mod nearest;
 pub mod replay;

@@ -15,6 +15,7 @@ pub mod duration;
 mod files;
 mod findings;
 mod jail;
+mod list;
 mod problem;
 mod read;
 mod root;
@@ -31,6 +32,7 @@ pub use self::{
     diagnostic::{Diagnostic, Errors, Place, Severity},
     duration::DurationError,
     files::DEFAULT_PATH,
+    list::List,
     problem::{Problem, Quoted},
 };
 pub(crate) use self::{
@@ -69,6 +71,8 @@ pub struct Config {
     pub services: Services,
     /// What the judge goes by. Jails stand in the order in which they are first named; only enabled ones are there.
     pub policy: Policy,
+    /// Files of prefixes that are banned or ignored, in the order in which they are first named.
+    pub lists: Vec<List>,
     /// What can be used but is probably not what was meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -107,6 +111,7 @@ impl Default for Config {
                 limits: Limits::default(),
             },
             services,
+            lists: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -39,6 +39,7 @@ pub(super) const ROOT: Keys = Keys {
         "limits",
         "services",
         "jail",
+        "list",
     ],
 };
 
@@ -53,6 +54,10 @@ pub(super) const JAIL: Keys = Keys {
     home: "in a jail, such as `[jail.mail]`",
     names: &["enabled", "filter", "source", "maxretry", "findtime", "bantime", "services", "ignoreip", "observe"],
 };
+
+/// The keys of `[list.NAME]`.
+pub(super) const LIST: Keys =
+    Keys { home: "in a list, such as `[list.drop]`", names: &["file", "action", "services", "observe"] };
 
 /// A table that is read. Whoever reads it takes every key, and then calls [`Section::finish`].
 pub(super) struct Section<'t> {
@@ -85,7 +90,7 @@ fn unknown(typed: &str, keys: &Keys) -> Problem {
     if typed == "DEFAULT" {
         return Problem::NoDefaults(key);
     }
-    if let Some(other) = [ROOT, LIMITS, JAIL].iter().find(|other| other.names.contains(&typed)) {
+    if let Some(other) = [ROOT, LIMITS, JAIL, LIST].iter().find(|other| other.names.contains(&typed)) {
         return Problem::MisplacedKey { key, home: other.home };
     }
     let synonym = SYNONYMS.iter().find(|(theirs, ours)| *theirs == typed && keys.names.contains(ours));

@@ -9,11 +9,13 @@ use super::{
     document::Table,
     findings::Findings,
     jail::{self, Known},
+    list::{self, List},
     problem::{Problem, Quoted},
     read::{Item, LIMITS, ROOT, Section, named},
 };
 use crate::{
     judge::policy::{Jail, Limits, Policy},
+    lists::LISTS_MAX,
     service::{SERVICES_MAX, Services},
     state as history,
 };
@@ -44,6 +46,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
     let jails = jails(table(root.take("jail"), findings), &known, findings);
+    let lists = lists(table(root.take("list"), findings), &services, findings);
     root.finish(findings);
     Config {
         interface: interface.unwrap_or(default.interface),
@@ -62,6 +65,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             limits,
         },
         services,
+        lists,
         warnings: Vec::new(),
     }
 }
@@ -191,6 +195,14 @@ fn ports(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<u16> {
         }
     }
     ports
+}
+
+fn lists(table: Table<'_>, services: &Services, findings: &mut Findings<'_>) -> Vec<List> {
+    let items = named(table);
+    if let Some(item) = items.get(LISTS_MAX) {
+        findings.error(item.key_at(), Problem::TooManyLists { limit: LISTS_MAX });
+    }
+    items.into_iter().filter_map(|item| list::read(item, services, findings)).collect()
 }
 
 fn jails(table: Table<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Jail> {

@@ -175,7 +175,7 @@ impl Replay {
         let ban = self.judge.why(attempt.source).bans.into_iter().find(drops)?;
         match ban.origin {
             Origin::Jail(jail) => Some((ban.prefix, jail)),
-            Origin::Hand | Origin::Adopted => None,
+            Origin::Hand | Origin::Adopted | Origin::List(_) => None,
         }
     }
 
@@ -217,6 +217,7 @@ impl Replay {
                 | Report::SourcesEvicted { .. }
                 | Report::MapFull { .. }
                 | Report::Restored { .. }
+                | Report::ListFollowed { .. }
                 | Report::Adopted { .. }
                 | Report::OutageBegan(_)
                 | Report::OutageEnded(_) => {}

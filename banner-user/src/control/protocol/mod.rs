@@ -3,7 +3,7 @@
 //! | request | body | answer |
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`Status`] |
-//! | `GET /v1/bans?jail=&after=&limit=` | | [`BansPage`] |
+//! | `GET /v1/bans?jail=&list=&after=&limit=` | | [`BansPage`] |
 //! | `GET /v1/why/{address}` | | [`Why`] |
 //! | `POST /v1/ban` | [`BanRequest`] | [`Banned`] |
 //! | `POST /v1/unban` | [`UnbanRequest`] | [`Unbanned`] |
@@ -31,7 +31,10 @@ pub use ban::{
 pub use error::{ErrorBody, ErrorKind};
 pub use failures::Failures;
 pub use prefix::{AddressError, Prefix, parse_address};
-pub use status::{Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status};
+pub use status::{
+    Daemon, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, List, ListAction, Mode, Packets,
+    Status,
+};
 pub use text::Text;
 pub use time::{BanTime, Time};
 pub use why::{Failure, HISTORY_MAX, PastBan, Tally, Why};

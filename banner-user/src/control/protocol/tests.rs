@@ -23,6 +23,7 @@ fn ban() -> Ban {
         prefix: "192.0.2.1".parse().unwrap(),
         origin: Origin::Jail,
         jail: Some("mail".into()),
+        list: None,
         services: vec!["smtp".into()],
         since: Some(time("2026-11-22T12:00:00Z")),
         until: Some(time("2026-11-22T12:10:00Z")),
@@ -76,6 +77,7 @@ fn status() {
             note: None,
         }],
         lag: Some(Lag { current_ms: 10, worst_ms: 11 }),
+        lists: Vec::new(),
         packets: Packets::read(|reason| Ok::<_, ()>(reason as u64)).unwrap(),
         limits: Limits {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },

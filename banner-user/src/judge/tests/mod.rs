@@ -14,6 +14,7 @@ mod counting;
 mod foreign;
 pub(super) mod kernel;
 mod late;
+mod lists;
 mod manual;
 mod no_room;
 mod outages;
