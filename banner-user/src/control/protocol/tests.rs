@@ -38,7 +38,7 @@ fn ban() -> Ban {
 
 fn ban_json() -> Value {
     json!({
-        "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "services": ["smtp"],
+        "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "list": null, "services": ["smtp"],
         "since": "2026-11-22T12:00:00Z", "until": "2026-11-22T12:10:00Z", "remaining": 599,
         "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false, "waits": false,
     })
@@ -98,7 +98,7 @@ fn status() {
         }],
         "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "behind": 0, "lines": 9, "note": null}],
         "lag": {"current_ms": 10, "worst_ms": 11},
-        "packets": {
+        "lists": [], "packets": {
             "dropped_ban": 0, "dropped_odd": 1, "dropped_unreadable": 2, "observed": 3,
             "passed_clean": 4, "passed_ban": 5, "passed_odd": 6, "passed_unguarded": 7,
         },

@@ -1,8 +1,10 @@
 //! Lists of prefixes that are banned, or never are.
 
+use std::net::IpAddr;
+
 use super::{kernel::FakeKernel, *};
 use crate::judge::{
-    Origin,
+    Input, Judge, Origin,
     effect::Map,
     list::{List, ListAction, ListName, Prefixes},
 };
@@ -45,7 +47,7 @@ fn what_changes_while_a_change_is_under_way_comes_after_it() {
 #[test]
 fn what_is_ignored_wins_over_lists_jails_and_hands() {
     check(
-        "0 ignoreip 192.0.2.7
+        "0 ignoreip 192.0.2.7/32
          0 list ours ignore 192.0.2.128/25 198.51.100.0/24 2001:db8:0:1::5/128
          0 list drop ban 192.0.2.0/24 198.51.100.128/25 2001:db8:0:1::/64
          0 tick -> write trie 192.0.2.7/32 protected; write trie 192.0.2.128/25 protected; \
