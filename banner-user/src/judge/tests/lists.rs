@@ -60,7 +60,7 @@ fn what_is_ignored_wins_over_lists_jails_and_hands() {
          2 ban 198.51.100.1 for=9 force -> write hash 198.51.100.1/32 mail until 11 manual; \
              banned 198.51.100.1/32 by hand until 11
          # What the list no longer ignores is banned as the other one says.
-         3 list ours ignore 192.0.2.128/25 -> remove trie 2001:db8:0:1::/64; write hash 2001:db8:0:1::/64 mail for ever listed; \
+         3 list ours ignore 192.0.2.128/25 -> write hash 2001:db8:0:1::/64 mail for ever listed; remove trie 2001:db8:0:1::/64; \
              remove trie 2001:db8:0:1::5/128; write trie 198.51.100.128/25 mail for ever listed
          4 unlist ours -> remove trie 192.0.2.128/25
          # And the other way round.
