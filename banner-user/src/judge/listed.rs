@@ -111,7 +111,7 @@ impl Judge {
     }
 
     /// A list is so now.
-    pub(super) fn list(&mut self, list: List, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn list(&mut self, list: &List, now: Now, effects: &mut Vec<Effect>) {
         let Some(prefixes) = list.prefixes.clone() else { return };
         match list.action {
             ListAction::Ignore => {

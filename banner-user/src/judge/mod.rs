@@ -163,7 +163,7 @@ impl Judge {
             }
             Input::Restore(saved) => self.restore(saved, now, &mut effects),
             Input::RestoreLists(lists) => self.restore_lists(lists, now, &mut effects),
-            Input::List(list) => self.list(list, now, &mut effects),
+            Input::List(list) => self.list(&list, now, &mut effects),
             Input::Unlist(name) => self.unlist(name, now, &mut effects),
             Input::Adopt(found) => self.adopt(found, now, &mut effects),
             // Not followed by use_room: the room that is made is taken.
