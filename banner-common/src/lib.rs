@@ -51,6 +51,8 @@ pub const FLAG_OBSERVE: u32 = 1 << 0;
 pub const FLAG_MANUAL: u32 = 1 << 1;
 /// Set in [`Ban::flags`]: a protected address inside a banned prefix. Its service mask is empty.
 pub const FLAG_PROTECTED: u32 = 1 << 2;
+/// Set in [`Ban::flags`]: a list has a part in it. An older daemon takes such an entry for a permanent ban of an earlier run.
+pub const FLAG_LISTED: u32 = 1 << 3;
 
 /// The value of `BANS_V4`, `BANS_V6`, `NETS_V4` and `NETS_V6`: one ban and what it has dropped.
 ///

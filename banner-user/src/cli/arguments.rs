@@ -42,6 +42,9 @@ pub(super) enum Command {
     Bans {
         /// Only this jail's
         jail: Option<String>,
+        /// The bans of this list, which are not shown without it
+        #[arg(long, value_name = "NAME", conflicts_with = "jail")]
+        list: Option<String>,
         /// One JSON object a ban, each on its own line
         #[arg(long)]
         json: bool,

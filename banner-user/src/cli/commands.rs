@@ -33,7 +33,14 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
         Command::Check { format } => check(config(), &catalogue, platform, *format, output),
         Command::Status { jail: None, format } => status(&config()?, platform, *format, output),
         Command::Status { jail: Some(jail), format } => status_of_jail(jail, &daemon()?, *format, output),
-        Command::Bans { jail, json } => bans(&config()?, platform, jail.as_deref(), Format { json: *json }, output),
+        Command::Bans { jail, list, json } => {
+            let query = BansQuery {
+                jail: jail.as_deref().map(Text::from),
+                list: list.as_deref().map(Text::from),
+                ..BansQuery::default()
+            };
+            bans(&config()?, platform, query, Format { json: *json }, output)
+        }
         Command::Ban(arguments) => {
             let request = request(arguments);
             let banned = daemon()?.ask(async |client| client.ban(&request).await)?;
@@ -147,7 +154,7 @@ fn unknown_jail(typed: &str, status: &Status) -> Failure {
 fn bans(
     config: &Config,
     platform: &dyn Platform,
-    jail: Option<&str>,
+    mut query: BansQuery,
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -161,7 +168,6 @@ fn bans(
             output.text(&row)
         }
     };
-    let mut query = BansQuery { jail: jail.map(Text::from), ..BansQuery::default() };
     loop {
         match daemon.ask(async |client| client.bans(&query).await) {
             Ok(page) => {

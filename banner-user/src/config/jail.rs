@@ -190,6 +190,7 @@ fn ban_time(item: &Item<'_>, findings: &mut Findings<'_>) -> Option<BanTime> {
     item.duration(", or `permanent`", findings).map(BanTime::For)
 }
 
+/// The bits of services by their names.
 pub(super) fn services_mask(item: Item<'_>, services: &Services, findings: &mut Findings<'_>) -> ServiceMask {
     let mut mask = ServiceMask::NONE;
     for (name, at) in item.names(findings) {

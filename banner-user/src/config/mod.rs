@@ -18,6 +18,7 @@ mod escalation;
 mod files;
 mod findings;
 mod jail;
+mod list;
 mod prefixes;
 mod problem;
 mod read;
@@ -35,6 +36,7 @@ pub use self::{
     diagnostic::{Diagnostic, Errors, Place, Severity},
     duration::DurationError,
     files::DEFAULT_PATH,
+    list::List,
     problem::{Problem, Quoted},
 };
 pub(crate) use self::{
@@ -73,6 +75,8 @@ pub struct Config {
     pub services: Services,
     /// What the judge goes by. Jails stand in the order in which they are first named; only enabled ones are there.
     pub policy: Policy,
+    /// Files of prefixes that are banned or ignored, in the order in which they are first named.
+    pub lists: Vec<List>,
     /// What can be used but is probably not what was meant.
     pub warnings: Vec<Diagnostic>,
 }
@@ -114,6 +118,7 @@ impl Default for Config {
                 ..Policy::plain(vec![jail::default(jail::DEFAULT, &services)])
             },
             services,
+            lists: Vec::new(),
             warnings: Vec::new(),
         }
     }

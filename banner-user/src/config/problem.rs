@@ -75,6 +75,12 @@ pub enum Problem {
     TooManyTraps { limit: usize },
     #[error("jail {jail} has no {key}")]
     MissingKey { jail: Quoted, key: &'static str, example: &'static str },
+    #[error("list {list} has no {key}")]
+    ListWithout { list: Quoted, key: &'static str, example: &'static str },
+    #[error("{0} means nothing for a list of what is never banned")]
+    OnlyForBans(Quoted),
+    #[error("more than {limit} lists")]
+    TooManyLists { limit: usize },
     #[error("unknown time zone {0}")]
     TimeZone(Quoted),
 
@@ -153,7 +159,9 @@ impl Problem {
             Self::TooManyServices { .. } => "give one service several ports: `web = [80, 443]`".to_owned(),
             Self::Trap(_) => "1 to 64 bytes, `*` for any text, and not only that".to_owned(),
             Self::TooManyTraps { .. } => "join some with a `*`: \"old-*@example.org\"".to_owned(),
-            Self::MissingKey { example, .. } => format!("add `{example}`"),
+            Self::OnlyForBans(_) => "remove it, or write `action = \"ban\"`".to_owned(),
+            Self::TooManyLists { .. } => "join some of their files".to_owned(),
+            Self::MissingKey { example, .. } | Self::ListWithout { example, .. } => format!("add `{example}`"),
             Self::TimeZone(_) => {
                 "write a name like \"Europe/Berlin\" (tzdata must be installed), or \"system\"".to_owned()
             }

@@ -47,6 +47,7 @@ pub(super) const ROOT: Keys = Keys {
         "accounts",
         "spraying",
         "jail",
+        "list",
     ],
 };
 
@@ -85,14 +86,18 @@ pub(super) const SPRAYING: Keys =
     Keys { home: "in `[spraying]`", names: &["enabled", "accounts", "findtime", "bantime"] };
 
 /// All of them: a key of another table is only misplaced.
-const TABLES: [&Keys; 10] =
-    [&ROOT, &LIMITS, &JAIL, &INCREMENT, &RECIDIVE, &PREFIXES, &CUSTOMERS, &FUSE, &ACCOUNTS, &SPRAYING];
+const TABLES: [&Keys; 11] =
+    [&ROOT, &LIMITS, &JAIL, &LIST, &INCREMENT, &RECIDIVE, &PREFIXES, &CUSTOMERS, &FUSE, &ACCOUNTS, &SPRAYING];
 
 /// The keys of `[jail.NAME]`.
 pub(super) const JAIL: Keys = Keys {
     home: "in a jail, such as `[jail.mail]`",
     names: &["enabled", "filter", "source", "maxretry", "findtime", "bantime", "services", "ignoreip", "observe"],
 };
+
+/// The keys of `[list.NAME]`.
+pub(super) const LIST: Keys =
+    Keys { home: "in a list, such as `[list.drop]`", names: &["file", "action", "services", "observe"] };
 
 /// A table that is read. Whoever reads it takes every key, and then calls [`Section::finish`].
 pub(super) struct Section<'t> {

@@ -10,12 +10,14 @@ use super::{
     escalation,
     findings::Findings,
     jail::{self, Known},
+    list::{self, List},
     prefixes,
     problem::{Problem, Quoted},
     read::{Item, LIMITS, ROOT, Section, named},
 };
 use crate::{
     judge::policy::{Jail, Limits, Policy},
+    lists::LISTS_MAX,
     service::{SERVICES_MAX, Services},
     state as history,
 };
@@ -57,6 +59,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let mut jails = jails(table(root.take("jail"), findings), &known, findings);
     // No jail drops anything while the whole only observes.
     jails.iter_mut().for_each(|jail| jail.observe |= observe);
+    let lists = lists(table(root.take("list"), findings), &services, findings);
     root.finish(findings);
     Config {
         interface: interface.unwrap_or(default.interface),
@@ -82,6 +85,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
             limits,
         },
         services,
+        lists,
         warnings: Vec::new(),
     }
 }
@@ -215,6 +219,14 @@ fn ports(item: Item<'_>, findings: &mut Findings<'_>) -> Vec<u16> {
         }
     }
     ports
+}
+
+fn lists(table: Table<'_>, services: &Services, findings: &mut Findings<'_>) -> Vec<List> {
+    let items = named(table);
+    if let Some(item) = items.get(LISTS_MAX) {
+        findings.error(item.key_at(), Problem::TooManyLists { limit: LISTS_MAX });
+    }
+    items.into_iter().filter_map(|item| list::read(item, services, findings)).collect()
 }
 
 fn jails(table: Table<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Jail> {

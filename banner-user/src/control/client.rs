@@ -238,7 +238,8 @@ fn query_string(query: &BansQuery) -> String {
     let after = query.after.map(|after| format!("after={after}"));
     let limit = query.limit.map(|limit| format!("limit={limit}"));
     let jail = query.jail.as_ref().map(|jail| format!("jail={}", percent_encoded(jail.as_str())));
-    [after, limit, jail].into_iter().flatten().collect::<Vec<_>>().join("&")
+    let list = query.list.as_ref().map(|list| format!("list={}", percent_encoded(list.as_str())));
+    [after, limit, jail, list].into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
 /// RFC 3986, section 2.1: everything but its unreserved characters.

@@ -21,6 +21,7 @@ use crate::{
     event::FileId,
     judge::{
         self,
+        list::ListName,
         manual::{self, Refusal, Target},
         policy::BanTime,
     },
@@ -139,6 +140,7 @@ impl Daemon {
                 .chain(self.journal.iter().map(|journal| view::journal(journal, stale(FileId::JOURNAL))))
                 .collect(),
             packets: Packets::read(|reason| kernel.bans.packets(reason)).map_err(|error| refused_by_kernel(&error))?,
+            lists: self.lists.shown(&self.judge),
             lag: Some(lag::longest([&self.lag, &self.journal_lag], Now::read().boot)),
             limits,
             foreign_entries: Some(self.enforcer.foreign().number() as u64),
@@ -174,6 +176,7 @@ impl Daemon {
             .chain(outages)
             .chain(tripped)
             .chain(others)
+            .chain(self.lists.warnings())
             .chain(self.follower.troubles().map(|trouble| trouble.to_string()))
             .chain(self.saving.trouble())
             .chain(view::gave_up(self.detector.gave_up()))
@@ -189,7 +192,12 @@ impl Daemon {
                 .remedy("`banner status` shows the jails"));
         }
         let limit = query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let page = self.judge.bans(query.after.map(Prefix::net), limit.into());
+        let list = query.list.as_ref().map(|name| ListName::new(name.as_str()));
+        if let Some(name) = query.list.as_ref().filter(|_| !self.lists.bans(list)) {
+            return Err(ErrorBody::new(ErrorKind::Invalid, format!("there is no list `{name}` that bans"))
+                .remedy("`banner status` shows the lists"));
+        }
+        let page = self.judge.bans_of(list, query.after.map(Prefix::net), limit.into());
         let shown = page.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
         let mut bans = shown.collect::<Result<Vec<_>, _>>().map_err(|error| refused_by_kernel(&error))?;
         bans.retain(|ban| query.jail.is_none() || ban.jail == query.jail);
@@ -289,6 +297,13 @@ impl Daemon {
         let Some(first) = unbanned.lifted.first() else {
             let mut error = ErrorBody::new(ErrorKind::NotBanned, format!("{} is not banned", request.prefix));
             for ban in &unbanned.still {
+                if let judge::Origin::List(name) = ban.origin {
+                    let listed = Prefix::from(ban.prefix);
+                    error = error
+                        .because(format!("list {name} bans {listed}"))
+                        .remedy("add what is to get through to `ignoreip`, or take the entry out of the list's file");
+                    continue;
+                }
                 let wider = Prefix::from(ban.prefix);
                 error = error.because(format!("{wider} around it is")).remedy(format!("banner unban {wider}"));
             }

@@ -79,6 +79,7 @@ mod tests {
             until: Until::Permanent,
             observe: false,
             manual: true,
+            listed: false,
             protected: false,
         };
         let v4 = (0..addresses).map(|n| Slot::V4(Ipv4Addr::from(0xc612_0000 + n).octets()));

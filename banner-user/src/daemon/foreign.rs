@@ -159,7 +159,7 @@ mod tests {
 
     fn write(kernel: &mut Kernel, slot: Slot) {
         let (services, until) = (ServiceMask(1), Until::Permanent);
-        let entry = Entry { slot, services, until, observe: false, manual: false, protected: false };
+        let entry = Entry { slot, services, until, observe: false, manual: false, listed: false, protected: false };
         let ticks = kernel.ticks;
         kernel.bans.write(&entry, &ticks).unwrap();
     }

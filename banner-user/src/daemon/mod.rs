@@ -17,6 +17,7 @@ mod connections;
 mod enforcer;
 mod foreign;
 mod lag;
+mod lists;
 mod log;
 mod memory;
 mod platform;
@@ -43,6 +44,7 @@ use self::{
     connections::Connections,
     enforcer::Enforcer,
     lag::Lag,
+    lists::Lists,
     saving::{Places, Saving},
     service_manager::ServiceManager,
 };
@@ -118,6 +120,7 @@ struct Daemon {
     /// When the host's network was last looked at.
     host_read_at: BootTime,
     saving: Saving,
+    lists: Lists,
     /// Warnings that stay true while the daemon runs.
     warnings: Vec<String>,
     service_manager: ServiceManager,
@@ -213,6 +216,10 @@ impl Daemon {
         let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));
         // Protected addresses are known before the first ban is taken over, and bans stand before the first packet is judged.
         enforcer.carry_out(&mut judge, Input::Protect(addresses(&network)), started);
+        // Before what the kernel has is compared, so that what lists ban is dropped all the time.
+        let mut lists = Lists::read(&config, started);
+        enforcer.carry_out(&mut judge, Input::RestoreLists(lists.all()), started);
+        lists.watch();
         enforcer.carry_out(&mut judge, Input::Restore(loaded.saved), started);
         let found = enforcer.entries()?;
         enforcer.carry_out(&mut judge, Input::Adopt(found), started);
@@ -243,6 +250,7 @@ impl Daemon {
             host,
             host_read_at: started.boot,
             saving,
+            lists,
             warnings,
             service_manager: ServiceManager::from_environment(),
             config,
@@ -290,6 +298,12 @@ impl Daemon {
                 }
                 () = reading::wait(self.journal.as_mut()) => {
                     self.read_journal();
+                    Next::Continue
+                }
+                news = self.lists.next() => {
+                    let now = Now::read();
+                    let changed = self.lists.news(&news, now);
+                    lists::carry_out(&mut self.enforcer, &mut self.judge, changed, now);
                     Next::Continue
                 }
                 outcome = self.saving.outcome() => {
@@ -351,6 +365,7 @@ impl Daemon {
         log::tick();
         self.enforcer.kernel().pass_log_on();
         self.saving.end_waits(now);
+        self.lists.count(&self.judge, self.enforcer.kernel_ref());
         if let Err(error) = self.enforcer.keep_house(&mut self.judge, now) {
             error!("the deadlines of the bans could not be set right after a suspend: {error}");
         }

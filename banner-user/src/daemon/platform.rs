@@ -13,14 +13,16 @@ use crate::{
         bans::BanMaps,
         guard::GuardError,
         host::{self, Host, Snapshot, XdpMode},
-        kernel::{self, KernelError},
+        kernel::{self, KernelError, MapSizes},
         migration,
         pins::{Pins, PinsError},
     },
     judge::{
-        effect::{Map, Until},
+        effect::{Map, Slot, Until},
+        list::ListAction,
         saved::OffencesChange,
     },
+    lists::{self, ReadError, parse::Parsed},
     source::{
         hidden,
         journal::{JOURNAL, Journalctl, ProbeError},
@@ -99,6 +101,20 @@ impl Platform for System {
                         }
                     }
                 }
+            }
+        }
+        for list in &config.lists {
+            let subject = format!("list {}", list.name);
+            let path = Text::from(list.file.as_path());
+            match lists::read(&list.file, list.width()) {
+                Ok(content) => {
+                    let (verdict, note) = fits(list, &content.parsed, config.map_sizes);
+                    find(&subject, verdict, format!("{path}: {note}"));
+                }
+                Err(error @ ReadError::Missing) => {
+                    find(&subject, Verdict::Warning, format!("{path} {error}: the list is empty until it does"));
+                }
+                Err(error) => find(&subject, Verdict::Misconfigured, format!("{path} {error}")),
             }
         }
         // Patterns may match nothing yet, and a file may come later: the daemon tells of both while it runs.
@@ -189,6 +205,35 @@ fn forget_bans(config: &Config) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(Exit::No, &format!("everything is detached, but the bans return with the next start: {error}"))
         })
+}
+
+/// Whether a list has room in the kernel's maps, were it alone there.
+fn fits(list: &crate::config::List, parsed: &Parsed, sizes: MapSizes) -> (Verdict, String) {
+    let entries = format!("{} entries", parsed.prefixes.len());
+    if list.action == ListAction::Ignore {
+        return match parsed.everything {
+            Some(everything) => {
+                (Verdict::Warning, format!("{entries}; {everything} is every address: nobody is banned"))
+            }
+            None => (Verdict::Good, entries),
+        };
+    }
+    let maps = [
+        (Map::BansV4, "bans_v4", sizes.bans_v4),
+        (Map::BansV6, "bans_v6", sizes.bans_v6),
+        (Map::NetsV4, "prefixes", sizes.prefixes),
+        (Map::NetsV6, "prefixes", sizes.prefixes),
+    ];
+    let is_in = |prefix: &ipnet::IpNet, map| Slot::exact(*prefix).unwrap_or(Slot::net(*prefix)).map() == map;
+    for (map, key, size) in maps {
+        let needed = parsed.prefixes.iter().filter(|prefix| is_in(prefix, map)).count();
+        if needed > size as usize {
+            let note =
+                format!("{needed} of its entries have to share `limits.{key} = {size}`: the others wait for room");
+            return (Verdict::Warning, format!("{entries}; {note}; raise it"));
+        }
+    }
+    (Verdict::Good, entries)
 }
 
 fn look_at_log(path: &Path) -> (Verdict, String) {

@@ -46,6 +46,9 @@ impl Daemon {
         let now = Now::read();
         self.enforcer.carry_out(&mut self.judge, Input::Configure(Box::new(config.policy.clone())), now);
         self.enforcer.carry_out(&mut self.judge, Input::Protect(addresses(&network)), now);
+        for input in self.lists.configure(&config) {
+            self.enforcer.carry_out(&mut self.judge, input, now);
+        }
         let lifted = before.saturating_sub(self.judge.bans_in_force());
         let last_known = self.guard.names();
         match Guard::start(config.interface.clone(), config.attach, self.enforcer.kernel(), &network, &last_known) {

@@ -54,6 +54,7 @@ pub(super) fn ban(ban: &Ban, kernel: &Kernel, table: &Services, now: Now) -> Res
         prefix: ban.prefix.into(),
         origin,
         jail,
+        list: list(&ban.origin),
         services: services(ban.services, table),
         since: (ban.origin != Origin::Adopted).then(|| now.wall_at(ban.since).into()),
         until: end(ban.until, now),
@@ -70,7 +71,12 @@ pub(super) fn ban(ban: &Ban, kernel: &Kernel, table: &Services, now: Now) -> Res
 pub(super) fn entry(entry: &Entry, counters: Counters, table: &Services, now: Now) -> protocol::Ban {
     protocol::Ban {
         prefix: entry.slot.prefix().into(),
-        origin: if entry.manual { protocol::Origin::Hand } else { protocol::Origin::Adopted },
+        origin: match (entry.manual, entry.listed) {
+            (true, _) => protocol::Origin::Hand,
+            (false, true) => protocol::Origin::List,
+            (false, false) => protocol::Origin::Adopted,
+        },
+        list: None,
         jail: None,
         services: services(entry.services, table),
         since: None,
@@ -113,6 +119,15 @@ fn origin(origin: &Origin) -> (protocol::Origin, Option<Text>) {
         Origin::Hand => (protocol::Origin::Hand, None),
         Origin::Adopted => (protocol::Origin::Adopted, None),
         Origin::Jail(name) => (protocol::Origin::Jail, Some(Text::from(&**name))),
+        Origin::List(_) => (protocol::Origin::List, None),
+    }
+}
+
+/// The list that made a ban.
+fn list(origin: &Origin) -> Option<Text> {
+    match origin {
+        Origin::List(name) => Some(Text::from(name.as_str())),
+        Origin::Hand | Origin::Adopted | Origin::Jail(_) => None,
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie::Key};
 use banner_common::{
-    Ban, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6, NetKeyV4, NetKeyV6,
-    PERMANENT, Reason, net_key_v4,
+    Ban, FLAG_LISTED, FLAG_MANUAL, FLAG_OBSERVE, FLAG_PROTECTED, KeyV4, KeyV6, NETS_PRESENT_V4, NETS_PRESENT_V6,
+    NetKeyV4, NetKeyV6, PERMANENT, Reason, net_key_v4,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -392,6 +392,7 @@ fn encode(entry: &Entry, ticks: &TickClock, former: Ban) -> Ban {
         reserved: 0,
         flags: flag(entry.observe, FLAG_OBSERVE)
             | flag(entry.manual, FLAG_MANUAL)
+            | flag(entry.listed, FLAG_LISTED)
             | flag(entry.protected, FLAG_PROTECTED),
         ..former
     }
@@ -407,6 +408,7 @@ fn decode(slot: Slot, ban: &Ban, ticks: &TickClock) -> Entry {
         },
         observe: ban.flags & FLAG_OBSERVE != 0,
         manual: ban.flags & FLAG_MANUAL != 0,
+        listed: ban.flags & FLAG_LISTED != 0,
         protected: ban.flags & FLAG_PROTECTED != 0,
     }
 }

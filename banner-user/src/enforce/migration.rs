@@ -126,7 +126,7 @@ pub(super) fn migrate(pins: &Pins, sizes: MapSizes) -> Result<Migration, KernelE
 }
 
 fn never_yields(entry: &Entry) -> bool {
-    entry.protected || entry.manual || entry.until == Until::Permanent
+    entry.protected || entry.manual || (entry.until == Until::Permanent && !entry.listed)
 }
 
 fn check_room(sizes: MapSizes, entries: &[(Entry, Counters)]) -> Result<(), KernelError> {

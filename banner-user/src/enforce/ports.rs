@@ -91,7 +91,15 @@ mod tests {
         let (former, current) =
             (services(&[("webmail", &[8443])]), services(&[("admin", &[9000]), ("webmail", &[8443])]));
         let until = Until::Boot(Now::read().boot + Duration::from_secs(600));
-        let entry = |slot, services| Entry { slot, services, until, observe: false, manual: false, protected: false };
+        let entry = |slot, services| Entry {
+            slot,
+            services,
+            until,
+            observe: false,
+            manual: false,
+            listed: false,
+            protected: false,
+        };
         let (both, alone) = (Slot::V4([192, 0, 2, 1]), Slot::V4([192, 0, 2, 2]));
         kernel.guard(&former).unwrap();
         let ticks = kernel.ticks;

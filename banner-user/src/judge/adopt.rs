@@ -20,12 +20,18 @@ impl Judge {
     pub(super) fn adopt(&mut self, found: Vec<Entry>, now: Now, effects: &mut Vec<Effect>) {
         let found: BTreeMap<Slot, Entry> = found.into_iter().map(|entry| (entry.slot, entry)).collect();
         let mut bans = 0_usize;
+        let mut listed = Vec::new();
         for entry in found.values() {
             let prefix = entry.slot.prefix();
             let record = Record::new(now.boot, entry.until, entry.services, entry.observe);
             let over = entry.until <= Until::Boot(now.boot);
             let known = self.ledger.at(prefix).next().is_some();
             if entry.protected || over || known || repeats(entry, &found) {
+                continue;
+            }
+            if entry.listed && !entry.manual {
+                // The list has it no more, or its file cannot be read.
+                listed.extend(self.adopt_for_a_list(entry, now));
                 continue;
             }
             let id = if entry.manual { OriginId::HAND } else { OriginId::ADOPTED };
@@ -40,6 +46,7 @@ impl Judge {
             self.note_began(Key { prefix, origin: id }, None);
             bans = bans.saturating_add(1);
         }
+        self.keep_for_lists(&listed);
         self.ledger.reconcile(&found, effects);
         if bans > 0 {
             effects.push(Effect::Report(Report::Adopted { bans }));

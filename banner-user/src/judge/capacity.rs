@@ -37,6 +37,10 @@ pub(super) struct Capacity {
 #[derive(Debug, Default)]
 struct Room {
     waiting: BTreeSet<Slot>,
+    /// Entries of lists alone that wait: as many as the lists have.
+    listed: BTreeSet<Slot>,
+    /// Entries of lists alone that are in the map, as far as is known: the first to yield.
+    yielding: BTreeSet<Slot>,
     yielded: u64,
     told: Hourly,
 }
@@ -44,7 +48,7 @@ struct Room {
 impl Capacity {
     /// Bans that yielded in a map since the start, and entries that wait for room in it.
     pub(super) fn counts(&self, map: Map) -> (u64, usize) {
-        self.maps.get(&map).map_or((0, 0), |room| (room.yielded, room.waiting.len()))
+        self.maps.get(&map).map_or((0, 0), |room| (room.yielded, room.waiting.len().saturating_add(room.listed.len())))
     }
 
     pub(super) fn yielded(&mut self, map: Map) {
@@ -62,20 +66,48 @@ impl Capacity {
         place
     }
 
+    /// An entry of lists alone waits for room. There is always a place: the lists are bounded.
+    pub(super) fn wait_listed(&mut self, slot: Slot) {
+        let room = self.maps.entry(slot.map()).or_default();
+        room.yielding.remove(&slot);
+        room.listed.insert(slot);
+    }
+
+    /// An entry of lists alone is in its map, or soon will be.
+    pub(super) fn may_yield(&mut self, slot: Slot) {
+        let room = self.maps.entry(slot.map()).or_default();
+        if !room.listed.contains(&slot) {
+            room.yielding.insert(slot);
+        }
+    }
+
+    /// An entry in a map that may be one of lists alone, taken out.
+    pub(super) fn listed_victim(&mut self, map: Map) -> Option<Slot> {
+        self.maps.get_mut(&map)?.yielding.pop_last()
+    }
+
     pub(super) fn written(&mut self, slot: Slot) {
         if let Some(room) = self.maps.get_mut(&slot.map()) {
             room.waiting.remove(&slot);
+            if room.listed.remove(&slot) {
+                room.yielding.insert(slot);
+            }
         }
     }
 
     pub(super) fn waits(&self, slot: Slot) -> bool {
-        self.maps.get(&slot.map()).is_some_and(|room| room.waiting.contains(&slot))
+        self.maps.get(&slot.map()).is_some_and(|room| room.waiting.contains(&slot) || room.listed.contains(&slot))
     }
 
     /// An entry was removed: what waited for its room, taken out. One that itself only waited leaves none.
     pub(super) fn freed(&mut self, freed: Slot) -> Option<Slot> {
-        let waiting = &mut self.maps.get_mut(&freed.map())?.waiting;
-        if waiting.remove(&freed) { None } else { waiting.pop_first() }
+        let Room { waiting, listed, yielding, .. } = self.maps.get_mut(&freed.map())?;
+        yielding.remove(&freed);
+        if waiting.remove(&freed) || listed.remove(&freed) {
+            None
+        } else {
+            waiting.pop_first().or_else(|| listed.pop_first())
+        }
     }
 
     /// Whether a full map is told of now.

@@ -41,7 +41,12 @@ impl Judge {
                 // What was to be written may have yielded to an entry before it: only what is still wanted is written.
                 Effect::Write(entry) if self.entry(entry.slot) != Some(entry) => {}
                 Effect::Write(entry) => match kernel.write(&entry) {
-                    Ok(()) => self.capacity.written(entry.slot),
+                    Ok(()) => {
+                        self.capacity.written(entry.slot);
+                        if entry.listed && self.only_lists_ban(entry.slot) {
+                            self.capacity.may_yield(entry.slot);
+                        }
+                    }
                     Err(NoRoom) => {
                         let more = self.handle(Input::Full(entry), now);
                         more.into_iter().rev().for_each(|effect| effects.push_front(effect));

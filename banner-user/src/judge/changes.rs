@@ -183,7 +183,8 @@ impl Judge {
         // There may be a million, which are copied while the loop stands still.
         let mut bans = Vec::with_capacity(self.ledger.len());
         let began = |(key, record)| BanChange::Began { ban: self.saved_ban(key, record), cause: None };
-        bans.extend(self.ledger.after(None).map(began));
+        // The file of a list is the truth about its bans.
+        bans.extend(self.ledger.after(None).filter(|(key, _)| !key.origin.is_list()).map(began));
         let tallies = self.jails.iter().flat_map(|jail| {
             let tallies = jail.tracked.iter();
             tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
@@ -204,7 +205,7 @@ impl Judge {
     }
 
     pub(super) fn note_began(&mut self, key: Key, because: Option<&Because>) {
-        if self.unsaved.is_none() {
+        if self.unsaved.is_none() || key.origin.is_list() {
             return;
         }
         let Some(ban) = self.ledger.get(key).map(|record| self.saved_ban(key, record)) else { return };
@@ -220,6 +221,9 @@ impl Judge {
     }
 
     pub(super) fn note_ended(&mut self, key: Key, at: BootTime, why: Ended) {
+        if key.origin.is_list() {
+            return;
+        }
         let origin = self.origins.origin(key.origin);
         if let Some(unsaved) = &mut self.unsaved {
             unsaved.note(BanChange::Ended { prefix: key.prefix, origin, at: at.min(unsaved.now), why });

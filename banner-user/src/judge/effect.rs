@@ -134,6 +134,8 @@ pub struct Entry {
     pub observe: bool,
     /// Made by hand, at least in part: never gives way to another when a map is full.
     pub manual: bool,
+    /// A list has a part in it: its end is the list's, which a new daemon reads again, and not a permanent ban's.
+    pub listed: bool,
     /// A protected address inside a banned prefix.
     pub protected: bool,
 }
@@ -184,6 +186,7 @@ mod tests {
             until,
             observe: false,
             manual: false,
+            listed: false,
             protected: false,
         };
         let meant = entry(Until::Boot(BootTime(1_000_000_000)));

@@ -62,7 +62,7 @@ impl Judge {
             Until::Permanent => LogTime(i64::MAX),
         };
         match why {
-            Ended::Expired | Ended::Recognised => {}
+            Ended::Expired | Ended::Recognised | Ended::Unlisted => {}
             Ended::ByHand | Ended::Protected(_) | Ended::Detached | Ended::Outage => {
                 self.history.take_back(prefix, observe, until);
             }

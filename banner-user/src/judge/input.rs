@@ -1,6 +1,12 @@
 //! What the judge is told.
 
-use super::{effect::Entry, policy::Policy, protect::HostAddresses, saved::Saved};
+use super::{
+    effect::Entry,
+    list::{List, ListName},
+    policy::Policy,
+    protect::HostAddresses,
+    saved::Saved,
+};
 use crate::event::{Event, Position};
 
 /// One thing that happened.
@@ -18,6 +24,14 @@ pub enum Input<'a> {
     /// What an earlier run has saved, after [`Self::Configure`] and [`Self::Protect`]. Nothing is written before
     /// [`Self::Adopt`], which has to follow: only what differs from what the kernel has is written.
     Restore(Saved),
+    /// The lists as their files are at start, after [`Self::Configure`] and [`Self::Protect`]. Nothing is written before
+    /// [`Self::Adopt`].
+    RestoreLists(Vec<List>),
+    /// A list is new, its file has changed, or its meaning. What is in it no longer is unbanned, what has come is banned, and
+    /// what stays is not touched; a slice with each [`Self::Tick`].
+    List(List),
+    /// A list has left the configuration.
+    Unlist(ListName),
     /// What the kernel's maps hold at start, after [`Self::Configure`], [`Self::Protect`] and [`Self::Restore`].
     Adopt(Vec<Entry>),
     /// An entry could not be written: its map has no room. What this returns is to be carried out before anything else

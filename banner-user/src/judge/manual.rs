@@ -210,6 +210,8 @@ impl Judge {
         let keys: Vec<(Key, Ban)> = prefixes
             .iter()
             .flat_map(|prefix| self.ledger.at(*prefix))
+            // These follow their files alone, and would be back with the next start.
+            .filter(|(key, _)| !key.origin.is_list())
             .map(|(key, record)| (key, self.view(key, record)))
             .collect();
         for (key, _) in &keys {

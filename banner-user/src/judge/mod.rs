@@ -16,6 +16,7 @@
 pub mod account;
 pub mod effect;
 pub mod input;
+pub mod list;
 pub mod manual;
 pub mod policy;
 pub mod report;
@@ -39,6 +40,7 @@ mod fuse;
 mod history;
 mod jail;
 mod ledger;
+mod listed;
 mod measure;
 mod neighbours;
 mod origin;
@@ -96,6 +98,8 @@ use self::{
     history::History,
     jail::JailState,
     ledger::{Key, Ledger, Record},
+    list::{ListName, Prefixes},
+    listed::BanList,
     neighbours::Neighbourhoods,
     origin::{OriginId, Origins},
     outage::Outages,
@@ -152,6 +156,10 @@ pub struct Judge {
     /// Bans of prefixes that were made for many of their sources, as long as they are in force.
     raids: BTreeMap<Key, Raid>,
     capacity: Capacity,
+    /// Lists that ban.
+    lists: Vec<BanList>,
+    /// Lists of what is never banned.
+    ignored: Vec<(ListName, Prefixes)>,
     /// Sources that were forgotten for want of room.
     evicted: u64,
     evicted_told: Hourly,
@@ -169,7 +177,7 @@ impl Judge {
     #[must_use]
     pub fn new(policy: Policy) -> Self {
         let host = HostAddresses::default();
-        let protections = Protections::for_all(&policy.ignoreip, policy.ignoreself, &host);
+        let protections = Protections::for_all(&policy.ignoreip, policy.ignoreself, &host, &[]);
         let mut judge = Self {
             jails: Vec::new(),
             ledger: Ledger::new(protections),
@@ -190,6 +198,8 @@ impl Judge {
             neighbourhoods: Neighbourhoods::new(),
             raids: BTreeMap::new(),
             capacity: Capacity::default(),
+            lists: Vec::new(),
+            ignored: Vec::new(),
             evicted: 0,
             evicted_told: Hourly::default(),
             tidy_at: None,
@@ -210,14 +220,17 @@ impl Judge {
         let mut effects = Vec::new();
         self.end_what_is_over(now, &mut effects);
         match input {
-            Input::Tick => {}
+            Input::Tick => self.follow_lists(now, &mut effects),
             Input::Line(line) => self.line(&line, now, &mut effects),
-            Input::Configure(policy) => self.configure(*policy, &mut effects),
+            Input::Configure(policy) => self.configure(*policy, now, &mut effects),
             Input::Protect(host) => {
                 self.host = host;
-                self.protect(&mut effects);
+                self.protect(now, &mut effects);
             }
             Input::Restore(saved) => self.restore(saved, now, &mut effects),
+            Input::RestoreLists(lists) => self.restore_lists(lists, now, &mut effects),
+            Input::List(list) => self.list(&list, now, &mut effects),
+            Input::Unlist(name) => self.unlist(name, now, &mut effects),
             Input::Adopt(found) => self.adopt(found, now, &mut effects),
             // Not followed by use_room: the room that is made is taken.
             Input::Full(entry) => {
@@ -233,10 +246,9 @@ impl Judge {
     /// When to hand in [`Input::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<BootTime> {
-        [self.ledger.next_deadline(), self.outages.next_deadline(), self.fuses.next_deadline(), self.tidy_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let lists = self.lists_lag().then_some(BootTime::default());
+        let told = [self.outages.next_deadline(), self.fuses.next_deadline()];
+        [lists, self.ledger.next_deadline(), self.tidy_at].into_iter().chain(told).flatten().min()
     }
 
     fn end_what_is_over(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -278,7 +290,7 @@ impl Judge {
         }
     }
 
-    fn configure(&mut self, policy: Policy, effects: &mut Vec<Effect>) {
+    fn configure(&mut self, policy: Policy, now: Now, effects: &mut Vec<Effect>) {
         // By prefixes of other lengths, what is known says nothing.
         let lengths = |policy: &Policy| policy.prefixes.map(|prefixes| (prefixes.ipv4, prefixes.ipv6));
         if lengths(&policy) != lengths(&self.policy) {
@@ -287,7 +299,7 @@ impl Judge {
         self.policy = policy;
         self.set_up_jails();
         self.set_up_accounts();
-        self.protect(effects);
+        self.protect(now, effects);
         self.archive.bound(self.policy.limits.evidence);
         self.history.forget_after(self.policy.forget());
     }
@@ -310,11 +322,14 @@ impl Judge {
     }
 
     /// Lifts what is protected now, for all or from one jail, and writes anew what a protected prefix lies inside.
-    fn protect(&mut self, effects: &mut Vec<Effect>) {
-        let protections = Protections::for_all(&self.policy.ignoreip, self.policy.ignoreself, &self.host);
-        for (key, record, protection) in self.ledger.protect(protections, effects) {
+    fn protect(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let protections =
+            Protections::for_all(&self.policy.ignoreip, self.policy.ignoreself, &self.host, &self.ignored);
+        let (lifted, unprotected) = self.ledger.protect(protections, effects);
+        for (key, record, protection) in lifted {
             self.ended(key, &record, Ended::Protected(protection), effects);
         }
+        self.ban_what_lists_say(&unprotected, now, effects);
         for (key, protection) in self.banned_against_their_jails_ignoreip() {
             self.lift(key, Ended::Protected(protection), effects);
         }
@@ -353,6 +368,9 @@ impl Judge {
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);
         self.note_in_history(key.prefix, &origin, (record.observe, record.until()), why);
+        if key.origin.is_list() {
+            return; // Hundreds of thousands: told as one, when the list is followed.
+        }
         effects.push(Effect::Report(Report::Unbanned { origin, prefix: key.prefix, why }));
     }
 
@@ -364,6 +382,17 @@ impl Judge {
         let ended = |effect: &Effect| matches!(effect, Effect::Remove(ended) if ended.map() == map);
         if effects.iter().any(ended) {
             effects.push(Effect::Write(entry)); // Something in the map has just ended anyway.
+            return;
+        }
+        if !entry.protected && self.only_lists_ban(slot) {
+            self.capacity.wait_listed(slot);
+            self.tell_of_full(map, now, effects);
+            return;
+        }
+        if let Some(victim) = self.listed_victim(slot) {
+            self.capacity.wait_listed(victim);
+            effects.extend([Effect::Remove(victim), Effect::Write(entry)]);
+            self.tell_of_full(map, now, effects);
             return;
         }
         let takes_room = |prefix| prefix != slot.prefix() && !self.capacity.waits(self.ledger.slot(prefix));
@@ -380,6 +409,20 @@ impl Judge {
                 self.ledger.at(slot.prefix()).map(|(key, _)| key).filter(|key| key.origin != OriginId::HAND);
             self.lift_all(automatic.collect(), Ended::Yielded(map), effects);
         }
+        self.tell_of_full(map, now, effects);
+    }
+
+    /// An entry of lists alone that can make room for another.
+    fn listed_victim(&mut self, slot: Slot) -> Option<Slot> {
+        loop {
+            let victim = self.capacity.listed_victim(slot.map())?;
+            if victim != slot && self.ledger.slot(victim.prefix()) == victim && self.only_lists_ban(victim) {
+                return Some(victim);
+            }
+        }
+    }
+
+    fn tell_of_full(&mut self, map: effect::Map, now: Now, effects: &mut Vec<Effect>) {
         if self.capacity.tell(map, now.boot) {
             let (yielded, waiting) = self.capacity.counts(map);
             effects.push(Effect::Report(Report::MapFull { map, yielded, waiting }));

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use super::list::ListName;
+
 /// Who made a ban.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
@@ -11,6 +13,8 @@ pub enum Origin {
     Adopted,
     /// The jail of this name. It may have left the configuration since.
     Jail(Arc<str>),
+    /// The list of this name.
+    List(ListName),
 }
 
 impl fmt::Display for Origin {
@@ -19,11 +23,12 @@ impl fmt::Display for Origin {
             Self::Hand => f.write_str("by hand"),
             Self::Adopted => f.write_str("by an earlier run"),
             Self::Jail(name) => write!(f, "by jail {name}"),
+            Self::List(name) => write!(f, "by list {name}"),
         }
     }
 }
 
-/// An [`Origin`] in two bytes: a million bans carry it.
+/// An [`Origin`] in two bytes: a million bans carry it. Lists have the numbers from [`OriginId::LISTS`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct OriginId(u16);
 
@@ -33,6 +38,12 @@ impl OriginId {
     /// Bounds for ranges.
     pub(super) const FIRST: Self = Self(0);
     pub(super) const LAST: Self = Self(u16::MAX);
+    const LISTS: u16 = 1 << 15;
+
+    /// Whether a list made the ban.
+    pub(super) fn is_list(self) -> bool {
+        self.0 >= Self::LISTS
+    }
 }
 
 /// The names behind the numbers, and how many bans each origin has made.
@@ -42,6 +53,8 @@ impl OriginId {
 pub(super) struct Origins {
     /// In the order of their numbers. `None` is free.
     known: Vec<Option<Known>>,
+    /// Of the lists, in the same way.
+    lists: Vec<Option<Known>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +73,7 @@ impl Known {
 
 impl Origins {
     pub(super) fn new() -> Self {
-        Self { known: vec![Some(Known::new(Origin::Hand)), Some(Known::new(Origin::Adopted))] }
+        Self { known: vec![Some(Known::new(Origin::Hand)), Some(Known::new(Origin::Adopted))], lists: Vec::new() }
     }
 
     /// The numbers of the configured jails. Those of other jails become free once they have no ban.
@@ -70,8 +83,8 @@ impl Origins {
         }
         let ids: Vec<Option<OriginId>> = jails.map(|name| self.register(Origin::Jail(Arc::clone(name)))).collect();
         self.free();
-        // A configuration has no 65,534 jails; were it so, those beyond would share one number and so their counts.
-        ids.into_iter().map(|id| id.unwrap_or(OriginId(u16::MAX))).collect()
+        // A configuration has no 32,766 jails; were it so, those beyond would share one number and so their counts.
+        ids.into_iter().map(|id| id.unwrap_or(OriginId(OriginId::LISTS.saturating_sub(1)))).collect()
     }
 
     pub(super) fn origin(&self, id: OriginId) -> Origin {
@@ -123,17 +136,34 @@ impl Origins {
         }
     }
 
+    /// The number of a list.
+    pub(super) fn list(&mut self, name: ListName) -> Option<OriginId> {
+        self.register(Origin::List(name))
+    }
+
+    /// A list is gone, and so are its bans.
+    pub(super) fn unlist(&mut self, id: OriginId) {
+        if let Some(known) = self.known_mut(id) {
+            known.configured = false;
+        }
+        self.free();
+    }
+
     fn register(&mut self, origin: Origin) -> Option<OriginId> {
-        let same = self.known.iter().position(|known| known.as_ref().is_some_and(|known| known.origin == origin));
-        let index = match same.or_else(|| self.known.iter().position(Option::is_none)) {
+        let (known, first) = match origin {
+            Origin::List(_) => (&mut self.lists, OriginId::LISTS),
+            Origin::Hand | Origin::Adopted | Origin::Jail(_) => (&mut self.known, 0),
+        };
+        let same = known.iter().position(|known| known.as_ref().is_some_and(|known| known.origin == origin));
+        let index = match same.or_else(|| known.iter().position(Option::is_none)) {
             Some(index) => index,
             None => {
-                self.known.push(None);
-                self.known.len().saturating_sub(1)
+                known.push(None);
+                known.len().saturating_sub(1)
             }
         };
-        let id = u16::try_from(index).ok()?;
-        let slot = self.known.get_mut(index)?;
+        let id = u16::try_from(index).ok()?.checked_add(first)?;
+        let slot = known.get_mut(index)?;
         match slot {
             Some(known) => known.configured = true,
             None => *slot = Some(Known::new(origin)),
@@ -142,7 +172,7 @@ impl Origins {
     }
 
     fn free(&mut self) {
-        for known in &mut self.known {
+        for known in self.known.iter_mut().chain(&mut self.lists) {
             if known.as_ref().is_some_and(|known| !known.configured && known.banned == 0) {
                 *known = None;
             }
@@ -150,11 +180,16 @@ impl Origins {
     }
 
     fn known(&self, id: OriginId) -> Option<&Known> {
-        self.known.get(usize::from(id.0)).and_then(Option::as_ref)
+        let (known, place) =
+            if id.is_list() { (&self.lists, id.0.saturating_sub(OriginId::LISTS)) } else { (&self.known, id.0) };
+        known.get(usize::from(place)).and_then(Option::as_ref)
     }
 
     fn known_mut(&mut self, id: OriginId) -> Option<&mut Known> {
-        self.known.get_mut(usize::from(id.0)).and_then(Option::as_mut)
+        let lists = OriginId::LISTS;
+        let (known, place) =
+            if id.is_list() { (&mut self.lists, id.0.saturating_sub(lists)) } else { (&mut self.known, id.0) };
+        known.get_mut(usize::from(place)).and_then(Option::as_mut)
     }
 }
 

@@ -1,15 +1,17 @@
 //! What is never banned, and why.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    ops::RangeBounds,
+    ops::Bound::{Excluded, Included},
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
+    list::{ListName, Prefixes},
     prefix::{Lengths, range},
     scope::{canonical, canonical_prefix},
 };
@@ -28,6 +30,8 @@ pub struct Protection {
 pub enum ProtectionKind {
     /// In a jail's `ignoreip`.
     JailIgnoreIp,
+    /// In the list of this name.
+    IgnoreList(ListName),
     /// In the `ignoreip` for all jails.
     IgnoreIp,
     /// A DNS resolver of this host.
@@ -51,7 +55,7 @@ impl ProtectionKind {
     #[must_use]
     pub fn yields_to_force(self) -> bool {
         match self {
-            Self::JailIgnoreIp | Self::IgnoreIp | Self::Resolver | Self::Gateway => true,
+            Self::JailIgnoreIp | Self::IgnoreList(_) | Self::IgnoreIp | Self::Resolver | Self::Gateway => true,
             Self::Own | Self::Unspecified | Self::Loopback | Self::LinkLocal | Self::Multicast => false,
         }
     }
@@ -62,6 +66,7 @@ impl fmt::Display for Protection {
         let prefix = Shown(self.prefix);
         match self.kind {
             ProtectionKind::JailIgnoreIp => write!(f, "{prefix} is in this jail's ignoreip"),
+            ProtectionKind::IgnoreList(list) => write!(f, "{prefix} is in the ignore list {list}"),
             ProtectionKind::IgnoreIp => write!(f, "{prefix} is in ignoreip"),
             ProtectionKind::Resolver => write!(f, "{prefix} is a DNS resolver of this host"),
             ProtectionKind::Gateway => write!(f, "{prefix} is a gateway of this host"),
@@ -124,16 +129,23 @@ const fn v6(address: Ipv6Addr, length: u8) -> IpNet {
 pub(super) struct Protections {
     kinds: BTreeMap<IpNet, ProtectionKind>,
     lengths: Lengths,
+    /// Hundreds of thousands: kept as the lists are, and never copied.
+    lists: Vec<(ListName, Prefixes)>,
 }
 
 impl Protections {
     /// What is protected in every jail.
-    pub(super) fn for_all(ignoreip: &[IpNet], ignoreself: bool, host: &HostAddresses) -> Self {
+    pub(super) fn for_all(
+        ignoreip: &[IpNet],
+        ignoreself: bool,
+        host: &HostAddresses,
+        lists: &[(ListName, Prefixes)],
+    ) -> Self {
         let addresses = |list: &[IpAddr], kind| -> Vec<_> {
             list.iter().map(|address| (IpNet::from(canonical(*address)), kind)).collect()
         };
         let own = if ignoreself { addresses(&host.own, ProtectionKind::Own) } else { Vec::new() };
-        Self::new(
+        let all = Self::new(
             ignoreip
                 .iter()
                 .map(|prefix| (*prefix, ProtectionKind::IgnoreIp))
@@ -141,7 +153,8 @@ impl Protections {
                 .chain(own)
                 .chain(addresses(&host.gateways, ProtectionKind::Gateway))
                 .chain(addresses(&host.resolvers, ProtectionKind::Resolver)),
-        )
+        );
+        Self { lists: lists.to_vec(), ..all }
     }
 
     /// What is protected in one jail beside that.
@@ -157,14 +170,27 @@ impl Protections {
         }
         let mut lengths = Lengths::new();
         kinds.keys().for_each(|prefix| lengths.add(*prefix));
-        Self { kinds, lengths }
+        Self { kinds, lengths, lists: Vec::new() }
     }
 
     /// The entries that cover a prefix, the narrowest first.
     pub(super) fn covering(&self, prefix: IpNet) -> impl Iterator<Item = Protection> {
-        self.lengths
+        let kinds = self
+            .lengths
             .covering(prefix)
-            .filter_map(|prefix| self.kinds.get(&prefix).map(|kind| Protection { prefix, kind: *kind }))
+            .filter_map(|prefix| self.kinds.get(&prefix).map(|kind| Protection { prefix, kind: *kind }));
+        let mut listed: Vec<Protection> = self
+            .lists
+            .iter()
+            .filter_map(|(list, prefixes)| prefixes.covering(prefix).map(|prefix| listed(prefix, *list)))
+            .filter(|protection| !self.kinds.contains_key(&protection.prefix))
+            .collect();
+        listed.sort_by_key(|protection| Reverse(protection.prefix.prefix_len()));
+        let (mut kinds, mut listed) = (kinds.peekable(), listed.into_iter().peekable());
+        std::iter::from_fn(move || {
+            let length = |protection: &Protection| protection.prefix.prefix_len();
+            if kinds.peek().map(length) >= listed.peek().map(length) { kinds.next() } else { listed.next() }
+        })
     }
 
     /// The entry that forbids a ban of a prefix; with `force`, only one that no force overrides.
@@ -174,10 +200,13 @@ impl Protections {
 
     /// The entries inside a prefix that are narrower than it.
     pub(super) fn inside(&self, prefix: IpNet) -> impl Iterator<Item = Protection> {
-        self.kinds
-            .range(range(prefix))
-            .filter(move |(inner, _)| **inner != prefix)
-            .map(|(prefix, kind)| Protection { prefix: *prefix, kind: *kind })
+        let kinds = self.kinds.range(range(prefix)).map(|(prefix, kind)| Protection { prefix: *prefix, kind: *kind });
+        let listed = self
+            .lists
+            .iter()
+            .flat_map(move |(list, prefixes)| prefixes.within(prefix).map(|prefix| listed(prefix, *list)));
+        let listed = listed.filter(|protection| !self.kinds.contains_key(&protection.prefix));
+        kinds.chain(listed).filter(move |inner| inner.prefix != prefix)
     }
 
     /// Whether an entry lies inside a prefix and is narrower than it.
@@ -187,23 +216,45 @@ impl Protections {
 
     /// Whether exactly this prefix is an entry.
     pub(super) fn has(&self, prefix: IpNet) -> bool {
-        self.kinds.contains_key(&prefix)
+        self.kinds.contains_key(&prefix) || self.lists.iter().any(|(_, prefixes)| prefixes.has(prefix))
     }
 
-    /// The first prefix of a range.
-    pub(super) fn next_in(&self, range: impl RangeBounds<IpNet>) -> Option<IpNet> {
-        self.kinds.range(range).next().map(|(prefix, _)| *prefix)
+    /// The next prefix after one, up to another.
+    pub(super) fn next_after(&self, after: IpNet, last: IpNet) -> Option<IpNet> {
+        let kind = self.kinds.range((Excluded(after), Included(last))).next().map(|(prefix, _)| *prefix);
+        let listed = self.lists.iter().filter_map(|(_, prefixes)| {
+            prefixes.from(after).find(|prefix| *prefix != after).filter(|prefix| *prefix <= last)
+        });
+        kind.into_iter().chain(listed).min()
     }
 
-    /// All entries, in the order of their prefixes.
+    /// All entries, of one prefix sometimes more than one.
     pub(super) fn iter(&self) -> impl Iterator<Item = Protection> {
+        self.kinds_alone()
+            .chain(self.lists.iter().flat_map(|(list, prefixes)| prefixes.iter().map(|prefix| listed(prefix, *list))))
+    }
+
+    fn kinds_alone(&self) -> impl Iterator<Item = Protection> {
         self.kinds.iter().map(|(prefix, kind)| Protection { prefix: *prefix, kind: *kind })
     }
 
-    /// The entries that are not so in `other`: missing there, or there for another reason.
+    /// The entries that are not so in `other`: missing there, or there for another reason. A list that is the same piece of
+    /// memory in both is passed over.
     pub(super) fn difference<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Protection> + 'a {
-        self.iter().filter(|protection| other.kinds.get(&protection.prefix) != Some(&protection.kind))
+        let kinds =
+            self.kinds_alone().filter(|protection| other.kinds.get(&protection.prefix) != Some(&protection.kind));
+        let listed = self.lists.iter().flat_map(|(list, prefixes)| {
+            let same = other.lists.iter().find(|(known, _)| known == list).map(|(_, prefixes)| prefixes);
+            let is_new = same.is_none_or(|same| !same.is_same(prefixes));
+            let new = is_new.then(|| prefixes.iter().filter(move |prefix| !same.is_some_and(|same| same.has(*prefix))));
+            new.into_iter().flatten().map(|prefix| listed(prefix, *list))
+        });
+        kinds.chain(listed)
     }
+}
+
+fn listed(prefix: IpNet, list: ListName) -> Protection {
+    Protection { prefix, kind: ProtectionKind::IgnoreList(list) }
 }
 
 #[cfg(test)]
@@ -217,7 +268,7 @@ mod tests {
             resolvers: vec!["198.51.100.53".parse().unwrap(), "::ffff:203.0.113.53".parse().unwrap()],
         };
         let ignoreip = ["10.0.0.0/8", "2001:db8:1::/48", "::ffff:198.18.0.0/112", "192.0.2.10/32"];
-        Protections::for_all(&ignoreip.map(|net| net.parse().unwrap()), ignoreself, &host)
+        Protections::for_all(&ignoreip.map(|net| net.parse().unwrap()), ignoreself, &host, &[])
     }
 
     #[test]

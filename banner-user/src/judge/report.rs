@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{
     effect::Map,
     fuse::Tripped,
+    list::ListName,
     origin::Origin,
     outage::OutageState,
     protect::{Protection, Shown},
@@ -104,6 +105,17 @@ pub enum Report {
         ended: usize,
         /// Sources whose failures are remembered.
         tallies: usize,
+    },
+    /// Bans by a list follow its new content.
+    ListFollowed {
+        /// Which.
+        list: ListName,
+        /// Its prefixes now.
+        entries: usize,
+        /// Those that are new in it.
+        added: usize,
+        /// Those that are not in it any more.
+        removed: usize,
     },
     /// The bans that were found in the kernel at start, and nothing had told of.
     Adopted {
@@ -223,6 +235,8 @@ pub enum Ended {
     CannotProtect(Map),
     /// It was nearest its end when this map was full, or found no place even to wait.
     Yielded(Map),
+    /// The list that made it has it no more.
+    Unlisted,
     /// An operator has taken everything out of the kernel.
     Detached,
     /// The failures that led to it turned out to be an outage.
@@ -277,6 +291,12 @@ impl fmt::Display for Report {
                 f,
                 "of the run before, {bans} bans go on, {ended} have ended, and the failures of {tallies} sources are remembered"
             ),
+            Self::ListFollowed { list, entries, added, removed } => {
+                write!(
+                    f,
+                    "list {list} has {entries} entries now: {added} new ones are in force, {removed} no longer are"
+                )
+            }
             Self::Adopted { bans } => {
                 write!(f, "{bans} bans that nothing had told of were found in the kernel, and go on")
             }
@@ -385,6 +405,7 @@ impl fmt::Display for Ended {
             Self::Protected(protection) => write!(f, "{protection}"),
             Self::CannotProtect(map) => write!(f, "a protected address inside it has no room in the map {map}"),
             Self::Yielded(map) => write!(f, "the map {map} is full"),
+            Self::Unlisted => f.write_str("its list has it no more"),
             Self::Detached => f.write_str("everything was detached by hand"),
             Self::Outage => f.write_str("its failures turned out to be an outage"),
             Self::Recognised => f.write_str("its lines were read again, and the ban is their jail's"),

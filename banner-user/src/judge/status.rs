@@ -12,6 +12,7 @@ use super::{
     fuse::Tripped,
     history::Offences,
     ledger::{Key, Record},
+    list::ListName,
     origin::{Origin, OriginId},
     outage::OutageState,
     protect::Protection,
@@ -23,6 +24,9 @@ use crate::{
     clock::{BootTime, LogTime},
     service::ServiceMask,
 };
+
+/// Bans that are looked at for one page: some milliseconds of work.
+const LOOK_MAX: usize = 50_000;
 
 /// Where everything stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,19 @@ pub struct Status {
     pub outages: Vec<OutageState>,
     /// How many accounts are under attack: [`Judge::attacks`] has them.
     pub attacks: usize,
+    /// Lists that ban.
+    pub lists: Vec<ListStatus>,
+}
+
+/// A list that bans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListStatus {
+    /// Which.
+    pub name: ListName,
+    /// Its bans, those that wait for room among them; what is ignored is not.
+    pub banned: usize,
+    /// The kernel does not follow its last change yet.
+    pub lags: bool,
 }
 
 /// One jail, in fail2ban's words.
@@ -179,6 +196,11 @@ impl Judge {
             tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
             attacks: self.accounts.attacks().len(),
+            lists: self
+                .lists
+                .iter()
+                .map(|list| ListStatus { name: list.name, banned: self.origins.counts(list.id).0, lags: list.lags() })
+                .collect(),
         }
     }
 
@@ -187,24 +209,46 @@ impl Judge {
         self.accounts.attacks()
     }
 
+    /// The next prefixes that a list bans, after one: for counting in slices what their entries have dropped.
+    #[must_use]
+    pub fn listed_slots(&self, name: ListName, after: Option<IpNet>, limit: usize) -> Vec<Slot> {
+        let Some(list) = self.lists.iter().find(|list| list.name == name) else { return Vec::new() };
+        let first = after.map_or(0, |after| list.prefixes.place_after(after));
+        let slice = list.prefixes.iter().skip(first).take(limit);
+        slice.map(|prefix| self.ledger.slot(prefix)).collect()
+    }
+
     /// How many bans there are.
     #[must_use]
     pub fn bans_in_force(&self) -> usize {
         self.ledger.len()
     }
 
-    /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
-    /// prefix are at most one for each jail, and are never cut apart.
+    /// The same for the bans that no list has made.
     #[must_use]
     pub fn bans(&self, after: Option<IpNet>, limit: usize) -> Page {
+        self.bans_of(None, after, limit)
+    }
+
+    /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
+    /// prefix are at most one for each jail, and are never cut apart. Those of one list, or those of none.
+    ///
+    /// At most [`LOOK_MAX`] bans are looked at, so that a page may be short, or empty, with more to come.
+    #[must_use]
+    pub fn bans_of(&self, list: Option<ListName>, after: Option<IpNet>, limit: usize) -> Page {
+        let wanted = list.map(|name| self.lists.iter().find(|list| list.name == name).map(|list| list.id));
+        let is_wanted = |id: OriginId| wanted.map_or(!id.is_list(), |wanted| wanted == Some(id));
         let mut keys = self.ledger.after(after.map(|prefix| Key { prefix, origin: OriginId::LAST })).peekable();
         let mut bans: Vec<Ban> = Vec::new();
+        let (mut last, mut looked) = (None, 0_usize);
         while let Some((key, _)) = keys.peek() {
-            let last = bans.last().map(|ban| ban.prefix);
-            if bans.len() >= limit && last != Some(key.prefix) {
+            if (bans.len() >= limit || looked >= LOOK_MAX) && last != Some(key.prefix) {
                 return Page { bans, next: last };
             }
-            bans.extend(keys.next().map(|(key, record)| self.view(key, record)));
+            last = Some(key.prefix);
+            looked = looked.saturating_add(1);
+            let next = keys.next().filter(|(key, _)| is_wanted(key.origin));
+            bans.extend(next.map(|(key, record)| self.view(key, record)));
         }
         Page { bans, next: None }
     }

@@ -47,8 +47,8 @@ use crate::{
     enforce::kernel::MapSizes,
     event::{Attempt, Event, FileId, Position, User},
     judge::{
-        Input, Judge, Line, ON_THE_WAY, Origin, Report, StaleStamps, effect::Until, policy::Policy, report::Ended,
-        status,
+        Input, Judge, Line, ON_THE_WAY, Origin, Report, StaleStamps, effect::Until, list::List, policy::Policy,
+        report::Ended, status,
     },
 };
 
@@ -90,6 +90,15 @@ impl Replay {
         }
     }
 
+    /// With these lists in force from the beginning.
+    #[must_use]
+    pub fn with_lists(mut self, lists: Vec<List>) -> Self {
+        let now = self.clock.now();
+        self.decide(Input::RestoreLists(lists), now);
+        self.decide(Input::Adopt(Vec::new()), now);
+        self
+    }
+
     /// Takes what one line tells, all of it of one time. `file` tells its file from others.
     pub fn line(&mut self, events: &[Event], file: FileId) {
         let Some(at) = events.first().map(Event::at) else { return };
@@ -100,7 +109,7 @@ impl Replay {
             Some(_) if !events.iter().any(is_failure) => {}
             Some((prefix, jail)) => {
                 self.totals.prevented = self.totals.prevented.saturating_add(1);
-                self.watch.prevented(prefix, &jail);
+                jail.iter().for_each(|jail| self.watch.prevented(prefix, jail));
             }
             None => {
                 let sources = Arc::clone(&self.sources);
@@ -162,8 +171,8 @@ impl Replay {
         self.clock.reach(then)
     }
 
-    /// The ban that would have prevented an attempt: of which prefix, by which jail.
-    fn stopped_by(&self, attempt: &Attempt, now: Now) -> Option<(IpNet, Arc<str>)> {
+    /// The ban that would have prevented an attempt: of which prefix, and by which jail, where no list did.
+    fn stopped_by(&self, attempt: &Attempt, now: Now) -> Option<(IpNet, Option<Arc<str>>)> {
         let guarded = |ban: &status::Ban| {
             let mut hearing = self.policy.jails.iter().filter(|jail| jail.filters.contains(&attempt.filter));
             hearing.any(|jail| ban.services.contains(jail.services))
@@ -174,7 +183,8 @@ impl Replay {
         };
         let ban = self.judge.why(attempt.source).bans.into_iter().find(drops)?;
         match ban.origin {
-            Origin::Jail(jail) => Some((ban.prefix, jail)),
+            Origin::Jail(jail) => Some((ban.prefix, Some(jail))),
+            Origin::List(_) => Some((ban.prefix, None)),
             Origin::Hand | Origin::Adopted => None,
         }
     }
@@ -218,6 +228,7 @@ impl Replay {
                 | Report::SourcesEvicted { .. }
                 | Report::MapFull { .. }
                 | Report::Restored { .. }
+                | Report::ListFollowed { .. }
                 | Report::Adopted { .. }
                 | Report::FuseTripped(_)
                 | Report::FuseReset(_)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::judge::{
+    list::{ListAction, ListName},
     policy::{BanTime, Jail, Limits},
     tests::{IMAP, SMTP, mail},
 };
@@ -340,4 +341,23 @@ fn everything_is_counted() {
         ..Totals::default()
     };
     assert_eq!(replay.totals(), expected);
+}
+
+#[test]
+fn what_lists_ban_is_prevented_and_what_they_ignore_is_not_banned() {
+    let list = |name, action, prefix: &str| List {
+        name: ListName::new(name),
+        action,
+        prefixes: Some([prefix.parse().unwrap()].into_iter().collect()),
+    };
+    let lists = vec![
+        list("drop", ListAction::Ban { services: SMTP.union(IMAP), observe: false }, "192.0.2.0/24"),
+        list("ours", ListAction::Ignore, "192.0.2.64/26"),
+    ];
+    let mut replay = replay_with_room(policy([mail()]), 10).with_lists(lists);
+    let fail = |source: &str| (10..14).map(|at| format!("{at} fail {source} alice\n")).collect::<String>();
+    assert_eq!(run(&mut replay, &fail("192.0.2.1")), [""; 0]);
+    assert_eq!(replay.totals().prevented, 4);
+    assert_eq!(run(&mut replay, &fail("192.0.2.65")), [""; 0]);
+    assert_eq!((replay.totals().prevented, replay.totals().ignored), (4, 1));
 }

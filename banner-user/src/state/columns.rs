@@ -75,6 +75,8 @@ impl fmt::Display for Column<'_> {
             Origin::Hand => f.write_str("hand"),
             Origin::Adopted => f.write_str("adopted"),
             Origin::Jail(name) => write!(f, "jail:{name}"),
+            // The judge saves none of these.
+            Origin::List(name) => write!(f, "list:{name}"),
         }
     }
 }

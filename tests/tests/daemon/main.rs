@@ -9,3 +9,4 @@ mod counting;
 mod enforcing;
 mod following;
 mod interface;
+mod lists;

@@ -141,6 +141,7 @@ fn ban(text: &str) -> Ban {
         prefix: prefix(text),
         origin: Origin::Hand,
         jail: None,
+        list: None,
         services: vec!["smtp".into()],
         since: None,
         until: None,

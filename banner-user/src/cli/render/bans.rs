@@ -55,6 +55,7 @@ pub(super) fn by(ban: &Ban) -> String {
         (Origin::Hand, Some(jail)) => format!("hand, {jail}"),
         (Origin::Hand, None) => "hand".to_owned(),
         (Origin::Adopted, _) => "earlier run".to_owned(),
+        (Origin::List, _) => ban.list.as_ref().map_or_else(|| "a list".to_owned(), |list| format!("list {list}")),
     }
 }
 
@@ -68,6 +69,7 @@ pub(super) mod tests {
             prefix: prefix.parse().unwrap(),
             origin: Origin::Jail,
             jail: Some("mail".into()),
+            list: None,
             services: vec!["smtp".into(), "imap".into()],
             since: Some(Time("2026-11-22T12:00:00Z".parse().unwrap())),
             until: Some(Time("2026-11-22T12:10:00Z".parse().unwrap())),

@@ -2,8 +2,8 @@
 
 use super::style::{Style, ban_time, count, list, place, seconds, table};
 use crate::control::protocol::{
-    AccountsUnderAttack, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, Mode, Packets, Status,
-    Text,
+    AccountsUnderAttack, File, FileState, Fill, Interface, InterfaceState, Jail, Lag, Limits, List, ListAction, Mode,
+    Packets, Status, Text,
 };
 
 /// Everything.
@@ -21,6 +21,7 @@ pub(in crate::cli) fn status(status: &Status, style: &Style) -> String {
         status.jails.iter().map(|each| format!("\n{}", jail(each, style))).collect(),
         section("accounts under attack", &attacks(&status.accounts_under_attack, style), style),
         section("logs", &(files(&status.files, style) + &lag(status.lag)), style),
+        section("lists", &lists(&status.lists, style), style),
         section("packets", &packets(&status.packets), style),
         section("limits", &limits(&status.limits, style), style),
     ];
@@ -94,6 +95,32 @@ fn lag(lag: Option<Lag>) -> String {
         let (current, worst) = (seconds(lag.current_ms), seconds(lag.worst_ms));
         format!("  lines are judged at most {current} after they were written; within the last minute, {worst}\n")
     })
+}
+
+fn lists(lists: &[List], style: &Style) -> String {
+    let row = |list: &List| {
+        let entries = match list.action {
+            ListAction::Ignore => format!("{} never banned", count_of(list.entries)),
+            ListAction::Ban if list.observe => format!("{} observed only", count_of(list.banned)),
+            ListAction::Ban => format!("{} banned", count_of(list.banned)),
+        };
+        let dropped = match list.action {
+            ListAction::Ban => {
+                let what = if list.observe { "counted" } else { "dropped" };
+                format!("{}, {} {what}", count(list.packets, "packet"), count(list.bytes, "byte"))
+            }
+            ListAction::Ignore => String::new(),
+        };
+        let read = list.read.map_or_else(|| "never read".to_owned(), |at| format!("read {}", style.time(at)));
+        let lags = if list.follows { "" } else { ", the kernel follows" };
+        let trouble = list.trouble.as_ref().map(|why| style.bad(&format!(": its file {why}"))).unwrap_or_default();
+        [list.name.to_string(), entries, dropped, format!("{read}{lags}{trouble}")]
+    };
+    table(&lists.iter().map(row).collect::<Vec<_>>())
+}
+
+fn count_of(entries: u64) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 fn with_note(state: String, note: Option<&Text>) -> String {
@@ -203,6 +230,7 @@ mod tests {
                 lines: 1,
                 note: Some("its stamps are an hour behind".into()),
             }],
+            lists: Vec::new(),
             lag: Some(Lag { current_ms: 251, worst_ms: 12_003 }),
             packets: Packets { dropped_ban: 1200, passed_clean: 9, ..Packets::default() },
             limits: Limits {

@@ -108,6 +108,7 @@ fn history(bans: &[PastBan], style: &Style) -> String {
         let by = match (&ban.jail, ban.origin) {
             (Some(jail), _) => format!("jail {jail}"),
             (None, Origin::Hand) => "by hand".to_owned(),
+            (None, Origin::List) => "by a list".to_owned(),
             (None, Origin::Adopted | Origin::Jail) => "an earlier run".to_owned(),
         };
         let failures = ban.failures.map(|failures| format!("{failures} failures")).unwrap_or_default();

@@ -14,11 +14,12 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     clock::{Now, WallTime},
-    config::{Config, DEFAULT_PATH},
+    config::{self, Config, DEFAULT_PATH},
     control::protocol::Text,
     detect::Detector,
     event::FileId,
-    judge::StaleStamps,
+    judge::{StaleStamps, list::List},
+    lists,
     log_file::LogFileError,
     replay::{
         Ban, Comparison, Replay, Side,
@@ -54,7 +55,23 @@ fn policy(config: Option<&Path>, latest: WallTime, output: &mut Output) -> Resul
     let mut config = Config::load(config, &catalogue.names().map_err(unusable)?)?;
     config.warnings.iter().for_each(|warning| output.note(&warning.to_string()));
     let detector = catalogue.detector(&mut config).map_err(unusable)?;
-    Ok((Replay::new(config.policy, config.map_sizes, latest), detector))
+    let lists = config.lists.iter().filter_map(|list| listed(list, output)).collect();
+    Ok((Replay::new(config.policy, config.map_sizes, latest).with_lists(lists), detector))
+}
+
+/// A list as its file is now. One that cannot be used is left out, as the daemon would.
+fn listed(list: &config::List, output: &mut Output) -> Option<List> {
+    match lists::read(&list.file, list.width()) {
+        Ok(content) => Some(List { name: list.name, action: list.action, prefixes: Some(content.parsed.prefixes) }),
+        Err(error) => {
+            output.note(&format!(
+                "warning: list {} is left out: {} {error}",
+                list.name,
+                Text::from(list.file.as_path())
+            ));
+            None
+        }
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

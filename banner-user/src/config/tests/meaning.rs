@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use super::{
     super::{
         Attach, Interfaces, MapSizes,
-        read::{ACCOUNTS, CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, PREFIXES, RECIDIVE, ROOT, SPRAYING},
+        read::{ACCOUNTS, CUSTOMERS, FUSE, INCREMENT, JAIL, LIMITS, LIST, PREFIXES, RECIDIVE, ROOT, SPRAYING},
     },
     *,
 };
-use crate::judge::policy::{Accounts, BanTime, Customers, Fuse, Growth, Increment, Jail, Prefixes, Recidive, Spraying};
+use crate::judge::{
+    list::ListAction,
+    policy::{Accounts, BanTime, Customers, Fuse, Growth, Increment, Jail, Prefixes, Recidive, Spraying},
+};
 
 /// The example that is installed, without the marks that comment its keys out. Prose has a space behind the mark.
 fn example() -> String {
@@ -78,7 +81,10 @@ fn the_installed_example_has_every_key() {
         table.keys().cloned().collect::<std::collections::BTreeSet<_>>()
     };
     let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(keys(&[]), named(ROOT.names));
+    // A list has no default: the example of one is a comment, which the test below reads.
+    let mut root: std::collections::BTreeSet<String> = named(ROOT.names);
+    root.remove("list");
+    assert_eq!(keys(&[]), root);
     assert_eq!(keys(&["limits"]), named(LIMITS.names));
     assert_eq!(keys(&["customers"]), named(CUSTOMERS.names));
     assert_eq!(keys(&["fuse"]), named(FUSE.names));
@@ -89,6 +95,35 @@ fn the_installed_example_has_every_key() {
     assert_eq!(keys(&["spraying"]), named(SPRAYING.names));
     assert_eq!(keys(&["jail", "mail"]), named(JAIL.names));
     assert_eq!(keys(&["services"]), named(&crate::service::BUILT_IN.map(|(name, _)| name)));
+}
+
+#[test]
+fn the_installed_example_of_lists_is_one() {
+    let text = include_str!("../../../../packaging/banner.toml");
+    let (_, example) = text.split_once("# [list.drop]\n").unwrap();
+    let keys: String =
+        example.lines().map_while(|line| line.strip_prefix("# ")).map(|line| format!("{line}\n")).collect();
+    let config = parse(&[&format!("[list.drop]\n{keys}")]).unwrap();
+    let [drop, partners] = config.lists.as_slice() else { panic!("{:?}", config.lists) };
+    assert_eq!((drop.name.as_str(), drop.file.to_str()), ("drop", Some("/etc/banner/drop.json")));
+    let services = config.services.mask(crate::service::MAIL).unwrap();
+    assert_eq!(drop.action, ListAction::Ban { services, observe: false });
+    assert_eq!((partners.name.as_str(), partners.action), ("partners", ListAction::Ignore));
+    for key in LIST.names {
+        assert!(keys.contains(&format!("{key} = ")), "{key}");
+    }
+}
+
+#[test]
+fn lists_say_what_they_ban_from_and_whether_they_only_watch() {
+    let config = parse(&["[list.z]\nfile = \"/z\"\naction = \"ban\"\nservices = \"imap\"\nobserve = true"]).unwrap();
+    let services = config.services.mask(["imap"]).unwrap();
+    assert_eq!(config.lists[0].action, ListAction::Ban { services, observe: true });
+    let lists = |number: usize| {
+        (0..number).map(|n| format!("[list.l{n}]\nfile = \"/l\"\naction = \"ignore\"\n")).collect::<String>()
+    };
+    assert_eq!(parse(&[&lists(32)]).unwrap().lists.len(), 32);
+    assert!(parse(&[&lists(33)]).unwrap_err().to_string().contains("more than 32 lists"));
 }
 
 #[test]

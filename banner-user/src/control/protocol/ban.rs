@@ -16,6 +16,9 @@ pub struct Ban {
     pub origin: Origin,
     /// The jail that it counts for; `null` where there is none or it is not known.
     pub jail: Option<Text>,
+    /// The list that has it; `null` where none does, or where it is not known.
+    #[serde(default)]
+    pub list: Option<Text>,
     /// What the source cannot reach.
     pub services: Vec<Text>,
     /// When it began; `null` where only the kernel knows of it, which does not keep that.
@@ -46,6 +49,8 @@ pub enum Origin {
     Hand,
     /// An earlier run of the daemon; it was found in the kernel.
     Adopted,
+    /// A list, while it has the prefix.
+    List,
 }
 
 /// The query of `GET /v1/bans`.
@@ -54,6 +59,9 @@ pub enum Origin {
 pub struct BansQuery {
     /// Only this jail's.
     pub jail: Option<Text>,
+    /// Only this list's. Without it, no list's: there may be hundreds of thousands.
+    #[serde(default)]
+    pub list: Option<Text>,
     /// Only prefixes after this one: `next` of the page before.
     pub after: Option<Prefix>,
     /// So many at most, from 1 to [`PAGE_MAX`]. A page is never cut between two bans of one prefix, and may be longer by those.

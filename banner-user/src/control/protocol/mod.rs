@@ -3,7 +3,7 @@
 //! | request | body | answer |
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`Status`] |
-//! | `GET /v1/bans?jail=&after=&limit=` | | [`BansPage`] |
+//! | `GET /v1/bans?jail=&list=&after=&limit=` | | [`BansPage`] |
 //! | `GET /v1/why/{address}` | | [`Why`] |
 //! | `POST /v1/ban` | [`BanRequest`] | [`Banned`] |
 //! | `POST /v1/unban` | [`UnbanRequest`] | [`Unbanned`] |
@@ -36,7 +36,7 @@ pub use fuse::{FuseAnswer, FuseRequest, TRIPPED_MAX, TrippedFuse};
 pub use prefix::{AddressError, Prefix, parse_address};
 pub use status::{
     ATTACKS_MAX, AccountUnderAttack, AccountsUnderAttack, Daemon, File, FileState, Fill, Interface, InterfaceState,
-    Jail, Lag, Limits, Mode, Packets, Status,
+    Jail, Lag, Limits, List, ListAction, Mode, Packets, Status,
 };
 pub use text::Text;
 pub use time::{BanTime, Time};

@@ -21,6 +21,9 @@ pub struct Status {
     pub packets: Packets,
     /// How full the bounded tables are.
     pub limits: Limits,
+    /// In the order of the configuration; empty without a daemon.
+    #[serde(default)]
+    pub lists: Vec<List>,
     /// Entries in the kernel's maps that follow from no ban: others have written them. `null` without a daemon, and from one that
     /// does not look for them.
     #[serde(default)]
@@ -131,6 +134,44 @@ pub struct Jail {
     pub source: Vec<Text>,
     /// It only counts what it would drop.
     pub observe: bool,
+}
+
+/// A file of prefixes that are banned, or never are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// As the operator named it.
+    pub name: Text,
+    /// What is done with its prefixes.
+    pub action: ListAction,
+    /// It only counts what it would drop.
+    pub observe: bool,
+    /// Its file.
+    pub file: Text,
+    /// Prefixes that were last read from it, without those inside others.
+    pub entries: u64,
+    /// Its bans: fewer than `entries` where some are ignored, or where `follows` is not true.
+    pub banned: u64,
+    /// All its bans are as its file was last read.
+    pub follows: bool,
+    /// When it was last read; `null` for never.
+    pub read: Option<Time>,
+    /// Packets dropped by the kernel's entries for its prefixes, shared with other bans of the same prefixes. Of many entries as
+    /// they were some minutes ago: a thousand are counted a second.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Why its file as it is now is not used.
+    pub trouble: Option<Text>,
+}
+
+/// What is done with the prefixes of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListAction {
+    /// They are banned.
+    Ban,
+    /// They are never banned.
+    Ignore,
 }
 
 /// A log that is read.

@@ -23,6 +23,7 @@ fn ban() -> Ban {
         prefix: "192.0.2.1".parse().unwrap(),
         origin: Origin::Jail,
         jail: Some("mail".into()),
+        list: None,
         services: vec!["smtp".into()],
         since: Some(time("2026-11-22T12:00:00Z")),
         until: Some(time("2026-11-22T12:10:00Z")),
@@ -37,7 +38,7 @@ fn ban() -> Ban {
 
 fn ban_json() -> Value {
     json!({
-        "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "services": ["smtp"],
+        "prefix": "192.0.2.1", "origin": "jail", "jail": "mail", "list": null, "services": ["smtp"],
         "since": "2026-11-22T12:00:00Z", "until": "2026-11-22T12:10:00Z", "remaining": 599,
         "packets": 1, "bytes": 60, "last_seen": "2026-11-22T12:00:01Z", "observe": false, "waits": false,
     })
@@ -76,6 +77,7 @@ fn status() {
             note: None,
         }],
         lag: Some(Lag { current_ms: 10, worst_ms: 11 }),
+        lists: Vec::new(),
         packets: Packets::read(|reason| Ok::<_, ()>(reason as u64)).unwrap(),
         limits: Limits {
             bans_v4: Fill { used: 1, limit: 2, overflowed: 3 },
@@ -112,7 +114,7 @@ fn status() {
         }],
         "files": [{"path": "/var/log/mail.log", "state": "following", "offset": 8, "behind": 0, "lines": 9, "note": null}],
         "lag": {"current_ms": 10, "worst_ms": 11},
-        "packets": {
+        "lists": [], "packets": {
             "dropped_ban": 0, "dropped_odd": 1, "dropped_unreadable": 2, "observed": 3,
             "passed_clean": 4, "passed_ban": 5, "passed_odd": 6, "passed_unguarded": 7,
         },

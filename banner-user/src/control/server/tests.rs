@@ -130,6 +130,7 @@ fn ban_of(prefix: Prefix) -> Ban {
         prefix,
         origin: Origin::Jail,
         jail: Some("mail".into()),
+        list: None,
         services: vec!["smtp".into()],
         since: Some(Time("2026-11-22T12:00:00Z".parse().unwrap())),
         until: None,
@@ -219,6 +220,7 @@ async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
     let socket = served.socket();
     let query = BansQuery {
         jail: Some("a b&c=\u{e9}".into()),
+        list: Some("drop".into()),
         after: Some("2001:db8::/64".parse().unwrap()),
         limit: Some(PAGE_MAX),
     };

@@ -41,6 +41,7 @@ pub(in crate::daemon) fn report(report: &Report) {
         Report::SourcesEvicted { .. } => warn!(event = "sources_evicted", "{report}"),
         Report::MapFull { .. } => warn!(event = "map_full", "{report}"),
         Report::Restored { .. } => info!(event = "restored", "{report}"),
+        Report::ListFollowed { list, .. } => info!(event = "list_followed", list = list.as_str(), "{report}"),
         Report::Adopted { .. } => info!(event = "adopted", "{report}"),
         Report::FuseTripped(_) => warn!(event = "fuse_tripped", "{report}"),
         Report::FuseReset(_) => warn!(event = "fuse_reset", "{report}"),
@@ -62,6 +63,6 @@ fn shown(prefix: &ipnet::IpNet) -> impl tracing::Value {
 fn jail(origin: &Origin) -> Option<&str> {
     match origin {
         Origin::Jail(name) => Some(name),
-        Origin::Hand | Origin::Adopted => None,
+        Origin::Hand | Origin::Adopted | Origin::List(_) => None,
     }
 }

@@ -16,9 +16,10 @@ fn an_entry_survives_the_way_into_the_kernel_and_back() {
     let slot = Slot::V4([192, 0, 2, 1]);
     let services = ServiceMask(0b101);
     for until in [Until::Permanent, Until::Boot(BootTime(600_000_000_000))] {
-        for bits in 0..8 {
+        for bits in 0..16 {
             let (observe, manual, protected) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
-            let entry = Entry { slot, services, until, observe, manual, protected };
+            let listed = bits & 8 != 0;
+            let entry = Entry { slot, services, until, observe, manual, listed, protected };
             let former = Ban { packets: 7, bytes: 420, last_seen: 50, ..Ban::default() };
             let ban = encode(&entry, &ticks, former);
             assert_eq!(decode(slot, &ban, &ticks), entry);
@@ -37,7 +38,7 @@ fn entry(prefix: &str) -> Entry {
     let prefix = prefix.parse().unwrap();
     let until = Until::Boot(Now::read().boot + Duration::from_secs(600));
     let slot = Slot::exact(prefix).unwrap_or(Slot::net(prefix));
-    Entry { slot, services: ServiceMask(1), until, observe: false, manual: false, protected: false }
+    Entry { slot, services: ServiceMask(1), until, observe: false, manual: false, listed: false, protected: false }
 }
 
 impl BanMaps {

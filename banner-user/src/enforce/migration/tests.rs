@@ -20,7 +20,7 @@ fn entry(prefix: &str, seconds: u64) -> Entry {
         _ => Until::Boot(Now::read().boot + Duration::from_secs(seconds)),
     };
     let slot = Slot::exact(prefix).unwrap_or(Slot::net(prefix));
-    Entry { slot, services: ServiceMask(5), until, observe: false, manual: false, protected: false }
+    Entry { slot, services: ServiceMask(5), until, observe: false, manual: false, listed: false, protected: false }
 }
 
 fn prefixes(kernel: &Kernel) -> Vec<String> {

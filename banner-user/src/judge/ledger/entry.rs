@@ -92,15 +92,6 @@ impl Ledger {
             .flat_map(|wider| bans_at(&self.nets, wider))
     }
 
-    /// All entries in the tries.
-    pub(super) fn net_entries(&self) -> Entries {
-        [Map::NetsV4, Map::NetsV6]
-            .into_iter()
-            .flat_map(|map| self.entries(map, None))
-            .map(|entry| (entry.slot, entry))
-            .collect()
-    }
-
     /// The entries in the tries of a prefix and of what is inside it.
     pub(super) fn net_entries_within(&self, prefix: IpNet) -> Entries {
         let bans = super::keys_within(&self.nets, prefix).map(|(key, _)| key.prefix);
@@ -117,9 +108,16 @@ impl Ledger {
     fn prefix_after(&self, map: Map, after: Option<IpNet>) -> Option<IpNet> {
         let (first, last) = ends(map);
         let ban = self.nets.range(bounds(map, after)?).next().map(|(key, _)| key.prefix);
-        let from = after.filter(|after| *after >= first).map_or(Included(first), Excluded);
-        let protection = self.protections.next_in((from, Included(last)));
+        let around = after.filter(|after| *after >= first && *after <= last);
+        let protection = around.and_then(|after| self.protected_after(after));
         ban.into_iter().chain(protection).min()
+    }
+
+    /// The next protected prefix that is inside a ban around `after`. One that is inside no ban has no entry, and there may be
+    /// hundreds of thousands of those.
+    fn protected_after(&self, after: IpNet) -> Option<IpNet> {
+        let banned = self.lengths.covering(after).filter(|prefix| bans_at(&self.nets, *prefix).next().is_some());
+        self.protections.next_after(after, *range(banned.last()?).end())
     }
 }
 
@@ -152,6 +150,7 @@ fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> O
         until: record.until(),
         observe: record.observe,
         manual: key.origin == OriginId::HAND,
+        listed: key.origin.is_list(),
         protected: false,
     })
     .reduce(|a, b| match (a.observe, b.observe) {
@@ -161,13 +160,22 @@ fn union<'a>(slot: Slot, bans: impl Iterator<Item = (&'a Key, &'a Record)>) -> O
             services: a.services.union(b.services),
             until: a.until.max(b.until),
             manual: a.manual || b.manual,
+            listed: a.listed || b.listed,
             ..a
         },
     })
 }
 
 fn protected(slot: Slot) -> Entry {
-    Entry { slot, services: ServiceMask::NONE, until: Until::Permanent, observe: false, manual: false, protected: true }
+    Entry {
+        slot,
+        services: ServiceMask::NONE,
+        until: Until::Permanent,
+        observe: false,
+        manual: false,
+        listed: false,
+        protected: true,
+    }
 }
 
 /// What turns one state into the other. A protected prefix is written before the ban around it, and removed after it. A ban

@@ -99,7 +99,7 @@ fn origin(number: u8) -> OriginId {
 
 fn protections(ignoreip: &[IpNet], own: &[IpNet]) -> Protections {
     let host = HostAddresses { own: own.iter().map(IpNet::addr).collect(), ..HostAddresses::default() };
-    Protections::for_all(ignoreip, true, &host)
+    Protections::for_all(ignoreip, true, &host, &[])
 }
 
 /// What any prefix of a test can tell apart: its first and last address, and their neighbours outside.
@@ -166,7 +166,7 @@ proptest! {
                 Step::Protect { ignoreip, own } => {
                     let former = std::mem::replace(&mut protected, protections(&ignoreip, &own));
                     let lifted = ledger.protect(protected.clone(), &mut effects);
-                    let lifted: BTreeSet<Key> = lifted.into_iter().map(|(key, _, _)| key).collect();
+                    let lifted: BTreeSet<Key> = lifted.0.into_iter().map(|(key, _, _)| key).collect();
                     let covered = |ban: &ModelBan| {
                         protected.iter().any(|new| {
                             let before = former.iter().find(|old| old.prefix == new.prefix);

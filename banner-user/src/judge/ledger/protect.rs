@@ -14,24 +14,26 @@ use super::{
 
 impl Ledger {
     /// Takes over what is protected now. Bans inside what was added are lifted and returned with the reason; those around what
-    /// was added or removed are written anew. A protection that stays was overridden, by hand, by each ban that is inside it.
+    /// was added or removed are written anew. Also returns what was removed. A protection that stays was overridden, by hand, by each ban that is inside it.
     pub(in super::super) fn protect(
         &mut self,
         protections: Protections,
         effects: &mut Vec<Effect>,
-    ) -> Vec<(Key, Record, Protection)> {
+    ) -> (Vec<(Key, Record, Protection)>, Vec<Protection>) {
         let former = std::mem::replace(&mut self.protections, protections);
         let added: Vec<Protection> = self.protections.difference(&former).collect();
         let removed: Vec<Protection> = former.difference(&self.protections).collect();
         if added.is_empty() && removed.is_empty() {
-            return Vec::new();
+            return (Vec::new(), removed);
         }
         let covered: Vec<(Key, Protection)> = added.iter().flat_map(|protection| self.covered(protection)).collect();
         let moved: Vec<Key> = added.iter().chain(&removed).flat_map(|protection| self.moved(protection)).collect();
         let touched = || covered.iter().map(|(key, _)| key).chain(&moved).map(|key| key.prefix);
 
         let current = std::mem::replace(&mut self.protections, former);
-        let mut before = self.net_entries();
+        // Entries outside of these are the same before and after.
+        let changed = || added.iter().chain(&removed).map(|protection| protection.prefix);
+        let mut before = self.net_entries_of(changed().chain(moved.iter().map(|key| key.prefix)));
         touched().for_each(|prefix| self.add_exact_entry(prefix, &mut before));
         self.protections = current;
 
@@ -44,10 +46,14 @@ impl Ledger {
                 self.insert(*key, record);
             }
         }
-        let mut after = self.net_entries();
+        let mut after = self.net_entries_of(changed().chain(moved.iter().map(|key| key.prefix)));
         touched().for_each(|prefix| self.add_exact_entry(prefix, &mut after));
         difference(&before, &after, effects);
-        lifted
+        (lifted, removed)
+    }
+
+    fn net_entries_of(&self, prefixes: impl Iterator<Item = IpNet>) -> Entries {
+        prefixes.flat_map(|prefix| self.net_entries_within(prefix)).collect()
     }
 
     /// The bans inside a protection.

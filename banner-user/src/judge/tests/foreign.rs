@@ -44,7 +44,7 @@ fn an_entry_of_somebody_elses_stands_unless_it_drops_what_is_protected_or_hides_
         (trie("203.0.112.7/32"), none, far, false, None),
     ];
     for (slot, services, until, observe, objection) in table {
-        let entry = Entry { slot, services, until, observe, manual: false, protected: false };
+        let entry = Entry { slot, services, until, observe, manual: false, listed: false, protected: false };
         let said = world.judge.objection(&entry).map(|objection| objection.to_string());
         assert_eq!(said.as_deref(), objection, "{entry:?}");
     }

@@ -18,6 +18,7 @@ mod foreign;
 mod fuse;
 pub(super) mod kernel;
 mod late;
+mod lists;
 mod manual;
 mod no_room;
 mod outages;

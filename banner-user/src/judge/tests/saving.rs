@@ -245,6 +245,7 @@ fn an_end_that_is_a_tick_off_in_the_kernel_is_not_written_again() {
             until: Until::Boot(BootTime(until + off_by_ms * 1_000_000)),
             observe: false,
             manual: false,
+            listed: false,
             protected: false,
         };
         let _ = judge.handle(Input::Restore(Saved { bans: vec![ban], ..Saved::default() }), at(50));

@@ -12,6 +12,7 @@ use crate::{
         HostAddresses, Judge, Report,
         effect::{Effect, Entry, Slot, Until},
         input::{Input, Line},
+        list::{List, ListAction, ListName},
         manual::{BanRequest, Target},
         policy::{BanTime, Policy},
     },
@@ -103,6 +104,20 @@ impl World {
                 self.policy.ignoreip = super::nets(&words);
                 self.judge.handle(Input::Configure(Box::new(self.policy.clone())), now)
             }
+            "list" | "lists" => {
+                let mut words = words.iter();
+                let name = ListName::new(words.next().unwrap());
+                let action = match *words.next().unwrap() {
+                    "ignore" => ListAction::Ignore,
+                    action => ListAction::Ban { services: MAIL, observe: action == "observe" },
+                };
+                let prefixes: Vec<&str> = words.copied().collect();
+                let prefixes = (prefixes != ["unreadable"]).then(|| super::nets(&prefixes).into_iter().collect());
+                let list = List { name, action, prefixes };
+                let at_start = command == "lists";
+                self.judge.handle(if at_start { Input::RestoreLists(vec![list]) } else { Input::List(list) }, now)
+            }
+            "unlist" => self.judge.handle(Input::Unlist(ListName::new(words[0])), now),
             "adopt" => {
                 let found = input.trim_start_matches("adopt").split(',').map(entry).collect();
                 self.judge.handle(Input::Adopt(found), now)
@@ -214,6 +229,7 @@ fn entry(text: &str) -> Entry {
         until,
         observe: flag("observing"),
         manual: flag("manual"),
+        listed: flag("listed"),
         protected: flag("protected"),
     }
 }
@@ -235,7 +251,7 @@ fn shown(effect: &Effect) -> String {
                 Until::Boot(at) => format!("until {}", at.0 / 1_000_000_000),
                 Until::Permanent => "for ever".to_owned(),
             };
-            let flags = [(entry.observe, " observing"), (entry.manual, " manual")];
+            let flags = [(entry.observe, " observing"), (entry.manual, " manual"), (entry.listed, " listed")];
             let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
             if entry.protected {
                 assert!(entry.services.is_empty() && entry.until == Until::Permanent);
@@ -279,6 +295,9 @@ fn report_shown(report: &Report) -> String {
         Report::SourcesEvicted { total, .. } => format!("evicted {total}"),
         Report::MapFull { map, yielded, waiting } => format!("full {map} yielded {yielded} waiting {waiting}"),
         Report::Restored { bans, ended, tallies } => format!("restored {bans}, ended {ended}, tallies {tallies}"),
+        Report::ListFollowed { list, entries, added, removed } => {
+            format!("followed {list} {entries} +{added} -{removed}")
+        }
         Report::Adopted { bans } => format!("adopted {bans}"),
         Report::FuseTripped(_) => "fuse tripped".to_owned(),
         Report::FuseReset(tripped) => format!("fuse reset, {} spared", tripped.spared),

@@ -64,6 +64,7 @@ impl Host {
             until: Until::Boot(Now::read().boot + Duration::from_secs(600)),
             observe: false,
             manual: false,
+            listed: false,
             protected: false,
         };
         change(&mut entry);
