@@ -193,3 +193,25 @@ fn the_example_of_the_readme_works_and_without_its_end_is_refused_as_it_says() {
         error.lines().find_map(|line| line.strip_prefix("    error: ")).unwrap().strip_suffix("or as ...").unwrap();
     assert!(said.starts_with(&format!("error: {shown}")), "{said}");
 }
+
+#[test]
+fn a_jail_knows_whether_any_of_its_filters_tells_logins() {
+    let directory = directory(&[("mine.toml", SOUND)]);
+    let imported = directory.path().join("theirs.conf");
+    fs::write(&imported, "[Definition]\nfailregex = ^mail x\\[1\\]: failed from <HOST>$\n").unwrap();
+    let imported = format!("fail2ban:{}", imported.display());
+    let table: [(&[&str], bool); 6] = [
+        (&["cyrus"], true),
+        (&["postfix-abuse"], false),
+        (&["postfix-abuse", "postfix-sasl"], true),
+        (&["mine"], false),
+        (&[&imported], false),
+        (&[&imported, "dovecot"], true),
+    ];
+    for (filters, hears) in table {
+        let mut config = jail(filters);
+        catalogue(&directory).detector(&mut config).unwrap();
+        let [jail] = config.policy.jails.as_slice() else { panic!("{:?}", config.policy.jails) };
+        assert_eq!(jail.hears_logins, hears, "{filters:?}");
+    }
+}

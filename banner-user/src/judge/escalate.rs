@@ -82,7 +82,7 @@ impl Increment {
             Growth::Multipliers(times) => times.get(usize::from(former)).or(times.last()).copied(),
         };
         let grown = times.and_then(|times| first.checked_mul(times)).unwrap_or(self.maxtime);
-        grown.min(self.maxtime).max(first).saturating_add(self.jitter(former, prefix))
+        grown.min(self.maxtime).saturating_add(self.jitter(former, prefix))
     }
 
     /// The same for the same ban, whenever it is judged.
