@@ -126,18 +126,34 @@ fn the_number_of_files_is_bounded() {
 #[test]
 fn only_the_filters_of_jails_are_loaded_and_all_are_checked() {
     let directory = directory(&[("broken.toml", b"ident = 1"), ("idle.toml", SOUND), ("mine.toml", SOUND)]);
-    let config = jail(&["mine", "cyrus"]);
-    catalogue(&directory).detector(&config).unwrap();
+    let mut config = jail(&["mine", "cyrus"]);
+    catalogue(&directory).detector(&mut config).unwrap();
     let found = checked(&directory, &config);
     let [broken, idle] = &found[..] else { panic!("{found:?}") };
     assert!(broken.starts_with("error: filter `broken`: ") && broken.contains("filters.d/broken.toml:1:9"), "{broken}");
     assert!(idle.starts_with("warning: no enabled jail uses the filter `idle`\n"), "{idle}");
 
-    let config = jail(&["broken"]);
-    let said = said(&directory, &catalogue(&directory).detector(&config).unwrap_err());
+    let mut config = jail(&["broken"]);
+    let said = said(&directory, &catalogue(&directory).detector(&mut config).unwrap_err());
     assert_eq!(said, *broken);
     // Without a configuration nobody knows which are used.
     assert_eq!(catalogue(&directory).check(None).len(), 1);
+}
+
+#[test]
+fn which_filters_tell_of_no_logins_is_known_and_told_where_none_does() {
+    let directory = directory(&[("mine.toml", SOUND)]);
+    let nobody = "warning: no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody\n  = name banner's own \
+         filter of your server, such as `postfix-sasl` or `dovecot`, or set `enabled = false` in `[customers]`\n";
+    let mut config = jail(&["mine", "postscreen", "cyrus"]);
+    catalogue(&directory).detector(&mut config).unwrap();
+    let without: Vec<_> = config.policy.fuse.clone().unwrap().without_logins;
+    assert_eq!(without, ["mine".into(), "postscreen".into()]);
+    assert_eq!(checked(&directory, &config), [""; 0]);
+    let mut config = jail(&["mine", "postscreen"]);
+    assert_eq!(checked(&directory, &config), [nobody]);
+    config.policy.customers = None;
+    assert_eq!(checked(&directory, &config), [""; 0]);
 }
 
 #[test]

@@ -112,6 +112,12 @@ impl Daemon {
             limit: self.config.policy.limits.sources as u64,
             overflowed: judged.evicted,
         });
+        let (logins, forgotten) = judged.logins;
+        limits.customers = Some(Fill {
+            used: logins as u64,
+            limit: self.config.policy.limits.customers as u64,
+            overflowed: forgotten,
+        });
         Ok(Status {
             daemon: Some(protocol::Daemon {
                 version: env!("CARGO_PKG_VERSION").into(),

@@ -187,9 +187,9 @@ impl Signals {
 }
 
 impl Daemon {
-    async fn start(config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
+    async fn start(mut config: Config, config_path: Option<&Path>) -> Result<Self, DaemonError> {
         let started = Now::read();
-        let detector = Catalogue::beside(config_path).detector(&config)?;
+        let detector = Catalogue::beside(config_path).detector(&mut config)?;
         let mut follower = Follower::new(reading::files(&config))?;
         let host = Host::default();
         let network = host.read().await?;

@@ -28,7 +28,7 @@ impl Daemon {
         let catalogue = Catalogue::beside(self.config_path.as_deref());
         let known = catalogue.names().map_err(|error| invalid(&error))?;
         let mut config = Config::load(self.config_path.as_deref(), &known).map_err(|error| invalid(&error))?;
-        let detector = catalogue.detector(&config).map_err(|error| invalid(&error))?;
+        let detector = catalogue.detector(&mut config).map_err(|error| invalid(&error))?;
         let kernel = |error: &dyn std::fmt::Display| ErrorBody::new(ErrorKind::Kernel, error.to_string());
         let network = self.host.read().await.map_err(|error| kernel(&error))?;
         self.guard.check_replacement(&config.interface, &network).map_err(|error| invalid(&error))?;

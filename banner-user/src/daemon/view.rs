@@ -210,6 +210,7 @@ pub(super) fn limits(bans: &BanMaps, sizes: MapSizes, overflowed: impl Fn(Map) -
         prefixes_v4: fill(Map::NetsV4, sizes.prefixes),
         prefixes_v6: fill(Map::NetsV6, sizes.prefixes),
         sources: None,
+        customers: None,
     }
 }
 

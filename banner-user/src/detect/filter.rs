@@ -192,6 +192,15 @@ impl Filter {
         }
     }
 
+    /// Whether it tells of logins, too. fail2ban's filters do not.
+    #[must_use]
+    pub fn tells_logins(&self) -> bool {
+        match &self.form {
+            Form::Rules(rules) => rules.tell_logins(),
+            Form::Imported(_) => false,
+        }
+    }
+
     /// Whether it reads whole lines, and not messages of programs that it names.
     pub(super) fn reads_lines(&self) -> bool {
         matches!(self.form, Form::Imported(_))

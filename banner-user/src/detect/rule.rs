@@ -143,6 +143,11 @@ impl Rule {
         Ok(Self { verdict, longest: written.longest.unwrap_or(usize::MAX), form })
     }
 
+    /// Whether it tells of a login.
+    pub(super) fn tells_login(&self) -> bool {
+        matches!(self.verdict, Verdict::Success)
+    }
+
     /// A regular expression that every message of this rule matches; of a text rule, no other.
     pub(super) fn expression(&self) -> String {
         match &self.form {

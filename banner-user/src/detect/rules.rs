@@ -131,6 +131,11 @@ impl Rules {
         faults.into_iter().map(|(index, ambiguity)| fault(name, index, RuleFault::Ambiguous(ambiguity))).collect()
     }
 
+    /// Whether any of them tells of logins.
+    pub(super) fn tell_logins(&self) -> bool {
+        self.rules.iter().any(Rule::tells_login)
+    }
+
     /// Whose entries of the journal they believe.
     pub(super) fn writers(&self) -> &Writers {
         &self.writers

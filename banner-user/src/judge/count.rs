@@ -37,7 +37,10 @@ impl Judge {
             return;
         }
         let account = found.account.map(|account| account.tag());
-        jail.count(source, Counted { at: found.at, weight: found.attempt.weight, account }, arrival);
+        let failure = Counted { at: found.at, weight: found.attempt.weight, account };
+        let is_shared = self.is_shared(source);
+        let Some(jail) = self.jails.get_mut(index) else { return };
+        jail.count(source, failure, is_shared, arrival);
         let Some(measure) = self.measure(index, source) else { return };
         if !measure.is_over() {
             return;

@@ -6,7 +6,8 @@
 //!
 //! - He has stolen a password, and logs in from everywhere. One account makes [`SOURCES_MAX`] sources known at a time, those that
 //!   it was first seen at: the owner's own are not pushed out, and a botnet gains nothing. Further sources have logged in, so that
-//!   nobody bans their whole prefix, but are no customers.
+//!   nobody bans their whole prefix, but are no customers; the last [`FURTHER_MAX`] of them are remembered, so that a network with
+//!   a billion addresses pushes out nobody else's logins.
 //! - He makes up names: nobody logs in with those.
 //! - He has so many stolen passwords that there is no room for all: the login that is longest ago is forgotten first, and counted.
 
@@ -26,6 +27,9 @@ use crate::clock::LogTime;
 
 /// The most sources that one account makes known.
 pub const SOURCES_MAX: usize = 8;
+
+/// The most further ones that are remembered of one account; beyond, the one that it was seen at longest ago is forgotten.
+const FURTHER_MAX: usize = 56;
 
 /// How much later a login has to be to be worth remembering.
 const WORTH: Duration = Duration::from_secs(60 * 60);
@@ -54,7 +58,7 @@ pub struct Seen {
 pub(super) struct Customers {
     logins: BTreeMap<Login, Seen>,
     by_age: BTreeSet<(LogTime, Login)>,
-    /// Those that count, by their account.
+    /// All with a name, by it.
     by_account: BTreeSet<(AccountId, IpNet)>,
     /// When the first login ever was heard of.
     since: Option<LogTime>,
@@ -77,9 +81,12 @@ impl Customers {
             return;
         }
         let counts = former.is_some_and(|seen| seen.counts)
-            || account.is_none_or(|account| self.sources(account).nth(SOURCES_MAX - 1).is_none());
+            || account.is_none_or(|account| self.of(account).filter(|(_, seen)| seen.counts).count() < SOURCES_MAX);
         self.insert(login, Seen { at, counts });
         self.note_changed(login);
+        if let Some(account) = account.filter(|_| former.is_none() && !counts) {
+            self.bound_further(account);
+        }
         while self.logins.len() > limit {
             self.forget_oldest();
             self.evicted = self.evicted.saturating_add(1);
@@ -120,9 +127,14 @@ impl Customers {
         self.logins.range(first..=last).next().is_some()
     }
 
+    /// One of the accounts that have, always the same while those that have do not change.
+    pub(super) fn first_account(&self, source: IpNet) -> Option<AccountTag> {
+        self.at(source).filter(|(_, seen)| seen.counts).find_map(|(login, _)| login.account).map(AccountId::tag)
+    }
+
     /// Whether this account has logged in from anywhere.
     pub(super) fn has_logged_in(&self, account: AccountId) -> bool {
-        self.sources(account).next().is_some()
+        self.of(account).next().is_some()
     }
 
     /// Since when logins are known; `None` where there never was one.
@@ -193,9 +205,24 @@ impl Customers {
         self.logins.range(login(None)..=login(Some(AccountId(u64::MAX))))
     }
 
-    fn sources(&self, account: AccountId) -> impl Iterator<Item = IpNet> {
+    /// What is known of an account: at most [`SOURCES_MAX`] that count, and [`FURTHER_MAX`] others.
+    fn of(&self, account: AccountId) -> impl Iterator<Item = (Login, Seen)> {
         let first = (account, IpNet::V4(ipnet::Ipv4Net::default()));
-        self.by_account.range(first..).take_while(move |(other, _)| *other == account).map(|(_, source)| *source)
+        let sources = self.by_account.range(first..).take_while(move |(other, _)| *other == account);
+        sources.filter_map(move |(_, source)| {
+            let login = Login { source: *source, account: Some(account) };
+            self.get(login).map(|seen| (login, seen))
+        })
+    }
+
+    fn bound_further(&mut self, account: AccountId) {
+        let further = self.of(account).filter(|(_, seen)| !seen.counts);
+        if further.count() > FURTHER_MAX
+            && let Some((login, seen)) =
+                self.of(account).filter(|(_, seen)| !seen.counts).min_by_key(|(_, seen)| seen.at)
+        {
+            self.forget(login, seen.at);
+        }
     }
 
     fn insert(&mut self, login: Login, seen: Seen) {
@@ -203,13 +230,18 @@ impl Customers {
             self.by_age.remove(&(former.at, login));
         }
         self.by_age.insert((seen.at, login));
-        if let Some(account) = login.account.filter(|_| seen.counts) {
+        if let Some(account) = login.account {
             self.by_account.insert((account, login.source));
         }
     }
 
     fn forget_oldest(&mut self) {
-        let Some((_, login)) = self.by_age.pop_first() else { return };
+        let Some((at, login)) = self.by_age.first().copied() else { return };
+        self.forget(login, at);
+    }
+
+    fn forget(&mut self, login: Login, at: LogTime) {
+        self.by_age.remove(&(at, login));
         self.logins.remove(&login);
         if let Some(account) = login.account {
             self.by_account.remove(&(account, login.source));

@@ -33,6 +33,8 @@ pub struct Status {
     pub evicted: u64,
     /// What was banned before and is not forgotten, and how much of that was for want of room.
     pub offenders: (usize, u64),
+    /// Logins that are remembered, and those that were forgotten for want of room.
+    pub logins: (usize, u64),
     /// Each map, with the bans that yielded in it since the start and the entries that wait for room in it.
     pub room: Vec<(Map, u64, usize)>,
     /// Files whose stamps are not believed.
@@ -147,6 +149,7 @@ impl Judge {
             others: fixed.into_iter().chain(gone).collect(),
             evicted: self.evicted,
             offenders: (self.history.len(), self.history.evicted()),
+            logins: (self.customers.len(), self.customers.evicted()),
             room: room.map(|(map, (yielded, waiting))| (map, yielded, waiting)).into(),
             stale: self.stamps.stale().copied().collect(),
             tripped: self.fuses.tripped().cloned().collect(),

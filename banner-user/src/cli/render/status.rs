@@ -132,6 +132,7 @@ fn limits(limits: &Limits, style: &Style) -> String {
         row("other IPv6 prefixes", limits.prefixes_v6),
     ];
     rows.extend(limits.sources.map(|sources| row("sources with failures", sources)));
+    rows.extend(limits.customers.map(|customers| row("logins", customers)));
     table(&rows)
 }
 
@@ -190,6 +191,7 @@ mod tests {
             limits: Limits {
                 bans_v4: Fill { used: 2, limit: 262_144, overflowed: 5 },
                 sources: Some(Fill { used: 5, limit: 1_000_000, overflowed: 0 }),
+                customers: Some(Fill { used: 7, limit: 200_000, overflowed: 0 }),
                 ..Limits::default()
             },
             foreign_entries: Some(0),
@@ -238,6 +240,7 @@ limits
   other IPv4 prefixes    0 of 0
   other IPv6 prefixes    0 of 0
   sources with failures  5 of 1000000
+  logins                 7 of 200000
 "
         );
     }
@@ -249,12 +252,12 @@ limits
             jails: Vec::new(),
             files: Vec::new(),
             lag: None,
-            limits: Limits { sources: None, ..example().limits },
+            limits: Limits { sources: None, customers: None, ..example().limits },
             ..example()
         };
         let shown = status(&offline, &Style::plain());
         assert!(shown.starts_with("banner is not running\n"), "{shown}");
-        for absent in ["jail", "logs", "sources with failures"] {
+        for absent in ["jail", "logs", "sources with failures", "logins"] {
             assert!(!shown.contains(absent), "{shown}");
         }
     }

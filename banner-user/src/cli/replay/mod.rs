@@ -51,9 +51,9 @@ pub(super) fn replay(arguments: &ReplayArguments, config: Option<&Path>, output:
 fn policy(config: Option<&Path>, latest: WallTime, output: &mut Output) -> Result<(Replay, Detector), Failure> {
     let catalogue = Catalogue::beside(config);
     let unusable = |error| Failure::new(Exit::Usage, &error);
-    let config = Config::load(config, &catalogue.names().map_err(unusable)?)?;
+    let mut config = Config::load(config, &catalogue.names().map_err(unusable)?)?;
     config.warnings.iter().for_each(|warning| output.note(&warning.to_string()));
-    let detector = catalogue.detector(&config).map_err(unusable)?;
+    let detector = catalogue.detector(&mut config).map_err(unusable)?;
     Ok((Replay::new(config.policy, config.map_sizes, latest), detector))
 }
 

@@ -196,6 +196,8 @@ pub struct Limits {
     pub prefixes_v6: Fill,
     /// Sources with failures that the daemon remembers; `null` without a daemon.
     pub sources: Option<Fill>,
+    /// Logins that the daemon remembers; `null` without a daemon.
+    pub customers: Option<Fill>,
 }
 
 /// How full one table is.

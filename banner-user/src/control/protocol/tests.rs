@@ -108,7 +108,7 @@ fn status() {
         },
         "limits": {
             "bans_v4": {"used": 1, "limit": 2, "overflowed": 3}, "bans_v6": empty,
-            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty,
+            "prefixes_v4": empty, "prefixes_v6": empty, "sources": empty, "customers": null,
         },
         "foreign_entries": 1,
         "fuse": [{"filter": "cyrus", "since": "2026-11-22T12:00:00Z", "until": null, "spared": 7}],
