@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::LogTime,
-    judge::{SOURCES_MAX, account::AccountId, customers::Customers as Known, policy::Customers},
+    judge::{Login, SOURCES_MAX, account::AccountId, customers::Customers as Known, policy::Customers},
 };
 
 fn known() -> Policy {
@@ -207,11 +207,22 @@ proptest! {
     fn logins_stay_within_their_bounds(logins in prop::collection::vec((0u8..120, 0u64..4, 0i64..400), 1..600)) {
         let mut customers = Known::default();
         for (source, account, hours) in logins {
-            let source = IpNet::from(IpAddr::from([192, 0, 2, source]));
+            let source: IpNet = match source {
+                // Inside a source whose addresses are judged one by one, the first one begins as the whole does.
+                0..20 => format!("2001:db8:0:{:x}::/{}", source / 2, if source % 2 == 0 { 64 } else { 128 }).parse().unwrap(),
+                _ => IpAddr::from([192, 0, 2, source]).into(),
+            };
             let account = (account > 0).then_some(AccountId(account));
             customers.note(source, account, LogTime(hours * 3600 * 1_000_000), 150);
             prop_assert!(customers.len() <= 150);
             let all: Vec<_> = customers.iter().collect();
+            prop_assert_eq!(all.len(), customers.len());
+            let here = || all.iter().filter(|(login, seen)| login.source == source && seen.counts);
+            prop_assert_eq!(customers.is_customer(source), here().next().is_some());
+            prop_assert_eq!(customers.accounts(source, 9), here().filter(|(login, _)| login.account.is_some()).count());
+            prop_assert_eq!(customers.any_within(source), all.iter().any(|(login, _)| source.contains(&login.source)));
+            let last = Login { source, account };
+            prop_assert_eq!(customers.get(last), all.iter().find(|(login, _)| *login == last).map(|(_, seen)| *seen));
             let mut accounts = 0;
             for account in 1..4 {
                 let of = || all.iter().filter(|(login, _)| login.account == Some(AccountId(account)));
