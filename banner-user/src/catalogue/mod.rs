@@ -114,12 +114,23 @@ impl Catalogue {
                 }),
             }
         }
+        let mut is_unknown = false;
+        let mut tells_logins = false;
         for name in used.unwrap_or_default() {
-            if own.iter().all(|own| own.name != name)
-                && let Err(error) = self.filter(name)
-            {
-                found.extend(Errors::from(error).iter().cloned());
+            match self.filter(name) {
+                Ok(filter) => tells_logins |= filter.tells_logins(),
+                Err(error) => {
+                    is_unknown = true;
+                    // What is wrong with the operator's own is said already.
+                    if own.iter().all(|own| own.name != name) {
+                        found.extend(Errors::from(error).iter().cloned());
+                    }
+                }
             }
+        }
+        let wants_logins = |config: &Config| config.policy.customers.is_some() && !config.policy.jails.is_empty();
+        if !is_unknown && !tells_logins && config.is_some_and(wants_logins) {
+            found.push(Diagnostic { severity: Severity::Warning, problem: Problem::NoLogins, place: None });
         }
         found
     }
@@ -132,7 +143,7 @@ impl Catalogue {
         Ok(OwnFilter::at(path.to_owned()).compile()?)
     }
 
-    /// A detector with the filters of all jails, which know from then on whether they hear of logins.
+    /// A detector with the filters of all jails. What they can tell is noted in the policy.
     ///
     /// # Errors
     /// One of them cannot be used.
@@ -142,7 +153,11 @@ impl Catalogue {
             let is_its = |filter: &&Filter| jail.filters.contains(filter.name());
             jail.hears_logins = filters.iter().filter(is_its).any(Filter::tells_logins);
         }
-        Ok(Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system)))
+        let detector = Detector::new(filters, config.time_zone.clone().unwrap_or_else(TimeZone::system));
+        if let Some(fuse) = &mut config.policy.fuse {
+            fuse.without_logins = detector.without_logins().cloned().collect();
+        }
+        Ok(detector)
     }
 
     fn own_filters(&self) -> Result<Vec<OwnFilter>, Errors> {

@@ -141,6 +141,22 @@ fn only_the_filters_of_jails_are_loaded_and_all_are_checked() {
 }
 
 #[test]
+fn which_filters_tell_of_no_logins_is_known_and_told_where_none_does() {
+    let directory = directory(&[("mine.toml", SOUND)]);
+    let nobody = "warning: no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody\n  = name banner's own \
+         filter of your server, such as `postfix-sasl` or `dovecot`, or set `enabled = false` in `[customers]`\n";
+    let mut config = jail(&["mine", "postscreen", "cyrus"]);
+    catalogue(&directory).detector(&mut config).unwrap();
+    let without: Vec<_> = config.policy.fuse.clone().unwrap().without_logins;
+    assert_eq!(without, ["mine".into(), "postscreen".into()]);
+    assert_eq!(checked(&directory, &config), [""; 0]);
+    let mut config = jail(&["mine", "postscreen"]);
+    assert_eq!(checked(&directory, &config), [nobody]);
+    config.policy.customers = None;
+    assert_eq!(checked(&directory, &config), [""; 0]);
+}
+
+#[test]
 fn a_jail_without_its_filter_is_told() {
     let found = checked(&directory(&[]), &jail(&["gone"]));
     assert_eq!(found, ["error: there is no filter `gone`\n"]);

@@ -72,7 +72,10 @@ pub(super) enum Command {
         action: FuseAction,
     },
     /// Tell what an operator should look at; for monitoring
-    Health,
+    Health {
+        #[command(flatten)]
+        format: Format,
+    },
     /// Make the daemon read its configuration again
     Reload {
         #[command(flatten)]

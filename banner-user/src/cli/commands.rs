@@ -64,7 +64,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
             let fuse = daemon()?.ask(async |client| client.fuse(&request).await)?;
             answer(&fuse, *format, output, render::fuse)
         }
-        Command::Health => health(&daemon()?.ask(async |client| client.status().await)?, output),
+        Command::Health { format } => health(&daemon()?.ask(async |client| client.status().await)?, *format, output),
         Command::Reload { format } => reload(&daemon()?, *format, output),
         Command::Match(arguments) => matching::run(arguments, path, output),
         Command::Replay(arguments) => replay(arguments, path, output),

@@ -1,12 +1,27 @@
 //! `banner health`: what monitoring asks.
 
-use super::{Exit, Failure, output::Output, render};
+use serde::Serialize;
+
+use super::{Exit, Failure, arguments::Format, output::Output, render};
 use crate::control::protocol::{FileState, InterfaceState, Status};
 
+/// What `banner health --json` prints.
+#[derive(Debug, Serialize)]
+struct Health<'a> {
+    /// There is nothing to look at.
+    healthy: bool,
+    /// What there is, in words.
+    troubles: &'a [String],
+}
+
 /// Tells what an operator should look at, and ends with 1 where there is something.
-pub(super) fn health(status: &Status, output: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn health(status: &Status, format: Format, output: &mut Output) -> Result<Exit, Failure> {
     let troubles = troubles(status);
-    output.text(&render::health(&troubles, output.style()))?;
+    if format.json {
+        output.json(&Health { healthy: troubles.is_empty(), troubles: &troubles })?;
+    } else {
+        output.text(&render::health(&troubles, output.style()))?;
+    }
     Ok(if troubles.is_empty() { Exit::Done } else { Exit::No })
 }
 

@@ -46,5 +46,6 @@ pub(super) fn fuse(table: Table<'_>, findings: &mut Findings<'_>) -> Option<Fuse
         customers: customers.unwrap_or(default.customers),
         window: window.unwrap_or(default.window),
         bans: bans.unwrap_or(default.bans),
+        without_logins: default.without_logins,
     })
 }

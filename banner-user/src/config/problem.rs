@@ -101,6 +101,8 @@ pub enum Problem {
     ShortBan,
     #[error("no enabled jail uses the filter {0}")]
     UnusedFilter(Quoted),
+    #[error("no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody")]
+    NoLogins,
     #[error("no jail is enabled: nothing will be banned")]
     NoJail,
     #[error("jail {0} is off unless it says `enabled`")]
@@ -177,6 +179,11 @@ impl Problem {
             }
             Self::ShortBan => "who was banned is free to go on: make `bantime` at least as long as `findtime`".to_owned(),
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
+            Self::NoLogins => {
+                "name banner's own filter of your server, such as `postfix-sasl` or `dovecot`, or set `enabled = false` in \
+                 `[customers]`"
+                    .to_owned()
+            }
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
             Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),
             Self::JournalAndFiles(_) => {

@@ -122,15 +122,6 @@ impl Filter {
         Ok(Self { name: name.into(), form: Form::Rules(Rules::parse(name, text)?) })
     }
 
-    /// Whether it tells logins, beside failures. fail2ban's never do.
-    #[must_use]
-    pub fn tells_logins(&self) -> bool {
-        match &self.form {
-            Form::Rules(rules) => rules.tell_logins(),
-            Form::Imported(_) => false,
-        }
-    }
-
     /// Which rules could be deceived by text that a client writes, and how ([`Ambiguity`]); none where it is sound. For
     /// filters that nobody has tested as the built-in ones are: it costs some milliseconds a rule.
     ///
@@ -198,6 +189,15 @@ impl Filter {
         match &mut self.form {
             Form::Rules(_) => None,
             Form::Imported(imported) => imported.find(line),
+        }
+    }
+
+    /// Whether it tells of logins, too. fail2ban's filters do not.
+    #[must_use]
+    pub fn tells_logins(&self) -> bool {
+        match &self.form {
+            Form::Rules(rules) => rules.tell_logins(),
+            Form::Imported(_) => false,
         }
     }
 

@@ -87,6 +87,11 @@ impl Detector {
         Self { filters, readers, line_readers, stamps, told, gave_up: 0, refused: Refused::default() }
     }
 
+    /// The filters that tell of no logins.
+    pub fn without_logins(&self) -> impl Iterator<Item = &FilterName> {
+        self.filters.iter().filter(|filter| !filter.tells_logins()).map(Filter::name)
+    }
+
     /// Takes over what a detector that ran before knows beyond single lines: open sessions and connections, of the filters that
     /// both have, and what was counted.
     pub fn continue_from(&mut self, former: Self) {

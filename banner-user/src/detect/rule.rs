@@ -143,7 +143,8 @@ impl Rule {
         Ok(Self { verdict, longest: written.longest.unwrap_or(usize::MAX), form })
     }
 
-    pub(super) fn tells_logins(&self) -> bool {
+    /// Whether it tells of a login.
+    pub(super) fn tells_login(&self) -> bool {
         matches!(self.verdict, Verdict::Success)
     }
 

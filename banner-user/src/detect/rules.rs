@@ -131,12 +131,12 @@ impl Rules {
         faults.into_iter().map(|(index, ambiguity)| fault(name, index, RuleFault::Ambiguous(ambiguity))).collect()
     }
 
-    /// Whose entries of the journal they believe.
-    /// Whether any rule tells logins.
+    /// Whether any of them tells of logins.
     pub(super) fn tell_logins(&self) -> bool {
-        self.rules.iter().any(Rule::tells_logins)
+        self.rules.iter().any(Rule::tells_login)
     }
 
+    /// Whose entries of the journal they believe.
     pub(super) fn writers(&self) -> &Writers {
         &self.writers
     }

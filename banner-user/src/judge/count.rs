@@ -50,9 +50,11 @@ impl Judge {
         if !found.live && found.sentence.is_none() && jail.window_over(found.at, arrival) {
             return;
         }
-        let Some(jail) = self.jails.get_mut(index) else { return };
         let account = found.account.map(|account| account.tag());
-        jail.count(source, Counted { at: found.at, weight: found.attempt.weight, account }, arrival);
+        let failure = Counted { at: found.at, weight: found.attempt.weight, account };
+        let is_shared = self.is_shared(source);
+        let Some(jail) = self.jails.get_mut(index) else { return };
+        jail.count(source, failure, is_shared, arrival);
         let bantime = jail.jail.bantime;
         let Some(mut measure) = self.measure(index, source) else { return };
         if let Some(sentence) = &found.sentence {
@@ -152,7 +154,8 @@ impl Judge {
         if recognised.is_some() {
             self.lift(written, Ended::Recognised, effects);
         }
-        if let Some(sentence) = &found.sentence
+        // The ban of a prefix is not for what its last member tried.
+        if let Some(sentence) = found.sentence.as_ref().filter(|_| prefix == self.source(found.address))
             && !record.observe
         {
             let until = now.wall_at(record.deadline()).as_log_time();

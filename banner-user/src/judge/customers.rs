@@ -6,20 +6,17 @@
 //!
 //! - He has stolen a password, and logs in from everywhere. One account makes [`SOURCES_MAX`] sources known at a time, those that
 //!   it was first seen at: the owner's own are not pushed out, and a botnet gains nothing. Further sources have logged in, so that
-//!   nobody bans their whole prefix, but are no customers.
+//!   nobody bans their whole prefix, but are no customers; the last [`FURTHER_MAX`] of them are remembered, so that a network with
+//!   a billion addresses pushes out nobody else's logins.
 //! - He makes up names: nobody logs in with those.
 //! - He has so many stolen passwords that there is no room for all: the login that is longest ago is forgotten first, and counted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::Ipv6Addr, time::Duration};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
     account::{AccountId, AccountTag},
-    prefix::range,
     window::earlier,
 };
 use crate::clock::LogTime;
@@ -27,8 +24,14 @@ use crate::clock::LogTime;
 /// The most sources that one account makes known.
 pub const SOURCES_MAX: usize = 8;
 
+/// The most further ones that are remembered of one account; beyond, the one that it was seen at longest ago is forgotten.
+const FURTHER_MAX: usize = 56;
+
 /// How much later a login has to be to be worth remembering.
 const WORTH: Duration = Duration::from_secs(60 * 60);
+
+/// Counters of the sieve, as a power of two: a megabyte, of which a sixth is in use when there are 200,000 logins.
+const SIEVE_BITS: u32 = 20;
 
 /// A source, and an account that logged in from there; without one where the line had no name. Sorted by source, so that
 /// everything inside a prefix is one range.
@@ -50,17 +53,40 @@ pub struct Seen {
 }
 
 /// Logins of late.
+///
+/// Each has a slot, with indices of small numbers. Every failure looks up its source here; most are of strangers, whom the sieve
+/// tells without them.
 #[derive(Debug, Default)]
 pub(super) struct Customers {
-    logins: BTreeMap<Login, Seen>,
-    by_age: BTreeSet<(LogTime, Login)>,
-    /// Those that count, by their account.
-    by_account: BTreeSet<(AccountId, IpNet)>,
+    sieve: Sieve,
+    slots: Vec<Option<Slot>>,
+    /// Slots that are empty.
+    free: Vec<u32>,
+    by_source: BTreeSet<(Address, u32, u32)>,
+    by_age: BTreeSet<(u32, u32)>,
+    /// All with a name.
+    by_account: BTreeSet<(u64, u32)>,
     /// When the first login ever was heard of.
     since: Option<LogTime>,
     evicted: u64,
     changed: Option<BTreeSet<Login>>,
 }
+
+/// One login, in 32 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    address: Address,
+    /// 0 for none.
+    account: u64,
+    /// In seconds since 1970.
+    at: u32,
+    length: u8,
+    counts: bool,
+}
+
+/// The first address of a source, of an IPv4 one as the IPv6 address that stands for it: sorted as addresses are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Address(u64, u64);
 
 impl Customers {
     /// Remembers from now on what changes.
@@ -72,15 +98,18 @@ impl Customers {
     pub(super) fn note(&mut self, source: IpNet, account: Option<AccountId>, at: LogTime, limit: usize) {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
         let login = Login { source, account };
-        let former = self.logins.get(&login).copied();
+        let former = self.get(login);
         if former.is_some_and(|seen| at <= seen.at || at.distance(seen.at) < WORTH) {
             return;
         }
         let counts = former.is_some_and(|seen| seen.counts)
-            || account.is_none_or(|account| self.sources(account).nth(SOURCES_MAX - 1).is_none());
+            || account.is_none_or(|account| self.of(account).filter(|(_, slot)| slot.counts).count() < SOURCES_MAX);
         self.insert(login, Seen { at, counts });
         self.note_changed(login);
-        while self.logins.len() > limit {
+        if let Some(account) = account.filter(|_| former.is_none() && !counts) {
+            self.bound_further(account);
+        }
+        while self.len() > limit {
             self.forget_oldest();
             self.evicted = self.evicted.saturating_add(1);
         }
@@ -88,7 +117,7 @@ impl Customers {
 
     /// Takes in what was saved: that is no change.
     pub(super) fn restore(&mut self, login: Login, seen: Seen) {
-        let is_older = self.logins.get(&login).is_some_and(|known| known.at >= seen.at);
+        let is_older = self.get(login).is_some_and(|known| known.at >= seen.at);
         if !is_older {
             self.since = Some(self.since.map_or(seen.at, |since| since.min(seen.at)));
             self.insert(login, seen);
@@ -97,32 +126,36 @@ impl Customers {
 
     /// Whether somebody has logged in from there of late, and that counts.
     pub(super) fn is_customer(&self, source: IpNet) -> bool {
-        self.at(source).any(|(_, seen)| seen.counts)
+        self.at(source, 0, u32::MAX).any(|slot| slot.counts)
     }
 
     /// Whether this account has.
     pub(super) fn knows(&self, source: IpNet, account: AccountTag) -> bool {
-        let (first, last) = account.range();
-        let login = |account| Login { source, account: Some(account) };
-        self.logins.range(login(first)..=login(last)).any(|(_, seen)| seen.counts)
+        self.at(source, account.0.get(), account.0.get()).any(|slot| slot.counts)
     }
 
     /// How many accounts have, counted up to `most`.
     pub(super) fn accounts(&self, source: IpNet, most: usize) -> usize {
-        self.at(source).filter(|(login, seen)| seen.counts && login.account.is_some()).take(most).count()
+        self.at(source, 1, u32::MAX).filter(|slot| slot.counts).take(most).count()
     }
 
     /// Whether anybody has logged in from inside a prefix, whether or not that counts.
     pub(super) fn any_within(&self, prefix: IpNet) -> bool {
-        let (first, last) = range(prefix).into_inner();
-        let first = Login { source: first, account: None };
-        let last = Login { source: last, account: Some(AccountId(u64::MAX)) };
-        self.logins.range(first..=last).next().is_some()
+        let prefix = six(prefix);
+        let (first, last) = (Address::of(prefix.network()), Address::of(prefix.broadcast()));
+        self.by_source
+            .range((first, 0, 0)..=(last, u32::MAX, u32::MAX))
+            .any(|(_, _, index)| self.slot(*index).is_some_and(|slot| slot.length >= prefix.prefix_len()))
+    }
+
+    /// One of the accounts that have, always the same while those that have do not change.
+    pub(super) fn first_account(&self, source: IpNet) -> Option<AccountTag> {
+        self.at(source, 1, u32::MAX).find(|slot| slot.counts).map(|slot| AccountId(slot.account).tag())
     }
 
     /// Whether this account has logged in from anywhere.
     pub(super) fn has_logged_in(&self, account: AccountId) -> bool {
-        self.sources(account).next().is_some()
+        self.of(account).next().is_some()
     }
 
     /// Since when logins are known; `None` where there never was one.
@@ -133,7 +166,7 @@ impl Customers {
     /// Forgets logins that were too long ago, at most so many.
     pub(super) fn forget_before(&mut self, start: LogTime, at_most: usize) {
         for _ in 0..at_most {
-            if self.by_age.first().is_none_or(|(at, _)| *at >= start) {
+            if self.by_age.first().is_none_or(|(at, _)| time(*at) >= start) {
                 break;
             }
             self.forget_oldest();
@@ -149,26 +182,29 @@ impl Customers {
     /// Moves all times by so many microseconds.
     pub(super) fn shift(&mut self, step: i64) {
         self.by_age.clear();
-        for (login, seen) in &mut self.logins {
-            seen.at = seen.at.shifted(step);
-            self.by_age.insert((seen.at, *login));
+        for (index, slot) in (0..).zip(&mut self.slots) {
+            let Some(slot) = slot else { continue };
+            slot.at = seconds(time(slot.at).shifted(step));
+            self.by_age.insert((slot.at, index));
             if let Some(changed) = &mut self.changed {
-                changed.insert(*login);
+                changed.insert(slot.login());
             }
         }
         self.since = self.since.map(|since| since.shifted(step));
     }
 
+    /// In the order of their sources.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Login, Seen)> {
-        self.logins.iter().map(|(login, seen)| (*login, *seen))
+        let slots = self.by_source.iter().filter_map(|(_, _, index)| self.slot(*index));
+        slots.map(|slot| (slot.login(), slot.seen()))
     }
 
     pub(super) fn get(&self, login: Login) -> Option<Seen> {
-        self.logins.get(&login).copied()
+        self.index(login).and_then(|index| self.slot(index)).map(|slot| slot.seen())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.logins.len()
+        self.by_age.len()
     }
 
     /// How many were forgotten for want of room.
@@ -188,32 +224,179 @@ impl Customers {
         }
     }
 
-    fn at(&self, source: IpNet) -> impl Iterator<Item = (&Login, &Seen)> {
-        let login = |account| Login { source, account };
-        self.logins.range(login(None)..=login(Some(AccountId(u64::MAX))))
+    /// What is known of a source, of accounts with tags within these; 0 is that of none.
+    fn at(&self, source: IpNet, first: u32, last: u32) -> impl Iterator<Item = &Slot> {
+        let source = six(source);
+        let address = Address::of(source.network());
+        let indices =
+            self.sieve.may_have(address).then(|| self.by_source.range((address, first, 0)..=(address, last, u32::MAX)));
+        let indices = indices.into_iter().flatten();
+        // Inside a source whose addresses are judged one by one, the first one begins as the whole does.
+        indices.filter_map(|(_, _, index)| self.slot(*index)).filter(move |slot| slot.length == source.prefix_len())
     }
 
-    fn sources(&self, account: AccountId) -> impl Iterator<Item = IpNet> {
-        let first = (account, IpNet::V4(ipnet::Ipv4Net::default()));
-        self.by_account.range(first..).take_while(move |(other, _)| *other == account).map(|(_, source)| *source)
+    /// What is known of an account: at most [`SOURCES_MAX`] that count, and [`FURTHER_MAX`] others.
+    fn of(&self, account: AccountId) -> impl Iterator<Item = (u32, &Slot)> {
+        let indices = self.by_account.range((account.0, 0)..=(account.0, u32::MAX));
+        indices.filter_map(|(_, index)| Some((*index, self.slot(*index)?)))
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
+    fn index(&self, login: Login) -> Option<u32> {
+        let wanted = Slot::new(login, 0, false);
+        let (address, tag) = (wanted.address, wanted.tag());
+        let mut indices =
+            self.by_source.range((address, tag, 0)..=(address, tag, u32::MAX)).map(|(_, _, index)| *index);
+        indices.find(|index| {
+            self.slot(*index).is_some_and(|slot| slot.account == wanted.account && slot.length == wanted.length)
+        })
     }
 
     fn insert(&mut self, login: Login, seen: Seen) {
-        if let Some(former) = self.logins.insert(login, seen) {
-            self.by_age.remove(&(former.at, login));
+        if let Some(index) = self.index(login) {
+            self.empty(index);
         }
-        self.by_age.insert((seen.at, login));
-        if let Some(account) = login.account.filter(|_| seen.counts) {
-            self.by_account.insert((account, login.source));
+        let slot = Slot::new(login, seconds(seen.at), seen.counts);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let Ok(index) = u32::try_from(self.slots.len()) else { return };
+                self.slots.push(None);
+                index
+            }
+        };
+        if let Some(place) = self.slots.get_mut(index as usize) {
+            *place = Some(slot);
+        }
+        self.by_age.insert((slot.at, index));
+        self.by_source.insert((slot.address, slot.tag(), index));
+        self.sieve.add(slot.address);
+        if slot.account != 0 {
+            self.by_account.insert((slot.account, index));
+        }
+    }
+
+    fn empty(&mut self, index: u32) -> Option<Login> {
+        let slot = self.slots.get_mut(index as usize)?.take()?;
+        self.by_age.remove(&(slot.at, index));
+        self.by_source.remove(&(slot.address, slot.tag(), index));
+        self.sieve.remove(slot.address);
+        self.by_account.remove(&(slot.account, index));
+        self.free.push(index);
+        Some(slot.login())
+    }
+
+    fn bound_further(&mut self, account: AccountId) {
+        let further = || self.of(account).filter(|(_, slot)| !slot.counts);
+        if further().count() > FURTHER_MAX
+            && let Some((index, _)) = further().min_by_key(|(_, slot)| slot.at)
+        {
+            self.forget(index);
         }
     }
 
     fn forget_oldest(&mut self) {
-        let Some((_, login)) = self.by_age.pop_first() else { return };
-        self.logins.remove(&login);
-        if let Some(account) = login.account {
-            self.by_account.remove(&(account, login.source));
+        if let Some((_, index)) = self.by_age.first().copied() {
+            self.forget(index);
         }
-        self.note_changed(login);
     }
+
+    fn forget(&mut self, index: u32) {
+        if let Some(login) = self.empty(index) {
+            self.note_changed(login);
+        }
+    }
+}
+
+/// Counters of logins, each of many sources: where one is 0, nobody has logged in. One that has come to its end stays there.
+#[derive(Debug)]
+struct Sieve(Box<[u8]>);
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self(vec![0; 1 << SIEVE_BITS].into())
+    }
+}
+
+impl Sieve {
+    fn may_have(&self, address: Address) -> bool {
+        self.0.get(place(address)).is_none_or(|logins| *logins > 0)
+    }
+
+    fn add(&mut self, address: Address) {
+        if let Some(logins) = self.0.get_mut(place(address)) {
+            *logins = logins.saturating_add(1);
+        }
+    }
+
+    fn remove(&mut self, address: Address) {
+        if let Some(logins) = self.0.get_mut(place(address)).filter(|logins| **logins < u8::MAX) {
+            *logins = logins.saturating_sub(1);
+        }
+    }
+}
+
+/// Who finds addresses that share a counter with a customer's makes their lookups as long as a customer's.
+fn place(Address(high, low): Address) -> usize {
+    let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> (64 - SIEVE_BITS)).unwrap_or(0)
+}
+
+impl Slot {
+    fn new(Login { source, account }: Login, at: u32, counts: bool) -> Self {
+        let source = six(source);
+        let account = account.map_or(0, |account| account.0);
+        Self { address: Address::of(source.network()), account, at, length: source.prefix_len(), counts }
+    }
+
+    fn login(&self) -> Login {
+        let account = (self.account != 0).then_some(AccountId(self.account));
+        Login { source: self.address.source(self.length), account }
+    }
+
+    fn seen(&self) -> Seen {
+        Seen { at: time(self.at), counts: self.counts }
+    }
+
+    fn tag(&self) -> u32 {
+        if self.account == 0 { 0 } else { AccountId(self.account).tag().0.get() }
+    }
+}
+
+impl Address {
+    fn of(address: Ipv6Addr) -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = address.octets();
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest))
+    }
+
+    fn source(self, length: u8) -> IpNet {
+        let address = Ipv6Addr::from(u128::from(self.0) << 64 | u128::from(self.1));
+        match (address.to_ipv4_mapped(), length.checked_sub(96)) {
+            (Some(four), Some(length)) => Ipv4Net::new(four, length).map_or_else(|_| IpNet::V4(four.into()), IpNet::V4),
+            _ => Ipv6Net::new(address, length).map_or_else(|_| IpNet::V6(address.into()), IpNet::V6),
+        }
+    }
+}
+
+/// As a prefix of IPv6: no source is an IPv4 one written in IPv6.
+fn six(prefix: IpNet) -> Ipv6Net {
+    match prefix {
+        IpNet::V4(net) => {
+            let address = net.addr().to_ipv6_mapped();
+            Ipv6Net::new(address, net.prefix_len() + 96).unwrap_or_else(|_| address.into())
+        }
+        IpNet::V6(net) => net,
+    }
+}
+
+fn time(seconds: u32) -> LogTime {
+    LogTime(i64::from(seconds) * 1_000_000)
+}
+
+/// A time before 1970 or after 2105 is that.
+fn seconds(at: LogTime) -> u32 {
+    u32::try_from(at.0.div_euclid(1_000_000).max(0)).unwrap_or(u32::MAX)
 }

@@ -96,7 +96,7 @@ impl Judge {
         if clear {
             for jail in jails {
                 if let Some(jail) = self.jails.get_mut(*jail) {
-                    jail.tracked.remove(source);
+                    jail.forgive(source, |failure| failure.at <= at);
                 }
             }
         }

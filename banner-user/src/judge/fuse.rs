@@ -38,17 +38,12 @@ pub(super) struct Customer {
     pub(super) account: Option<AccountTag>,
 }
 
-/// Who counts once: one account, from wherever; where there is none, one source.
+/// Who counts once: one account, from wherever. Where the line has none, the first one that is known at its source, so that one
+/// stolen password is one person also there. Where none is known at all, the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Person {
+pub(super) enum Person {
     Account(AccountTag),
     Source(IpNet),
-}
-
-impl Customer {
-    fn person(self) -> Person {
-        self.account.map_or(Person::Source(self.source), Person::Account)
-    }
 }
 
 /// A fuse that is tripped.
@@ -99,12 +94,13 @@ pub(super) struct Fuses {
 }
 
 impl Fuses {
-    /// A customer failed.
+    /// A customer failed; without a person, in a way that says nothing about who gets in.
     pub(super) fn failed(
         &mut self,
         policy: &policy::Fuse,
         filter: &FilterName,
         customer: Customer,
+        person: Option<Person>,
         at: LogTime,
         now: Now,
     ) -> Moved {
@@ -114,8 +110,8 @@ impl Fuses {
         }
         let is_held = self.held_until.is_some_and(|until| until > now.boot);
         let circuit = self.circuits.entry(filter.clone()).or_default();
-        let is_new = !circuit.failing.contains_key(&customer) && circuit.failing.len() < FAILING_MAX;
-        if is_new {
+        let begins = person.filter(|_| !circuit.failing.contains_key(&customer) && circuit.failing.len() < FAILING_MAX);
+        if begins.is_some() {
             circuit.failing.insert(customer, at);
         } else if let Some(last) = circuit.failing.get_mut(&customer) {
             *last = at.max(*last);
@@ -125,8 +121,8 @@ impl Fuses {
             circuit.quiet_at = now.boot + policy.window;
             return Moved::Spared;
         }
-        if is_new && !is_held {
-            circuit.row.insert(customer.person(), at);
+        if let Some(person) = begins.filter(|_| !is_held) {
+            circuit.row.insert(person, at);
             circuit.row.retain(|_, first| *first >= start);
             if circuit.row.len() >= usize::from(policy.customers) {
                 return circuit.trip(filter, now.boot + policy.window);
@@ -136,12 +132,18 @@ impl Fuses {
     }
 
     /// A customer got in. What ended, where that ends it.
-    pub(super) fn got_in(&mut self, policy: &policy::Fuse, filter: &FilterName, customer: Customer) -> Option<Tripped> {
+    pub(super) fn got_in(
+        &mut self,
+        policy: &policy::Fuse,
+        filter: &FilterName,
+        customer: Customer,
+        person: Person,
+    ) -> Option<Tripped> {
         let circuit = self.circuits.get_mut(filter)?;
         circuit.failing.remove(&customer);
         circuit.row.clear();
         if circuit.tripped.is_some() {
-            circuit.recovered.insert(customer.person());
+            circuit.recovered.insert(person);
         }
         (circuit.recovered.len() >= usize::from(policy.customers)).then(|| circuit.reset()).flatten()
     }
@@ -180,7 +182,8 @@ impl Fuses {
         self.by_hand.iter().chain(self.circuits.values().filter_map(|circuit| circuit.tripped.as_ref()))
     }
 
-    /// Forgets customers that have failed for longer than logins are remembered: they are none any more.
+    /// Forgets customers that have failed for longer than logins are remembered: they are none any more. Not for every line:
+    /// it looks at all of them.
     pub(super) fn forget_before(&mut self, start: LogTime) {
         for circuit in self.circuits.values_mut().filter(|circuit| circuit.failing.len() >= FAILING_MAX) {
             circuit.failing.retain(|_, last| *last >= start);

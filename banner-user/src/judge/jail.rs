@@ -3,7 +3,6 @@
 use ipnet::IpNet;
 
 use super::{
-    account::AccountTag,
     input::Line,
     origin::OriginId,
     policy::Jail,
@@ -106,24 +105,27 @@ impl JailState {
         self.jail.filters.iter().find_map(|filter| line.events.iter().find(|event| event.filter() == filter))
     }
 
-    /// Counts a failure.
-    pub(super) fn count(&mut self, source: IpNet, failure: Counted, now: LogTime) {
+    /// Counts a failure. Where many log in (`is_shared`), those on one account may come to half of the limit alone, and more of
+    /// them than make that would push out what others have failed.
+    pub(super) fn count(&mut self, source: IpNet, failure: Counted, is_shared: bool, now: LogTime) {
         // Twice what bans: failures may weigh as little as half.
-        let (enough, findtime) = (self.limit().saturating_mul(2), self.jail.findtime);
+        let (limit, findtime) = (self.limit(), self.jail.findtime);
         self.tracked.update(source, |tracked| {
             tracked.window.add(failure, findtime, now);
-            tracked.window.trim(enough);
+            if is_shared && failure.account.is_some() {
+                tracked.window.trim(limit, |other| other.account == failure.account);
+            }
+            tracked.window.trim(limit.saturating_mul(2), |_| true);
         });
     }
 
-    /// Forgets the failures of a source on an account since then; on whichever, where none is named.
-    pub(super) fn forgive(&mut self, source: IpNet, account: Option<AccountTag>, since: LogTime) {
+    /// Forgets these failures of a source.
+    pub(super) fn forgive(&mut self, source: IpNet, which: impl Fn(&Counted) -> bool) {
         let Some(tracked) = self.tracked.get(source) else { return };
-        let forgiven = |failure: &Counted| failure.at >= since && (account.is_none() || failure.account == account);
-        if tracked.window.failures().iter().all(forgiven) {
+        if tracked.window.failures().iter().all(&which) {
             self.tracked.remove(source);
-        } else {
-            self.tracked.update(source, |tracked| tracked.window.forget(forgiven));
+        } else if tracked.window.failures().iter().any(&which) {
+            self.tracked.update(source, |tracked| tracked.window.forget(which));
         }
     }
 

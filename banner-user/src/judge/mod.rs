@@ -273,7 +273,9 @@ impl Judge {
         let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
         let start = Customers::start(now.wall.as_log_time(), remember);
         self.customers.forget_before(start, BATCH);
-        self.fuses.forget_before(start);
+        if self.tidy_at.is_some_and(|at| at <= now.boot) {
+            self.fuses.forget_before(start);
+        }
         self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
         self.tidy_accounts(now);
         let findtime = self.policy.prefixes.map_or(Duration::ZERO, |prefixes| prefixes.findtime);

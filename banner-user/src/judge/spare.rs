@@ -6,7 +6,7 @@ use super::{
     Judge,
     effect::Effect,
     failure::Found,
-    fuse::{Customer, Moved, Tripped},
+    fuse::{Customer, Moved, Person, Tripped},
     ledger::Key,
     report::{Ended, Report},
 };
@@ -18,10 +18,13 @@ use crate::{
 impl Judge {
     /// Whether a failure is spared.
     pub(super) fn is_spared(&mut self, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) -> bool {
-        let Some(customer) = self.customer(found).filter(|_| found.attempt.weight >= Weight::ONE) else { return false };
+        let Some(customer) = self.customer(found) else { return false };
         let Some(policy) = &self.policy.fuse else { return false };
         let filter = &found.attempt.filter;
-        match self.fuses.failed(policy, filter, customer, found.at, now) {
+        // What no customer can be seen to get in by says nothing when none does; nor does what is no wrong password.
+        let says = found.attempt.weight >= Weight::ONE && !policy.without_logins.contains(filter);
+        let person = says.then(|| self.person(customer));
+        match self.fuses.failed(policy, filter, customer, person, found.at, now) {
             Moved::Not => false,
             Moved::Spared => true,
             Moved::Trips { since, customers } => {
@@ -35,7 +38,8 @@ impl Judge {
     /// A customer got in.
     pub(super) fn note_got_in(&mut self, filter: &FilterName, customer: Customer, effects: &mut Vec<Effect>) {
         let Some(policy) = &self.policy.fuse else { return };
-        let ended = self.fuses.got_in(policy, filter, customer);
+        let person = self.person(customer);
+        let ended = self.fuses.got_in(policy, filter, customer, person);
         effects.extend(ended.map(|tripped| Effect::Report(Report::FuseReset(tripped))));
     }
 
@@ -63,6 +67,11 @@ impl Judge {
         is_customer.then_some(Customer { source, account })
     }
 
+    fn person(&self, customer: Customer) -> Person {
+        let account = customer.account.or_else(|| self.customers.first_account(customer.source));
+        account.map_or(Person::Source(customer.source), Person::Account)
+    }
+
     fn tripped(&self, filter: &FilterName) -> Option<Tripped> {
         self.fuses.tripped().find(|tripped| tripped.filter.as_ref() == Some(filter)).cloned()
     }
@@ -79,7 +88,9 @@ impl Judge {
         let mut lifted = Vec::new();
         for jail in self.jails.iter_mut().filter(|jail| jail.jail.filters.contains(filter)) {
             for customer in customers {
-                jail.forgive(customer.source, customer.account, since);
+                jail.forgive(customer.source, |failure| {
+                    failure.at >= since && (customer.account.is_none() || failure.account == customer.account)
+                });
                 let key = Key { prefix: customer.source, origin: jail.id };
                 let began = |since_boot| now.wall_at(since_boot).as_log_time();
                 if self.ledger.get(key).is_some_and(|record| began(record.since) >= since) {

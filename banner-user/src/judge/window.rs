@@ -74,27 +74,33 @@ impl Window {
         self.failures.retain(|failure| !which(failure));
     }
 
-    /// Forgets the oldest failures that the sum can spare and still reach `limit`.
-    pub(super) fn trim(&mut self, limit: Quarters) {
-        let mut spare = self.sum().saturating_sub(limit);
-        let keep_from = self.failures.iter().take_while(|failure| {
+    /// Of these, forgets the oldest ones that their sum can spare and still reach `limit`.
+    pub(super) fn trim(&mut self, limit: Quarters, which: impl Fn(&Counted) -> bool) {
+        let mut spare = sum(self.failures.iter().filter(|failure| which(failure))).saturating_sub(limit);
+        self.failures.retain(|failure| {
             let weight = Quarters::from(failure.weight.0);
-            let fits = weight <= spare;
-            spare = spare.saturating_sub(weight);
-            fits
+            let is_kept = !which(failure) || weight > spare;
+            match (which(failure), is_kept) {
+                (true, false) => spare -= weight,
+                (true, true) => spare = 0, // No gaps: only the oldest go.
+                (false, _) => {}
+            }
+            is_kept
         });
-        let forgotten = keep_from.count();
-        self.failures.drain(..forgotten);
     }
 
     /// The sum as it was when the newest failure came.
     pub(super) fn sum(&self) -> Quarters {
-        self.failures.iter().fold(0, |sum, failure| sum.saturating_add(Quarters::from(failure.weight.0)))
+        sum(self.failures.iter())
     }
 
     pub(super) fn newest(&self) -> Option<LogTime> {
         self.failures.last().map(|failure| failure.at)
     }
+}
+
+fn sum<'a>(failures: impl Iterator<Item = &'a Counted>) -> Quarters {
+    failures.fold(0, |sum, failure| sum.saturating_add(Quarters::from(failure.weight.0)))
 }
 
 /// The time that lies `by` before `at`.
@@ -155,7 +161,7 @@ mod tests {
         let mut window = Window::default();
         for second in 0..100 {
             window.add(failure(second * SECOND, Weight::ONE), Duration::from_secs(600), LogTime(i64::MAX));
-            window.trim(12);
+            window.trim(12, |_| true);
         }
         assert_eq!(window.failures.len(), 3);
         assert_eq!(window.failures[0].at, LogTime(97 * SECOND));

@@ -176,7 +176,7 @@ fn limits(limits: &Limits, style: &Style) -> String {
     ];
     rows.extend(limits.sources.map(|sources| row("sources with failures", sources)));
     rows.extend(limits.offenders.map(|offenders| row("sources banned before", offenders)));
-    rows.extend(limits.customers.map(|customers| row("logins of late", customers)));
+    rows.extend(limits.customers.map(|customers| row("logins", customers)));
     table(&rows)
 }
 
@@ -236,6 +236,7 @@ mod tests {
             limits: Limits {
                 bans_v4: Fill { used: 2, limit: 262_144, overflowed: 5 },
                 sources: Some(Fill { used: 5, limit: 1_000_000, overflowed: 0 }),
+                customers: Some(Fill { used: 7, limit: 200_000, overflowed: 0 }),
                 ..Limits::default()
             },
             foreign_entries: Some(0),
@@ -299,6 +300,7 @@ limits
   other IPv4 prefixes    0 of 0
   other IPv6 prefixes    0 of 0
   sources with failures  5 of 1000000
+  logins                 7 of 200000
 "
         );
     }
@@ -311,12 +313,12 @@ limits
             accounts_under_attack: AccountsUnderAttack::default(),
             files: Vec::new(),
             lag: None,
-            limits: Limits { sources: None, ..example().limits },
+            limits: Limits { sources: None, customers: None, ..example().limits },
             ..example()
         };
         let shown = status(&offline, &Style::plain());
         assert!(shown.starts_with("banner is not running\n"), "{shown}");
-        for absent in ["jail", "attack", "logs", "sources with failures"] {
+        for absent in ["jail", "attack", "logs", "sources with failures", "logins"] {
             assert!(!shown.contains(absent), "{shown}");
         }
     }

@@ -174,7 +174,7 @@ fn every_key_does_something() {
         clear: true,
     };
     assert_eq!(policy.customers, Some(customers));
-    assert_eq!(policy.fuse, Some(Fuse { customers: 3, window: Duration::from_secs(60), bans: 7 }));
+    assert_eq!(policy.fuse, Some(Fuse { customers: 3, window: Duration::from_secs(60), bans: 7, ..Fuse::default() }));
     assert_eq!((config.history.rows, config.history.age), (6, Duration::from_secs(7 * 86_400)));
     let [jail] = policy.jails.as_slice() else { panic!("{:?}", policy.jails) };
     assert_eq!(jail.filters, ["cyrus".into()]);

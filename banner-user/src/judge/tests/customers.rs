@@ -1,7 +1,15 @@
 //! What a login grants, and what it does not.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use proptest::prelude::*;
+
 use super::*;
-use crate::judge::policy::Customers;
+use crate::{
+    clock::LogTime,
+    judge::{Login, SOURCES_MAX, account::AccountId, customers::Customers as Known, policy::Customers},
+};
 
 fn known() -> Policy {
     Policy { customers: Some(Customers::default()), ..policy([mail()]) }
@@ -143,6 +151,91 @@ fn at_a_shared_source_no_telephone_with_an_old_password_locks_out_the_others() {
     let mut household = World::new(known());
     logins(&mut household, &users[..4]);
     assert_eq!(bans_at(&mut household, 100, "fail 192.0.2.1", 400).unwrap().0, 6, "four accounts are no office");
+}
+
+#[test]
+fn at_a_shared_source_failures_on_a_known_account_do_not_push_out_guesses() {
+    let mut world = World::new(known());
+    for (second, user) in (0..).zip(["stolen", "bob", "carol", "dave", "erin"]) {
+        drop(world.run(second, &format!("succeed 192.0.2.1 user={user}")));
+    }
+    let mut banned_at = None;
+    for guess in 0..20 {
+        let at = 100 + guess * 8;
+        let guessed = world.run(at, &format!("fail 192.0.2.1 user=root{guess}"));
+        let flushed =
+            (1..8).flat_map(|second| world.run(at + second, "fail 192.0.2.1 user=stolen")).collect::<Vec<_>>();
+        if [guessed, flushed].concat().iter().any(|effect| effect.starts_with("banned")) {
+            banned_at = Some(guess + 1);
+            break;
+        }
+    }
+    assert_eq!(banned_at, Some(2), "half of the limit is the stolen account's, and two guesses are the other half");
+}
+
+#[test]
+fn a_login_that_is_read_late_clears_only_what_was_before_it() {
+    let mut world = World::new(knowing(Customers { clear: true, ..Customers::default() }));
+    world.check(
+        "100 fail 192.0.2.1 user=bob
+         101 fail 192.0.2.1 user=bob at=90
+         102 succeed 192.0.2.1 at=95 backlog
+         103 fail 192.0.2.1 user=bob",
+    );
+    assert_eq!(bans_at(&mut world, 104, "fail 192.0.2.1 user=bob", 9).unwrap().0, 1);
+}
+
+#[test]
+fn one_account_pushes_out_nobody_elses_logins() {
+    let policy = Policy { limits: Limits { customers: 100, ..known().limits }, ..known() };
+    let mut world = World::new(policy);
+    drop(world.run(0, "succeed 192.0.2.1 user=bob"));
+    for source in 0..1000 {
+        drop(world.run(10 + source, &format!("succeed 2001:db8:0:{source:x}::1 user=stolen")));
+    }
+    assert_eq!(world.judge.customers.evicted(), 0);
+    assert_eq!(world.judge.customers.len(), 1 + 8 + 56);
+    assert_eq!(bans_at(&mut world, 2000, "fail 192.0.2.1 user=bob", 9).unwrap().0, 6);
+    // What is remembered beyond the eight is what it was seen at last.
+    let any = |prefix: &str| world.judge.customers.any_within(prefix.parse().unwrap());
+    assert!(any("2001:db8:0:3e7::/64") && any("2001:db8:0:7::/64") && !any("2001:db8:0:100::/56"));
+}
+
+proptest! {
+    /// Whatever logs in, in whatever order: within its bounds, and its indices tell the same.
+    #[test]
+    fn logins_stay_within_their_bounds(logins in prop::collection::vec((0u8..120, 0u64..4, 0i64..400), 1..600)) {
+        let mut customers = Known::default();
+        for (source, account, hours) in logins {
+            let source: IpNet = match source {
+                // Inside a source whose addresses are judged one by one, the first one begins as the whole does.
+                0..20 => format!("2001:db8:0:{:x}::/{}", source / 2, if source % 2 == 0 { 64 } else { 128 }).parse().unwrap(),
+                _ => IpAddr::from([192, 0, 2, source]).into(),
+            };
+            let account = (account > 0).then_some(AccountId(account));
+            customers.note(source, account, LogTime(hours * 3600 * 1_000_000), 150);
+            prop_assert!(customers.len() <= 150);
+            let all: Vec<_> = customers.iter().collect();
+            prop_assert_eq!(all.len(), customers.len());
+            let here = || all.iter().filter(|(login, seen)| login.source == source && seen.counts);
+            prop_assert_eq!(customers.is_customer(source), here().next().is_some());
+            prop_assert_eq!(customers.accounts(source, 9), here().filter(|(login, _)| login.account.is_some()).count());
+            prop_assert_eq!(customers.any_within(source), all.iter().any(|(login, _)| source.contains(&login.source)));
+            let last = Login { source, account };
+            prop_assert_eq!(customers.get(last), all.iter().find(|(login, _)| *login == last).map(|(_, seen)| *seen));
+            let mut accounts = 0;
+            for account in 1..4 {
+                let of = || all.iter().filter(|(login, _)| login.account == Some(AccountId(account)));
+                prop_assert!(of().filter(|(_, seen)| seen.counts).count() <= SOURCES_MAX);
+                prop_assert!(of().filter(|(_, seen)| !seen.counts).count() <= 56);
+                prop_assert_eq!(customers.has_logged_in(AccountId(account)), of().next().is_some());
+                accounts += of().count();
+            }
+            prop_assert_eq!(accounts + all.iter().filter(|(login, _)| login.account.is_none()).count(), customers.len());
+        }
+        customers.forget_before(LogTime(i64::MAX), usize::MAX);
+        prop_assert_eq!(customers.len(), 0);
+    }
 }
 
 #[test]

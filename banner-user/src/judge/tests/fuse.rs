@@ -222,6 +222,43 @@ fn a_line_without_a_name_is_of_a_customer_where_its_source_is_one() {
 }
 
 #[test]
+fn one_stolen_password_is_one_customer_where_lines_have_no_names_too() {
+    let mut world = World::new(fused());
+    for last in 1..=8 {
+        drop(world.run(last, &format!("succeed 198.51.100.{last} user=stolen")));
+    }
+    for last in 1..=8 {
+        drop(world.run(100 + last, &format!("fail 198.51.100.{last} user=none")));
+    }
+    assert_eq!(tripped(&world), 0);
+}
+
+#[test]
+fn a_filter_that_tells_of_no_logins_does_not_move_it() {
+    let fuse = Fuse { without_logins: vec!["cyrus".into()], ..Fuse::default() };
+    let mut world = World::new(Policy { fuse: Some(fuse), ..fused() });
+    for customer in 1..=10 {
+        drop(world.run(customer, &format!("succeed 192.0.2.{customer} user=u{customer}")));
+    }
+    for customer in 1..=10 {
+        drop(world.run(100 + customer, &format!("fail 192.0.2.{customer} user=u{customer} filter=cyrus")));
+    }
+    assert_eq!(tripped(&world), 0);
+    (1..=5).for_each(|customer| drop(fails(&mut world, 200 + customer, customer)));
+    assert_eq!(tripped(&world), 1, "another filter does");
+}
+
+#[test]
+fn what_weighs_little_is_spared_while_it_is_tripped() {
+    let mut world = world();
+    (1..=5).for_each(|customer| drop(fails(&mut world, 100 + customer, customer)));
+    for second in 110..200 {
+        assert_eq!(world.run(second, "fail 192.0.2.7 user=u7 weight=2"), [""; 0]);
+    }
+    assert_eq!(world.judge.status().tripped[0].spared, 1 + 90);
+}
+
+#[test]
 fn an_operator_can_trip_and_reset_it() {
     let mut world = world();
     let trip = world.judge.trip_fuse(Duration::from_secs(3600), world.now(100));
