@@ -60,7 +60,7 @@ impl Failed {
 /// An account that is under attack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attack {
-    /// Its name, as the last one to fail on it wrote it; `None` for one of an earlier run that nobody has failed on since.
+    /// Its name, as one of those wrote it; `None` for one of an earlier run that nobody has failed on since.
     pub name: Option<User>,
     /// Since when there were enough of them.
     pub since: LogSeconds,
@@ -131,7 +131,9 @@ impl Accounts {
         match known {
             Some(attack) => {
                 attack.last = newest;
-                attack.name = name.cloned().or(attack.name.take());
+                if attack.name.is_none() {
+                    attack.name = name.cloned();
+                }
             }
             None if begins => {
                 self.attacks.insert(account, Attack { name: name.cloned(), since: at, last: newest });
