@@ -233,7 +233,7 @@ impl Judge {
     /// The first `limit` bans of the prefixes after `after`, and all others of the last of these prefixes: the bans of one
     /// prefix are at most one for each jail, and are never cut apart. Those of one list, or those of none.
     ///
-    /// At most [`LOOK_MAX`] bans are looked at, so that a page may be short, or empty, with more to come.
+    /// At most 50,000 bans are looked at, so that a page may be short, or empty, with more to come.
     #[must_use]
     pub fn bans_of(&self, list: Option<ListName>, after: Option<IpNet>, limit: usize) -> Page {
         let wanted = list.map(|name| self.lists.iter().find(|list| list.name == name).map(|list| list.id));
