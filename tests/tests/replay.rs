@@ -23,8 +23,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The zone, and the words of the default jail.
-const CONFIGURATION: &str =
-    "time_zone = \"UTC\"\nignoreip = [\"198.51.100.0/24\"]\n[jail.mail]\nsource = \"/var/log/mail.log\"\n";
+const CONFIGURATION: &str = "time_zone = \"UTC\"\nignoreip = [\"198.51.100.0/24\"]\n[customers]\nenabled = false\n[jail.mail]\nsource = \"/var/log/mail.log\"\n";
 
 /// A directory with a configuration and logs.
 struct Folder(TempDir);
@@ -177,7 +176,7 @@ fn bans_and_totals_are_written_as_documented() -> anyhow::Result<()> {
     let answer = folder.replay("mail.log")?.expect(0)?;
     let expected = "\
 AT                         SOURCE                   JAIL          UNTIL                      FAILURES      PREVENTED  LOGGED IN  USERS
-2025-11-02 03:00:02+00:00  192.0.2.1                mail          2025-11-02 03:10:02+00:00  3 in 10m      1          during     alice, alice\\u{1b}[31m, bob
+2025-11-02 03:00:02+00:00  192.0.2.1                mail          2025-11-02 03:10:02+00:00  4 in 10m      1          during     alice, alice\\u{1b}[31m, bob
 2025-11-02 04:00:00+00:00  2001:db8::/64            mail          2025-11-02 04:10:00+00:00  3 in 10m      0          -          eve
 
 totals
@@ -202,7 +201,7 @@ likely false positives: the source logged in, within a day of its ban or under i
 
     let answer = folder.replay("--json mail.log")?.expect(0)?;
     let expected = concat!(
-        r#"{"at":"2025-11-02T03:00:02Z","until":"2025-11-02T03:10:02Z","source":"192.0.2.1","jail":"mail","observe":false,"failures":3,"#,
+        r#"{"at":"2025-11-02T03:00:02Z","until":"2025-11-02T03:10:02Z","source":"192.0.2.1","jail":"mail","observe":false,"failures":4,"#,
         r#""findtime":600,"users":["alice","alice\\u{1b}[31m","bob"],"prevented":1,"yielded":false,"#,
         r#""false_positive":{"at":"2025-11-02T03:06:00Z","when":"during","address":"192.0.2.1","user":"dave","filter":"cyrus"}}"#,
         "\n",

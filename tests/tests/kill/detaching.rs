@@ -55,9 +55,10 @@ fn detach_takes_everything_off_with_and_without_a_daemon() -> anyhow::Result<()>
 fn after_detach_the_next_start_begins_without_bans() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     let installation = Installation::new(&network, &Configuration::default())?;
-    let _first = installation.start()?;
+    let mut first = installation.start()?;
     ban_both(&installation)?;
     installation.banner("detach")?.expect(0)?;
+    first.await_end()?;
     let _second = installation.start()?;
     ensure!(installation.bans()?.is_empty(), "{:?}", installation.bans()?);
     network.connect(IpAddr::V4(ATTACKER_V4), 25)?;

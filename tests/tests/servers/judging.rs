@@ -76,6 +76,26 @@ fn three_wrong_passwords(kind: Kind) -> anyhow::Result<()> {
     attacker.reaches_all()
 }
 
+#[test]
+fn who_logged_in_from_there_may_mistype_twice_as_often() -> anyhow::Result<()> {
+    let Some(lab) = guarded(Kind::Cyrus, &["quick"], "")? else { return Ok(()) };
+    let customer = Source::new(&lab, "198.51.100.7")?;
+    customer.tries(Service::Imap, RIGHT, &Outcome::Accepted)?;
+    await_reading(&lab)?;
+    for _ in 0..5 {
+        customer.tries(Service::Imap, WRONG, &Outcome::Refused)?;
+    }
+    await_reading(&lab)?;
+    customer.reaches_all()?;
+    customer.tries(Service::Imap, WRONG, &Outcome::Refused)?;
+    let ban = customer.await_ban()?;
+    let (since, until) = (time(&ban, "since")?, time(&ban, "until")?);
+    let length = until.duration_since(since).unsigned_abs();
+    // The first one, of two minutes instead of ten.
+    ensure!(length.abs_diff(Duration::from_secs(120)) <= Duration::from_micros(1), "{ban}");
+    Ok(())
+}
+
 /// Ticks of the kernel are up to 10 ms long; a ban is whole ones.
 const TICKS: Duration = Duration::from_millis(30);
 

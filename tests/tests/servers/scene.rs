@@ -17,7 +17,7 @@ use banner_tests::{
 use serde_json::Value;
 
 /// Quick bans, a small map; otherwise what an operator has who configured nothing.
-pub(crate) const QUICK: &str = "[jail.mail]\nbantime = \"15s\"\n";
+pub(crate) const QUICK: &str = "[customers]\nenabled = false\n[jail.mail]\nbantime = \"15s\"\n";
 
 /// Boots a host and starts banner there.
 ///
