@@ -1,0 +1,128 @@
+//! Whom banner's defaults ban, beside fail2ban's rule, in five populations: `cargo bench -p banner-user --bench judgement`.
+//!
+//! `docs/judgement.md` says what is measured and what came out. Exits with 1 where a target is missed. Without `--bench`, as `cargo
+//! test` runs it, small populations see that the simulation itself holds.
+
+mod banner;
+mod botnet;
+mod carrier;
+mod fail2ban;
+mod office;
+mod outage;
+mod rule;
+mod spraying;
+mod stream;
+
+use std::{
+    env,
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use banner::Banner;
+use fail2ban::Fail2ban;
+use rule::{Figures, measure};
+use stream::{Random, Stream};
+
+/// Those that were looked at while the defaults were chosen.
+const TUNING: [u64; 3] = [1, 2, 3];
+/// Those that were not.
+const FINAL: [u64; 3] = [101, 102, 103];
+
+/// How many times smaller a population is in a test.
+const SMOKE: u64 = 20;
+
+struct Population {
+    name: &'static str,
+    stream: fn(&mut Random, u64) -> Stream,
+    target: Target,
+}
+
+/// What banner has to reach, beside fail2ban's rule.
+#[derive(Clone, Copy)]
+enum Target {
+    /// At most a fifth of the attackers' tries.
+    Tries,
+    /// At most a tenth of the minutes lost, and no source known to be good is banned for an outage.
+    Minutes,
+}
+
+const POPULATIONS: [Population; 5] = [
+    Population { name: "office", stream: office::stream, target: Target::Minutes },
+    Population { name: "carrier", stream: carrier::stream, target: Target::Minutes },
+    Population { name: "botnet", stream: botnet::stream, target: Target::Tries },
+    Population { name: "spraying", stream: spraying::stream, target: Target::Tries },
+    Population { name: "outage", stream: outage::stream, target: Target::Minutes },
+];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    if !env::args().any(|argument| argument == "--bench") {
+        smoke()?;
+        writeln!(out, "judgement: the simulation holds")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seeds = if env::args().any(|argument| argument == "final") { FINAL } else { TUNING };
+    writeln!(
+        out,
+        "| population | seed | rule | attackers' tries checked | prevented | innocent minutes lost | known-good sources banned | in the outage | target |"
+    )?;
+    writeln!(out, "| --- | --: | --- | --: | --: | --: | --: | --: | --- |")?;
+    let mut missed = false;
+    for population in &POPULATIONS {
+        for seed in seeds {
+            let (banner, fail2ban) = compare(population, seed, 1);
+            let met = population.target.is_met(&banner, &fail2ban);
+            missed |= !met;
+            row(&mut out, population.name, seed, "fail2ban", &fail2ban, "")?;
+            row(&mut out, population.name, seed, "banner", &banner, if met { "met" } else { "MISSED" })?;
+            out.flush()?;
+        }
+    }
+    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn compare(population: &Population, seed: u64, scale: u64) -> (Figures, Figures) {
+    let stream = (population.stream)(&mut Random(seed), scale);
+    (measure(&stream, &mut Banner::new()), measure(&stream, &mut Fail2ban::default()))
+}
+
+fn row(
+    out: &mut impl Write,
+    name: &str,
+    seed: u64,
+    rule: &str,
+    figures: &Figures,
+    target: &str,
+) -> Result<(), io::Error> {
+    let Figures { reached, prevented, lost, good, good_in_outage } = figures;
+    let minutes = lost / stream::MINUTE;
+    writeln!(
+        out,
+        "| {name} | {seed} | {rule} | {reached} | {prevented} | {minutes} | {good} | {good_in_outage} | {target} |"
+    )
+}
+
+impl Target {
+    fn is_met(self, banner: &Figures, fail2ban: &Figures) -> bool {
+        match self {
+            Self::Tries => banner.reached * 5 <= fail2ban.reached,
+            Self::Minutes => banner.lost * 10 <= fail2ban.lost && banner.good_in_outage == 0,
+        }
+    }
+}
+
+/// That each try is counted once, for both rules alike, and that a seed makes the same figures again.
+fn smoke() -> Result<(), Box<dyn Error>> {
+    for population in &POPULATIONS {
+        let (banner, fail2ban) = compare(population, 1, SMOKE);
+        if banner.reached + banner.prevented != fail2ban.reached + fail2ban.prevented {
+            return Err(format!("{}: {banner:?} and {fail2ban:?} are not of the same tries", population.name).into());
+        }
+        if (banner, fail2ban) != compare(population, 1, SMOKE) {
+            return Err(format!("{}: two runs with one seed differ", population.name).into());
+        }
+    }
+    Ok(())
+}
