@@ -20,8 +20,10 @@ impl Judge {
     /// Never makes it shorter than it is.
     pub(super) fn escalate(&self, first: BanTime, prefix: IpNet, observe: bool, at: LogTime, measure: &mut Measure) {
         let former = self.history.former(prefix, observe, at);
+        // Who mistypes in an office does not come back for it: the next one does.
         if let Some(increment) = &self.policy.increment
             && former > 0
+            && !self.is_shared(prefix)
         {
             let grown = match first {
                 BanTime::For(first) => BanTime::For(increment.grown(first, former, prefix)),

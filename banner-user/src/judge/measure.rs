@@ -86,7 +86,8 @@ impl Judge {
             }
         }
         let short = BanTime::For(policy.bantime);
-        if short < measure.bantime && self.history.former(source, observe, measure.newest) == 0 {
+        let is_first = || self.history.former(source, observe, measure.newest) == 0;
+        if short < measure.bantime && (self.is_shared(source) || is_first()) {
             measure.bantime = short;
             measure.reasons.push(Reason::Customer);
         }

@@ -11,7 +11,7 @@ pub struct Customers {
     /// Failures on an account that logged in from the same source weigh half: the limit is at most doubled. Without, as much as
     /// any.
     pub raise: bool,
-    /// How long the first ban of a customer lasts, where the jail's is longer.
+    /// How long the first ban of a customer lasts, and every one of a shared source, where the jail's is longer.
     pub bantime: Duration,
     /// From so many accounts that logged in on, a source is shared: a webmail server, an office, a carrier's gateway.
     pub shared: u16,

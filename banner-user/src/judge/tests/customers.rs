@@ -8,7 +8,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::LogTime,
-    judge::{Login, SOURCES_MAX, account::AccountId, customers::Customers as Known, policy::Customers},
+    judge::{
+        Login, SOURCES_MAX,
+        account::AccountId,
+        customers::Customers as Known,
+        policy::{Customers, Increment},
+    },
 };
 
 fn known() -> Policy {
@@ -275,5 +280,23 @@ fn nothing_is_granted_where_that_is_switched_off() {
         world.run(0, "succeed 192.0.2.1");
         let (nth, effect) = bans_at(&mut world, 100, "fail 192.0.2.1", 9).unwrap();
         assert_eq!((nth, effect.as_str()), (3, "banned 192.0.2.1/32 by jail mail until 702 for 3"));
+    }
+}
+
+#[test]
+fn bans_of_a_shared_source_stay_short() {
+    let mut world = World::new(Policy { increment: Some(Increment::default()), ..known() });
+    for (second, user) in (0..).zip(["alice", "bob", "carol", "dave", "erin"]) {
+        world.run(second, &format!("succeed 192.0.2.1 user={user}"));
+        world.run(second, &format!("succeed 192.0.2.2 user={}", if second < 4 { user } else { "alice" }));
+    }
+    for (source, lengths) in [(1, [120, 120, 120]), (2, [120, 1200, 2400])] {
+        for (nth, length) in (1..).zip(lengths) {
+            let second = nth * 10_000 + source;
+            let (_, banned) =
+                bans_at(&mut world, second, &format!("fail 192.0.2.{source} user=x weight=12"), 1).unwrap();
+            let expected = format!("banned 192.0.2.{source}/32 by jail mail until {}", second + length);
+            assert!(banned.starts_with(&expected), "{banned}");
+        }
     }
 }
