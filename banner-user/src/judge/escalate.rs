@@ -19,6 +19,11 @@ impl Judge {
     /// Lets a ban grow by the former bans of what it bans. `first` is how long a first ban lasts, `at` when this one begins.
     /// Never makes it shorter than it is.
     pub(super) fn escalate(&self, first: BanTime, prefix: IpNet, observe: bool, at: LogTime, measure: &mut Measure) {
+        // Nobody knows yet who belongs where: the first telephone with an old password would have a whole carrier's gateway banned for
+        // a week, before anybody who shares it could log in.
+        if self.is_learning(at) {
+            return;
+        }
         let former = self.history.former(prefix, observe, at);
         // Who mistypes in an office does not come back for it: the next one does.
         if let Some(increment) = &self.policy.increment

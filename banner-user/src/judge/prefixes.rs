@@ -99,8 +99,13 @@ impl Judge {
         if self.customers.any_within(prefix) {
             return Some(Spared::Customer);
         }
-        let learnt = self.customers.since().is_some_and(|since| since <= earlier(now, LEARNING));
+        let learnt = self.customers.since().is_some() && !self.is_learning(now);
         (!learnt).then_some(Spared::Learning)
+    }
+
+    /// Whether logins are heard of, but for less than a day.
+    pub(super) fn is_learning(&self, now: LogTime) -> bool {
+        self.customers.since().is_some_and(|since| since > earlier(now, LEARNING))
     }
 
     fn ban_prefix(

@@ -292,7 +292,7 @@ fn bans_of_a_shared_source_stay_short() {
     }
     for (source, lengths) in [(1, [120, 120, 120]), (2, [120, 1200, 2400])] {
         for (nth, length) in (1..).zip(lengths) {
-            let second = nth * 10_000 + source;
+            let second = nth * 100_000 + source;
             let (_, banned) =
                 bans_at(&mut world, second, &format!("fail 192.0.2.{source} user=x weight=12"), 1).unwrap();
             let expected = format!("banned 192.0.2.{source}/32 by jail mail until {}", second + length);

@@ -385,3 +385,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_ban_grows_in_the_first_day_in_which_logins_are_heard_of() {
+    let customers = Some(Customers::default());
+    for (first, expected) in [(1000, "until 3600"), (100_000, "until 103200")] {
+        let increment = Some(Increment::default());
+        let mut world = World::new(Policy { increment, customers: customers.clone(), ..policy([mail()]) });
+        world.run(0, "succeed 198.51.100.1");
+        world.run(first, "fail 192.0.2.1 weight=12");
+        let banned = world.run(first + 2000, "fail 192.0.2.1 weight=12");
+        assert!(banned.last().is_some_and(|banned| banned.contains(expected)), "{banned:?}");
+    }
+}
