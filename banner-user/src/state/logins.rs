@@ -6,6 +6,7 @@ use super::{
     columns::{prefix, show},
     failure::Failure,
     loaded::Notice,
+    rows,
 };
 use crate::{
     clock::LogTime,
@@ -14,25 +15,12 @@ use crate::{
 
 /// Reads the logins.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<(Login, Seen)>, Failure> {
-    let mut logins = Vec::new();
-    let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT source, account, at, counts FROM logins")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    rows::read(connection, "SELECT source, account, at, counts FROM logins", "logins", notices, |row| {
         let account = row.get::<_, i64>(1)?.cast_unsigned();
         let account = (account != 0).then_some(AccountId(account));
-        match prefix(row.get_ref(0)?) {
-            Some(source) => {
-                let seen = Seen { at: LogTime(row.get(2)?), counts: row.get(3)? };
-                logins.push((Login { source, account }, seen));
-            }
-            None => unreadable = unreadable.saturating_add(1),
-        }
-    }
-    if unreadable > 0 {
-        notices.push(Notice::Unreadable { what: "logins", rows: unreadable });
-    }
-    Ok(logins)
+        let seen = Seen { at: LogTime(row.get(2)?), counts: row.get(3)? };
+        Ok(prefix(row.get_ref(0)?).map(|source| (Login { source, account }, seen)))
+    })
 }
 
 /// Writes what has changed.

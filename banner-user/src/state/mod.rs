@@ -29,6 +29,7 @@ mod offset;
 mod places;
 mod raids;
 mod read_only;
+mod rows;
 mod schema;
 mod store;
 mod suspects;

@@ -6,6 +6,7 @@ use super::{
     columns::{prefix, show},
     failure::Failure,
     loaded::Notice,
+    rows,
 };
 use crate::judge::{
     Offence, Offences,
@@ -17,22 +18,12 @@ const OFFENCE: usize = 8;
 
 /// Reads the offences.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<SavedOffences>, Failure> {
-    let mut read = Vec::new();
-    let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT prefix, observe, bans, latest FROM offences")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    rows::read(connection, "SELECT prefix, observe, bans, latest FROM offences", "offences", notices, |row| {
         let bans = row.get_ref(2)?.as_i64().ok().and_then(|bans| u16::try_from(bans).ok());
         let offences = bans.zip(row.get_ref(3)?.as_blob().ok()).and_then(|(bans, latest)| decode(bans, latest));
-        match (prefix(row.get_ref(0)?), offences) {
-            (Some(prefix), Some(offences)) => read.push(SavedOffences { prefix, observe: row.get(1)?, offences }),
-            _ => unreadable = unreadable.saturating_add(1),
-        }
-    }
-    if unreadable > 0 {
-        notices.push(Notice::Unreadable { what: "offences", rows: unreadable });
-    }
-    Ok(read)
+        let observe = row.get(1)?;
+        Ok(prefix(row.get_ref(0)?).zip(offences).map(|(prefix, offences)| SavedOffences { prefix, observe, offences }))
+    })
 }
 
 /// Writes what has changed.

@@ -6,6 +6,7 @@ use super::{
     columns::{Column, Origins, prefix, show},
     failure::Failure,
     loaded::Notice,
+    rows,
 };
 use crate::judge::{
     MEMBERS_MAX,
@@ -15,26 +16,19 @@ use crate::judge::{
 /// Reads the raids.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<SavedRaid>, Failure> {
     let mut origins = Origins::default();
-    let mut raids = Vec::new();
-    let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT prefix, origin, members, filter FROM raids")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    let query = "SELECT prefix, origin, members, filter FROM raids";
+    rows::read(connection, query, "records of members", notices, |row| {
         let members = row.get_ref(2)?.as_str().ok().and_then(|members| {
             let members = members.split(',').take(usize::from(MEMBERS_MAX));
             members.map(|member| prefix(ValueRef::Text(member.as_bytes()))).collect::<Option<Vec<_>>>()
         });
-        match (prefix(row.get_ref(0)?), origins.parse(row.get_ref(1)?), members, row.get_ref(3)?.as_str()) {
+        Ok(match (prefix(row.get_ref(0)?), origins.parse(row.get_ref(1)?), members, row.get_ref(3)?.as_str()) {
             (Some(prefix), Some(origin), Some(members), Ok(filter)) => {
-                raids.push(SavedRaid { prefix, origin, members, filter: filter.into() });
+                Some(SavedRaid { prefix, origin, members, filter: filter.into() })
             }
-            _ => unreadable = unreadable.saturating_add(1),
-        }
-    }
-    if unreadable > 0 {
-        notices.push(Notice::Unreadable { what: "records of members", rows: unreadable });
-    }
-    Ok(raids)
+            _ => None,
+        })
+    })
 }
 
 /// Writes what has changed.

@@ -8,6 +8,7 @@ use super::{
     columns::{prefix, show},
     failure::Failure,
     loaded::Notice,
+    rows,
 };
 use crate::judge::{
     LogSeconds, Suspect, TRIES_MAX, Try,
@@ -20,24 +21,16 @@ const TRY: usize = 9;
 
 /// Reads the suspects.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<SavedSuspect>, Failure> {
-    let mut suspects = Vec::new();
-    let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT source, banned_until, tries FROM suspects")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    rows::read(connection, "SELECT source, banned_until, tries FROM suspects", "suspects", notices, |row| {
         let banned_until = row.get_ref(1)?.as_i64().ok().and_then(|until| u32::try_from(until).ok()).map(LogSeconds);
         let tries = row.get_ref(2)?.as_blob().ok().and_then(decode);
-        match (prefix(row.get_ref(0)?), banned_until, tries) {
+        Ok(match (prefix(row.get_ref(0)?), banned_until, tries) {
             (Some(source), Some(banned_until), Some(tries)) => {
-                suspects.push(SavedSuspect { source, suspect: Suspect::restored(&tries, banned_until) });
+                Some(SavedSuspect { source, suspect: Suspect::restored(&tries, banned_until) })
             }
-            _ => unreadable = unreadable.saturating_add(1),
-        }
-    }
-    if unreadable > 0 {
-        notices.push(Notice::Unreadable { what: "suspects", rows: unreadable });
-    }
-    Ok(suspects)
+            _ => None,
+        })
+    })
 }
 
 /// Writes what has changed.

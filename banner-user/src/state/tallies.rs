@@ -8,6 +8,7 @@ use super::{
     columns::{Origins, prefix, show},
     failure::Failure,
     loaded::Notice,
+    rows,
 };
 use crate::{
     clock::LogTime,
@@ -28,27 +29,18 @@ const ACCOUNT: usize = 4;
 /// Reads the tallies.
 pub(super) fn read(connection: &Connection, notices: &mut Vec<Notice>) -> Result<Vec<SavedTally>, Failure> {
     let mut jails = Origins::default();
-    let mut tallies = Vec::new();
-    let mut unreadable = 0_usize;
-    let mut statement = connection.prepare("SELECT jail, source, told, failures, accounts FROM tallies")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let source = prefix(row.get_ref(1)?);
+    rows::read(connection, "SELECT jail, source, told, failures, accounts FROM tallies", "tallies", notices, |row| {
         let failures = row.get_ref(3)?.as_blob().ok().and_then(|bytes| {
             let accounts = row.get_ref(4).ok()?.as_blob_or_null().ok()?;
             decode(bytes, accounts)
         });
-        match (row.get_ref(0)?.as_str(), source, failures) {
+        Ok(match (row.get_ref(0)?.as_str(), prefix(row.get_ref(1)?), failures) {
             (Ok(jail), Some(source), Some(failures)) => {
-                tallies.push(SavedTally { jail: jails.jail(jail), source, failures, told: row.get(2)? });
+                Some(SavedTally { jail: jails.jail(jail), source, failures, told: row.get(2)? })
             }
-            _ => unreadable = unreadable.saturating_add(1),
-        }
-    }
-    if unreadable > 0 {
-        notices.push(Notice::Unreadable { what: "tallies", rows: unreadable });
-    }
-    Ok(tallies)
+            _ => None,
+        })
+    })
 }
 
 /// Writes what has changed.
