@@ -99,8 +99,12 @@ impl Judge {
                 })),
             }
         }
-        let logins = self.customers.take_changed();
-        changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
+        match self.customers.take_changed() {
+            None => is_everything = true,
+            Some(logins) => {
+                changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
+            }
+        }
         changes.raids.extend(raids.into_iter().map(|(prefix, origin)| match self.raid(prefix, &origin) {
             Some(raid) => RaidChange::Began(saved_raid(prefix, origin, raid)),
             None => RaidChange::Ended { prefix, origin },

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::clock::LogTime;
 
+/// The most logins whose change is remembered, for a state that cannot be written for long; then all are told.
+const CHANGED_MAX: usize = 1_000_000;
+
 /// The most sources that one account makes known.
 pub const SOURCES_MAX: usize = 8;
 
@@ -212,16 +215,22 @@ impl Customers {
         self.evicted
     }
 
-    /// What has changed since this was last asked for.
-    pub(super) fn take_changed(&mut self) -> BTreeSet<Login> {
-        self.changed.as_mut().map(std::mem::take).unwrap_or_default()
+    /// What has changed since this was last asked for; none where that is not known any more, because it was too much.
+    pub(super) fn take_changed(&mut self) -> Option<BTreeSet<Login>> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        (changed.len() < CHANGED_MAX).then_some(changed)
     }
 
-    /// This is to be told again. Not more than the logins that there are, and those that are gone since this was last asked.
+    /// This is to be told again.
     pub(super) fn note_changed(&mut self, login: Login) {
-        if let Some(changed) = &mut self.changed {
+        if let Some(changed) = self.changed.as_mut().filter(|changed| changed.len() < CHANGED_MAX) {
             changed.insert(login);
         }
+    }
+
+    /// Lines were judged at this time already, by an earlier run.
+    pub(super) fn known_since(&mut self, at: LogTime) {
+        self.since = self.since.map(|since| since.min(at));
     }
 
     /// What is known of a source, of accounts with tags within these; 0 is that of none.

@@ -22,6 +22,8 @@ impl Judge {
     /// Takes bans and tallies over, but for those that are over or protected by now. Writes nothing: see
     /// [`Input::Restore`](super::Input::Restore).
     pub(super) fn restore(&mut self, saved: Saved, now: Now, effects: &mut Vec<Effect>) {
+        // Of who logs in every hour only the last time is kept. Whoever was banned before was so by a run that heard of logins, too.
+        let first = saved.offences.iter().flat_map(|saved| saved.offences.latest()).map(|offence| offence.began).min();
         for SavedOffences { prefix, observe, offences } in saved.offences {
             let history = self.history.of_mut(observe);
             // What has happened since the start is known better, where the state could not be opened then.
@@ -51,6 +53,9 @@ impl Judge {
         saved.raids.into_iter().for_each(|raid| self.restore_raid(raid));
         let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.restore_logins(saved.logins, now);
+        if let Some(began) = first {
+            self.customers.known_since(LogTime(i64::from(began).saturating_mul(1_000_000)));
+        }
         self.restore_suspects(saved.suspects, now);
         self.bound_sources(now, effects);
         effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));

@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     clock::BootTime,
     judge::{
-        LATEST_MAX, Offence, Offences,
+        Input, LATEST_MAX, Login, Offence, Offences, Seen,
         effect::Until,
         manual::Target,
         policy::{Customers, Growth, Increment, Recidive},
-        saved::{OffencesChange, SavedOffences},
+        saved::{OffencesChange, Saved, SavedOffences},
     },
 };
 
@@ -397,4 +397,20 @@ fn no_ban_grows_in_the_first_day_in_which_logins_are_heard_of() {
         let banned = world.run(first + 2000, "fail 192.0.2.1 weight=12");
         assert!(banned.last().is_some_and(|banned| banned.contains(expected)), "{banned:?}");
     }
+}
+
+#[test]
+fn a_restart_does_not_begin_to_learn_anew() {
+    let (increment, customers) = (Some(Increment::default()), Some(Customers::default()));
+    let mut world = World::new(Policy { increment, customers, ..policy([mail()]) });
+    let started = 2 * 86_400;
+    let second = |second: u64| u32::try_from(world.now(second).wall.0 / 1_000_000).unwrap();
+    let offences = Offences::restored(1, &[Offence { began: second(0), until: second(600) }]).unwrap();
+    let offences = vec![SavedOffences { prefix: "192.0.2.1/32".parse().unwrap(), observe: false, offences }];
+    let login = Login { source: "198.51.100.1/32".parse().unwrap(), account: None };
+    let logins = vec![(login, Seen { at: world.now(started).wall.as_log_time(), counts: true })];
+    let saved = Saved { offences, logins, ..Saved::default() };
+    let _ = world.judge.handle(Input::Restore(saved), world.now(started));
+    let banned = world.run(started + 1, "fail 192.0.2.1 weight=12");
+    assert!(banned.last().is_some_and(|banned| banned.ends_with("banned once before")), "{banned:?}");
 }
