@@ -71,6 +71,8 @@ pub(super) struct Customers {
     by_account: BTreeSet<(u64, u32)>,
     /// When the first login ever was heard of.
     since: Option<LogTime>,
+    /// When the first line ever was, be it of a login or of a failure.
+    heard_since: Option<LogTime>,
     evicted: u64,
     changed: Option<BTreeSet<Login>>,
 }
@@ -123,6 +125,7 @@ impl Customers {
         let is_older = self.get(login).is_some_and(|known| known.at >= seen.at);
         if !is_older {
             self.since = Some(self.since.map_or(seen.at, |since| since.min(seen.at)));
+            self.heard(seen.at);
             self.insert(login, seen);
         }
     }
@@ -166,6 +169,23 @@ impl Customers {
         self.since
     }
 
+    /// Since when lines are heard of that could tell of logins.
+    pub(super) fn heard_since(&self) -> Option<LogTime> {
+        self.heard_since
+    }
+
+    /// A line was heard of.
+    pub(super) fn heard(&mut self, at: LogTime) {
+        self.heard_since = Some(self.heard_since.map_or(at, |since| since.min(at)));
+    }
+
+    /// The sources at which an account is known.
+    pub(super) fn sources(&self, account: AccountTag) -> impl Iterator<Item = IpNet> {
+        let (first, last) = (u64::from(account.0.get()) << 32, u64::from(account.0.get()) << 32 | u64::from(u32::MAX));
+        let indices = self.by_account.range((first, 0)..=(last, u32::MAX));
+        indices.filter_map(|(_, index)| self.slot(*index)).filter(|slot| slot.counts).map(|slot| slot.login().source)
+    }
+
     /// Forgets logins that were too long ago, at most so many.
     pub(super) fn forget_before(&mut self, start: LogTime, at_most: usize) {
         for _ in 0..at_most {
@@ -194,6 +214,7 @@ impl Customers {
             }
         }
         self.since = self.since.map(|since| since.shifted(step));
+        self.heard_since = self.heard_since.map(|since| since.shifted(step));
     }
 
     /// In the order of their sources.
@@ -231,6 +252,7 @@ impl Customers {
     /// Lines were judged at this time already, by an earlier run.
     pub(super) fn known_since(&mut self, at: LogTime) {
         self.since = self.since.map(|since| since.min(at));
+        self.heard(at);
     }
 
     /// What is known of a source, of accounts with tags within these; 0 is that of none.

@@ -11,7 +11,9 @@ use super::{
     measure::Measure,
     origin::Origin,
     policy::{BanTime, Growth, Increment},
+    prefixes::LEARNING,
     report::{Ended, Reason},
+    window::earlier,
 };
 use crate::clock::LogTime;
 
@@ -19,8 +21,6 @@ impl Judge {
     /// Lets a ban grow by the former bans of what it bans. `first` is how long a first ban lasts, `at` when this one begins.
     /// Never makes it shorter than it is.
     pub(super) fn escalate(&self, first: BanTime, prefix: IpNet, observe: bool, at: LogTime, measure: &mut Measure) {
-        // Nobody knows yet who belongs where: the first telephone with an old password would have a whole carrier's gateway banned for
-        // a week, before anybody who shares it could log in.
         if self.is_learning(at) {
             return;
         }
@@ -50,6 +50,14 @@ impl Judge {
                 measure.reasons.push(Reason::Recidivist { bans });
             }
         }
+    }
+
+    /// Whether nobody can know yet who belongs where: less than a day has been judged. The first telephone with an old password would
+    /// have a whole carrier's gateway banned for a week, before anybody who shares it could log in. Where no log tells of logins,
+    /// there is nothing to wait for.
+    fn is_learning(&self, at: LogTime) -> bool {
+        let tells_logins = self.policy.customers.is_some() && self.jails.iter().any(|jail| jail.jail.hears_logins);
+        tells_logins && self.customers.heard_since().is_none_or(|since| since > earlier(at, LEARNING))
     }
 
     /// A ban has ended: what that means for the history of what was banned.

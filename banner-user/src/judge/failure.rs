@@ -111,6 +111,7 @@ impl Judge {
 
     fn time(&mut self, claimed: LogTime, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) -> LogTime {
         let (at, stale) = self.stamps.judge(claimed, line.position.file, line.live, now);
+        self.customers.heard(at);
         effects.extend(stale.map(|stale| Effect::Report(Report::StaleStamps(stale))));
         at
     }

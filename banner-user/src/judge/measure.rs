@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{
     Judge,
     account::AccountTag,
+    accounts::Network,
     failure::Found,
     policy::{BanTime, Customers as CustomersPolicy},
     report::{Because, Reason},
@@ -67,12 +68,16 @@ impl Judge {
     /// limit: one telephone with an old password does not lock out an office.
     fn grant(&self, policy: &CustomersPolicy, source: IpNet, observe: bool, window: &Window, measure: &mut Measure) {
         if policy.raise {
-            let most = if self.is_shared(source) { measure.limit / 2 } else { Quarters::MAX };
+            let is_shared = self.is_shared(source);
+            let most = if is_shared { measure.limit / 2 } else { Quarters::MAX };
+            let is_known = |account: &AccountTag| {
+                self.customers.knows(source, *account) || is_shared && self.is_known_beside(source, *account)
+            };
             let mut known = BTreeMap::<AccountTag, Quarters>::new();
             let mut rest: Quarters = 0;
             for failure in window.failures() {
                 let weight = Quarters::from(failure.weight.0);
-                match failure.account.filter(|account| self.customers.knows(source, *account)) {
+                match failure.account.filter(is_known) {
                     Some(account) => {
                         let sum = known.entry(account).or_default();
                         *sum = sum.saturating_add(weight.div_ceil(2)).min(most);
@@ -98,6 +103,14 @@ impl Judge {
         let Some(policy) = &self.policy.customers else { return false };
         let most = usize::from(policy.shared);
         self.customers.accounts(source, most) >= most
+    }
+
+    /// Whether an account is known at another shared source of the same network: a gateway has many addresses, and gives its users
+    /// now one, now another. Whoever made it known there has its password.
+    fn is_known_beside(&self, source: IpNet, account: AccountTag) -> bool {
+        let network = Network::of(source.addr());
+        let mut others = self.customers.sources(account).filter(|other| Network::of(other.addr()) == network);
+        others.any(|other| self.is_shared(other))
     }
 
     /// Failures on a third account and further ones weigh double: who mistypes does so on one. Not on those that logged in from

@@ -32,8 +32,8 @@ use crate::{
     event::{FilterName, Weight},
 };
 
-/// For so long logins have to be heard of before a prefix is banned: once around the clock, for who logs in daily.
-const LEARNING: Duration = Duration::from_secs(24 * 60 * 60);
+/// For so long logins have to be heard of before a prefix is banned, or a ban grows: once around the clock, for who logs in daily.
+pub(super) const LEARNING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The members that a prefix was banned for, and the filter of the last one's failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +99,8 @@ impl Judge {
         if self.customers.any_within(prefix) {
             return Some(Spared::Customer);
         }
-        let learnt = self.customers.since().is_some() && !self.is_learning(now);
+        let learnt = self.customers.since().is_some_and(|since| since <= earlier(now, LEARNING));
         (!learnt).then_some(Spared::Learning)
-    }
-
-    /// Whether logins are heard of, but for less than a day.
-    pub(super) fn is_learning(&self, now: LogTime) -> bool {
-        self.customers.since().is_some_and(|since| since > earlier(now, LEARNING))
     }
 
     fn ban_prefix(

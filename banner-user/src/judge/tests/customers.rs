@@ -159,6 +159,31 @@ fn at_a_shared_source_no_telephone_with_an_old_password_locks_out_the_others() {
 }
 
 #[test]
+fn an_account_is_known_at_all_shared_addresses_of_its_gateway() {
+    let table = [
+        ("where it logged in", "192.0.2.1", "192.0.2.1", 5, None),
+        ("at another address of the gateway", "192.0.2.1", "192.0.2.9", 5, None),
+        ("logged in nowhere", "", "192.0.2.9", 5, Some(3)),
+        ("in another network", "192.0.3.1", "192.0.2.9", 5, Some(3)),
+        ("where few log in, beside the gateway", "192.0.2.200", "192.0.2.9", 5, Some(3)),
+        ("from the gateway to where few log in", "192.0.2.1", "192.0.2.9", 4, Some(3)),
+    ];
+    for (promise, known_at, fails_at, sharing, expected) in table {
+        let mut world = World::new(known());
+        let mut log_in = |source: &str, user: &str| drop(world.run(0, &format!("succeed {source} user={user}")));
+        for user in 0..5 {
+            ["192.0.2.1", "192.0.3.1"].into_iter().for_each(|gateway| log_in(gateway, &format!("user{user}")));
+        }
+        (0..sharing).for_each(|user| log_in("192.0.2.9", &format!("user{user}")));
+        if !known_at.is_empty() {
+            log_in(known_at, "alice");
+        }
+        let banned = bans_at(&mut world, 100, &format!("fail {fails_at}"), 40);
+        assert_eq!(banned.map(|(nth, _)| nth), expected, "{promise}");
+    }
+}
+
+#[test]
 fn at_a_shared_source_failures_on_a_known_account_do_not_push_out_guesses() {
     let mut world = World::new(known());
     for (second, user) in (0..).zip(["stolen", "bob", "carol", "dave", "erin"]) {

@@ -268,7 +268,7 @@ fn the_history_is_bounded_and_what_was_banned_longest_ago_goes_first() {
     for last in 0..20_u8 {
         (0..3).for_each(|_| drop(world.fail([192, 0, 2, last].into(), last.into())));
     }
-    let _ = world.judge.handle(crate::judge::Input::Tick, world.now(30));
+    let _ = world.judge.handle(Input::Tick, world.now(30));
     let kept = world.judge.everything().offences.into_iter().map(|change| match change {
         OffencesChange::Banned(saved) => saved.prefix,
         OffencesChange::Gone { prefix, .. } => panic!("{prefix}"),
@@ -356,7 +356,7 @@ proptest! {
         let mut second = 0;
         for (last, wait, unban) in steps {
             second += wait;
-            let _ = world.judge.handle(crate::judge::Input::Tick, world.now(second));
+            let _ = world.judge.handle(Input::Tick, world.now(second));
             let target = Target::Address([192, 0, 2, last].into());
             let banned = |world: &World| {
                 let bans = world.judge.bans(None, 100).bans;
@@ -387,15 +387,23 @@ proptest! {
 }
 
 #[test]
-fn no_ban_grows_in_the_first_day_in_which_logins_are_heard_of() {
-    let customers = Some(Customers::default());
-    for (first, expected) in [(1000, "until 3600"), (100_000, "until 103200")] {
+fn no_ban_grows_in_the_first_day_where_logins_are_told() {
+    let deaf = Jail { hears_logins: false, ..mail() };
+    let day = 24 * 3600;
+    let table = [
+        ("in the first day", mail(), Some(Customers::default()), day - 3000, false),
+        ("after it", mail(), Some(Customers::default()), day + 1, true),
+        ("no log tells of logins", deaf, Some(Customers::default()), 3000, true),
+        ("nobody wants to know of logins", mail(), None, 3000, true),
+    ];
+    for (promise, jail, customers, second, grows) in table {
         let increment = Some(Increment::default());
-        let mut world = World::new(Policy { increment, customers: customers.clone(), ..policy([mail()]) });
-        world.run(0, "succeed 198.51.100.1");
-        world.run(first, "fail 192.0.2.1 weight=12");
-        let banned = world.run(first + 2000, "fail 192.0.2.1 weight=12");
-        assert!(banned.last().is_some_and(|banned| banned.contains(expected)), "{banned:?}");
+        let mut world = World::new(Policy { increment, customers, ..policy([jail]) });
+        world.run(0, "fail 192.0.2.1 weight=12");
+        let banned = world.run(second, "fail 192.0.2.1 weight=12");
+        let length = if grows { 1200 } else { 600 };
+        let expected = format!("until {}", second + length);
+        assert!(banned.last().is_some_and(|banned| banned.contains(&expected)), "{promise}: {banned:?}");
     }
 }
 
