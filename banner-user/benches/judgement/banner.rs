@@ -23,7 +23,16 @@ use super::{rule::Rule, stream::Try};
 /// The clock at the start of a stream.
 const START: i64 = 1_700_000_000;
 
+/// Which lines say the account.
+#[derive(Clone, Copy)]
+pub(crate) enum Names {
+    All,
+    /// Those of Postfix before 3.7.8 and its like.
+    OfLogins,
+}
+
 pub(crate) struct Banner {
+    names: Names,
     judge: Judge,
     filter: FilterName,
     entries: BTreeMap<IpNet, (Entry, u64)>,
@@ -33,13 +42,14 @@ pub(crate) struct Banner {
 }
 
 impl Banner {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(names: Names) -> Self {
         let mut policy = Config::default().policy;
         for jail in &mut policy.jails {
             jail.hears_logins = true; // As the catalogue says of the default jail's filters.
         }
         let filter = policy.jails.iter().flat_map(|jail| &jail.filters).next().cloned().unwrap_or_default();
         Self {
+            names,
             judge: Judge::new(policy),
             filter,
             entries: BTreeMap::new(),
@@ -100,11 +110,12 @@ impl Rule for Banner {
     fn answered(&mut self, tried: &Try) {
         self.pass(tried.at);
         let now = now(tried.at);
-        let user = User::new(format!("user{}", tried.account).as_bytes());
+        let is_named = tried.succeeds || matches!(self.names, Names::All);
+        let user = is_named.then(|| User::new(format!("user{}", tried.account).as_bytes()));
         let attempt = Attempt {
             filter: self.filter.clone(),
             source: tried.source.into(),
-            user: Some(user),
+            user,
             weight: Weight::ONE,
             at: now.wall.as_log_time(),
         };
