@@ -9,6 +9,7 @@
 //!   kernel;
 //! - [`command_line`] is what an operator types and reads on such a server;
 //! - [`lab`] boots a whole Debian host with real mail servers and banner's own unit there, and has their clients;
+//! - [`measure`] is what benchmarks share;
 //! - [`patience`] waits for what must come, [`process`] ends what must not stay;
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
@@ -18,6 +19,7 @@ pub mod installation;
 pub mod journal;
 pub mod lab;
 pub mod mail_log;
+pub mod measure;
 pub mod namespace;
 pub mod network;
 pub mod object;
