@@ -195,7 +195,7 @@ impl Judge {
             stale: self.stamps.stale().copied().collect(),
             tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
-            attacks: self.accounts.attacks().len(),
+            attacks: self.accounts.under_attack(),
             lists: self
                 .lists
                 .iter()

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::account::AccountTag;
 use crate::{clock::LogTime, event::Weight};
 
@@ -29,7 +31,8 @@ pub struct Counted {
 /// quarters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    failures: Vec<Counted>,
+    /// Most sources have one, which takes no memory of its own.
+    failures: SmallVec<[Counted; 1]>,
 }
 
 impl Window {
@@ -54,7 +57,7 @@ impl Window {
         failures.retain(|failure| failure.weight > Weight::ZERO);
         failures.sort_unstable_by_key(|failure| failure.at);
         failures.shrink_to_fit();
-        Self { failures }
+        Self { failures: failures.into() }
     }
 
     /// Moves all by so many microseconds.
