@@ -77,9 +77,8 @@ impl Judge {
         if self.policy.accounts.is_none() && self.policy.spraying.is_none() {
             return None;
         }
-        let source = self.source(found.address);
-        let is_known = self.customers.knows(source, account.tag());
-        if is_known || self.ledger.protections().forbids(source, false).is_some() {
+        let source = found.source;
+        if found.is_protected || self.customers.knows(source, account.tag()) {
             return None;
         }
         let trap = self.trap(found.attempt, account, source, now, effects);
