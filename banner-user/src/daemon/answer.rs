@@ -1,20 +1,17 @@
 //! What the control socket asks, answered from the state of the judge and of the kernel.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use ipnet::IpNet;
-use tokio::time::timeout;
 use tracing::info;
 
 use super::{Daemon, Next, lag, saving::Answer, view};
 use crate::{
     clock::{Now, WallTime},
     control::{
-        Reply, Request,
+        Request,
         protocol::{
             self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, FuseAnswer,
-            FuseRequest, HISTORY_MAX, PAGE_MAX, Packets, Prefix, Status, Text, TrippedFuse, UnbanRequest, Unbanned,
-            Why,
+            FuseRequest, PAGE_MAX, Packets, Prefix, Status, Text, TrippedFuse, UnbanRequest, Unbanned,
         },
     },
     enforce::{bans::BanMapError, guard::State},
@@ -26,9 +23,6 @@ use crate::{
         policy::BanTime,
     },
 };
-
-/// How long an answer waits for what the disk knows; then it says that it does not know.
-const HISTORY_WITHIN: Duration = Duration::from_secs(2);
 
 impl Daemon {
     /// Answers one request. Whoever asked may have gone meanwhile: an answer that nobody takes is no error.
@@ -63,26 +57,6 @@ impl Daemon {
     fn answer_when_saved(&mut self, answer: Answer) {
         self.saving.answer(answer, Now::read());
         self.save();
-    }
-
-    /// What is in force is known here, what has ended only on disk: that is waited for beside the loop.
-    fn tell_why(&self, address: IpAddr, reply: Reply<Why>) {
-        let why = match self.why(address) {
-            Ok(why) => why,
-            Err(error) => return drop(reply.send(Err(error))),
-        };
-        let around = IpNet::from(why.address);
-        let around = (0..=around.prefix_len()).filter_map(|length| IpNet::new(why.address, length).ok());
-        let history = self.saving.store().history(around.map(|net| net.trunc()).collect(), HISTORY_MAX);
-        tokio::spawn(async move {
-            let mut why = why;
-            match timeout(HISTORY_WITHIN, history).await {
-                Ok(Ok(Ok(past))) => why.history = past.into_iter().map(view::past).collect(),
-                Ok(Ok(Err(error))) => why.history_unknown = Some(Text::from(error.to_string())),
-                Ok(Err(_)) | Err(_) => why.history_unknown = Some("the disk has not answered".into()),
-            }
-            let _ = reply.send(Ok(why));
-        });
     }
 
     fn status(&self) -> Result<Status, ErrorBody> {
@@ -211,40 +185,6 @@ impl Daemon {
             || self.judge.status().others.iter().any(|(origin, _)| is_orphan(origin))
     }
 
-    fn why(&self, address: IpAddr) -> Result<Why, ErrorBody> {
-        let now = Now::read();
-        let why = self.judge.why(address);
-        let shown = why.bans.iter().map(|ban| view::ban(ban, self.enforcer.kernel_ref(), &self.config.services, now));
-        let failures = why.evidence.iter().flat_map(|evidence| &evidence.failures);
-        let tallies = why
-            .tallies
-            .iter()
-            .zip(&self.config.policy.jails)
-            .filter(|(tally, _)| tally.failures > 0 || tally.protection.is_some());
-        // A ban that --force made over a protection holds all the same.
-        let forced = why.bans.iter().any(|ban| ban.forced);
-        Ok(Why {
-            address: why.address,
-            source: why.source.into(),
-            protected: why.protections.first().filter(|_| !forced).map(|protection| Text::from(protection.to_string())),
-            bans: shown.collect::<Result<_, _>>().map_err(|error| refused_by_kernel(&error))?,
-            tally: tallies
-                .map(|(tally, jail)| protocol::Tally {
-                    jail: Text::from(&*tally.jail),
-                    failures: protocol::Failures::of_quarters(tally.failures.into()),
-                    maxretry: jail.maxretry,
-                    findtime: jail.findtime.as_secs(),
-                    protected: tally.protection.map(|protection| Text::from(protection.to_string())),
-                })
-                .collect(),
-            failures: failures.map(|failure| view::failure(failure, self.source_name(failure.position.file))).collect(),
-            newest_line: why.evidence.map(|evidence| Text::escape(&evidence.line)),
-            failures_while_banned: why.bans.iter().map(|ban| u64::from(ban.late)).sum(),
-            history: Vec::new(),
-            history_unknown: None,
-        })
-    }
-
     fn ban(&mut self, request: &BanRequest) -> Result<Banned, ErrorBody> {
         let now = Now::read();
         let names = request.services.iter().map(Text::as_str);
@@ -361,7 +301,7 @@ fn not_done(what: String, reason: &str) -> ErrorBody {
         .remedy("it is tried again every second; `banner status` tells how that goes")
 }
 
-fn refused_by_kernel(error: &BanMapError) -> ErrorBody {
+pub(super) fn refused_by_kernel(error: &BanMapError) -> ErrorBody {
     ErrorBody::new(ErrorKind::Kernel, error.to_string()).remedy("`banner check` tells what the kernel can do")
 }
 

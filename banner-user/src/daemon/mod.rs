@@ -27,6 +27,7 @@ mod reload;
 mod saving;
 mod service_manager;
 mod view;
+mod why;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! What the judge, the kernel and the follower know, in the words of the control protocol.
 
+use ipnet::IpNet;
+
 use crate::{
     clock::Now,
     control::protocol::{self, Fill, InterfaceState, Limits, Text, Time},
@@ -12,6 +14,7 @@ use crate::{
         Attack, Failure, Origin,
         effect::{Entry, Map, Until},
         policy::BanTime,
+        reason::Reason,
         status::Ban,
     },
     service::{ServiceMask, Services},
@@ -19,7 +22,7 @@ use crate::{
         FileState, FileStatus, LINE_MAX,
         journal::{JOURNAL, Journal, JournalState},
     },
-    state::PastBan,
+    state::{PastBan, ToldCause, ToldReason},
 };
 
 /// The names of the services in a mask.
@@ -108,13 +111,43 @@ pub(super) fn past(past: PastBan) -> protocol::PastBan {
         end: Text::from(past.why),
         observe: past.observe,
         failures: cause.map(|cause| protocol::Failures::of_quarters(cause.failures.into())),
+        limit: cause.and_then(|cause| cause.limit).map(|limit| protocol::Failures::of_quarters(limit.into())),
+        reasons: cause.map(|cause| told(&cause.reasons)).unwrap_or_default(),
         filter: cause.map(|cause| Text::from(cause.filter.as_str())),
         line: cause.filter(|cause| !cause.line.is_empty()).map(|cause| Text::escape(&cause.line)),
     }
 }
 
+/// Why a ban was made, as the state has it.
+pub(super) fn cause(prefix: IpNet, made_by: &Origin, cause: &ToldCause) -> protocol::Cause {
+    let (origin, jail) = origin(made_by);
+    protocol::Cause {
+        prefix: prefix.into(),
+        origin,
+        jail,
+        failures: protocol::Failures::of_quarters(cause.failures.into()),
+        limit: cause.limit.map(|limit| protocol::Failures::of_quarters(limit.into())),
+        filter: Text::from(cause.filter.as_str()),
+        reasons: told(&cause.reasons),
+        line: (!cause.line.is_empty()).then(|| Text::escape(&cause.line)),
+    }
+}
+
+fn told(reasons: &[ToldReason]) -> Vec<protocol::Reason> {
+    let shown = |told: &ToldReason| protocol::Reason {
+        reason: Text::from(told.reason.as_str()),
+        text: Text::from(told.text.as_str()),
+    };
+    reasons.iter().map(shown).collect()
+}
+
+/// What changes how a source is judged.
+pub(super) fn reasons(reasons: &[Reason]) -> Vec<protocol::Reason> {
+    told(&reasons.iter().map(ToldReason::from).collect::<Vec<_>>())
+}
+
 /// Who made a ban, and for which jail it counts.
-fn origin(origin: &Origin) -> (protocol::Origin, Option<Text>) {
+pub(super) fn origin(origin: &Origin) -> (protocol::Origin, Option<Text>) {
     match origin {
         Origin::Hand => (protocol::Origin::Hand, None),
         Origin::Adopted => (protocol::Origin::Adopted, None),

@@ -216,7 +216,9 @@ impl Judge {
         // The line is looked for when the change is asked for: this one is not kept yet.
         let cause = because.map(|because| Cause {
             failures: because.failures,
+            limit: because.limit,
             filter: because.filter.clone(),
+            reasons: because.reasons.clone(),
             line: Box::default(),
         });
         if let Some(unsaved) = &mut self.unsaved {

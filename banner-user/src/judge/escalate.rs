@@ -12,7 +12,8 @@ use super::{
     origin::Origin,
     policy::{BanTime, Growth, Increment},
     prefixes::LEARNING,
-    report::{Ended, Reason},
+    reason::Reason,
+    report::Ended,
     window::earlier,
 };
 use crate::clock::LogTime;

@@ -10,7 +10,8 @@ use super::{
     accounts::Network,
     failure::Found,
     policy::{BanTime, Customers as CustomersPolicy},
-    report::{Because, Reason},
+    reason::Reason,
+    report::Because,
     sentence::Sentence,
     window::{Quarters, Window},
 };
@@ -91,10 +92,14 @@ impl Judge {
             }
         }
         let short = BanTime::For(policy.bantime);
-        let is_first = || self.history.former(source, observe, measure.newest) == 0;
-        if short < measure.bantime && (self.is_shared(source) || is_first()) {
+        let why = if self.is_shared(source) {
+            Some(Reason::SharedSource)
+        } else {
+            (self.history.former(source, observe, measure.newest) == 0).then_some(Reason::Customer)
+        };
+        if let Some(why) = why.filter(|_| short < measure.bantime) {
             measure.bantime = short;
-            measure.reasons.push(Reason::Customer);
+            measure.reasons.push(why);
         }
     }
 
@@ -146,7 +151,7 @@ impl Measure {
     pub(super) fn sentence(&mut self, sentence: &Sentence, jail: BanTime) {
         self.sentenced = true;
         self.bantime = jail.max(BanTime::For(sentence.bantime));
-        self.reasons.retain(|reason| *reason != Reason::Customer);
+        self.reasons.retain(|reason| !matches!(reason, Reason::Customer | Reason::SharedSource));
         self.reasons.push(sentence.reason.clone());
     }
 

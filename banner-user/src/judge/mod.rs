@@ -19,6 +19,7 @@ pub mod input;
 pub mod list;
 pub mod manual;
 pub mod policy;
+pub mod reason;
 pub mod report;
 pub mod saved;
 pub mod status;

@@ -11,6 +11,7 @@ use super::{
     origin::Origin,
     outage::OutageState,
     protect::{Protection, Shown},
+    reason::Reason,
     stamps::StaleStamps,
     window::Quarters,
 };
@@ -171,46 +172,6 @@ pub struct Because {
     pub reasons: Vec<Reason>,
 }
 
-/// What changed how a source was judged, beside its failures themselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Failures on accounts that logged in from there lately weigh half.
-    KnownAccounts,
-    /// Somebody logged in from there lately: the first ban is short.
-    Customer,
-    /// This was tried, a name that nobody has ever had.
-    Trap(Arc<str>),
-    /// So many different accounts were tried, and none of them has logged in.
-    Spraying {
-        /// Accounts.
-        accounts: u16,
-    },
-    /// Failures on a third account and further ones weigh double.
-    ManyAccounts,
-    /// Only accounts under attack were tried, this many times.
-    UnderAttack {
-        /// Failures.
-        failures: u16,
-    },
-    /// It was banned so many times before.
-    BannedBefore {
-        /// Bans that are remembered.
-        times: u16,
-    },
-    /// This is so manieth ban of late, by whatever jail.
-    Recidivist {
-        /// Bans, this one included.
-        bans: u16,
-    },
-    /// So many sources of the prefix have failed.
-    Members {
-        /// Sources.
-        sources: u16,
-    },
-    /// It was one of those for whom this prefix was banned, and that ban was lifted.
-    MemberOf(IpNet),
-}
-
 /// What keeps a prefix from being banned for its sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spared {
@@ -348,26 +309,6 @@ impl fmt::Display for Because {
         let plural = if self.failures == 4 { "failure" } else { "failures" };
         write!(f, "{} {plural}, the last by filter {}", f64::from(self.failures) / 4.0, self.filter)?;
         self.reasons.iter().try_for_each(|reason| write!(f, "; {reason}"))
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::KnownAccounts => f.write_str("those on accounts known there weigh half"),
-            Self::Customer => f.write_str("a customer's first ban"),
-            Self::Trap(name) => write!(f, "it tried {}, a trap", Escaped(name.as_bytes())),
-            Self::Spraying { accounts } => write!(f, "it tried {accounts} accounts"),
-            Self::ManyAccounts => f.write_str("those on a third account and further ones weigh double"),
-            Self::UnderAttack { failures } => {
-                write!(f, "it failed {failures} times on accounts under attack, and never logged in")
-            }
-            Self::BannedBefore { times: 1 } => f.write_str("banned once before"),
-            Self::BannedBefore { times } => write!(f, "banned {times} times before"),
-            Self::Recidivist { bans } => write!(f, "its ban number {bans} of late"),
-            Self::Members { sources } => write!(f, "{sources} sources in it have failed"),
-            Self::MemberOf(prefix) => write!(f, "one of those for whom {prefix} was banned"),
-        }
     }
 }
 

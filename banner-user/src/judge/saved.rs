@@ -14,6 +14,7 @@ use super::{
     effect::Until,
     history::Offences,
     origin::Origin,
+    reason::Reason,
     report::Ended,
     suspects::Suspect,
     window::Counted,
@@ -149,8 +150,12 @@ pub enum BanChange {
 pub struct Cause {
     /// The weight of its failures within the window, in quarters.
     pub failures: Quarters,
+    /// The weight that bans, in quarters.
+    pub limit: Quarters,
     /// The filter that found the last one.
     pub filter: FilterName,
+    /// What else was taken into account, in the order in which it was.
+    pub reasons: Vec<Reason>,
     /// The last one's line, as far as it is kept. Attacker text.
     pub line: Box<[u8]>,
 }

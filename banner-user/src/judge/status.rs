@@ -6,17 +6,23 @@ use ipnet::IpNet;
 
 use super::{
     Judge,
+    account::AccountTag,
     accounts::Attack,
     effect::{Entry, Map, Slot, Until},
     evidence::Evidence,
     fuse::Tripped,
     history::Offences,
+    jail::{JailState, Tracked},
     ledger::{Key, Record},
     list::ListName,
     origin::{Origin, OriginId},
     outage::OutageState,
+    policy::BanTime,
     protect::Protection,
+    reason::Reason,
+    recent::Aged,
     scope,
+    seconds::LogSeconds,
     stamps::StaleStamps,
     window::Quarters,
 };
@@ -130,12 +136,33 @@ pub struct Why<'a> {
     pub bans: Vec<Ban>,
     /// How it stands in each jail.
     pub tallies: Vec<Tally>,
+    /// What else is known of its source.
+    pub standing: Standing,
     /// The prefix around it, where such are banned for their sources.
     pub neighbourhood: Option<Neighbourhood>,
     /// The bans that its source has had and that make the next one longer: of jails that enforce, and of those that observe.
     pub offences: [Option<Offences>; 2],
     /// What its source did, where it is remembered.
     pub evidence: Option<&'a Evidence>,
+}
+
+/// What is known of a source beside its failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Somebody has logged in from there lately.
+    pub is_customer: bool,
+    /// Accounts that have, counted up to as many as make it shared.
+    pub accounts: usize,
+    /// As many as that have.
+    pub is_shared: bool,
+    /// The fuse is tripped: failures on accounts that logged in from there count against nobody.
+    pub is_spared: bool,
+    /// Accounts that it has tried lately, of those that are kept.
+    pub tried: usize,
+    /// Of these, those that are under attack.
+    pub attacked: usize,
+    /// Its bans that make the next one longer.
+    pub banned_before: u16,
 }
 
 /// How the prefix around a source stands.
@@ -161,6 +188,12 @@ pub struct Tally {
     pub failures: Quarters,
     /// The weight that bans, in quarters.
     pub limit: Quarters,
+    /// What those weigh by what else is known, in quarters: this is compared with the limit.
+    pub weighed: Quarters,
+    /// How long it would be banned for, were that enough.
+    pub bantime: BanTime,
+    /// What was taken into account for both.
+    pub reasons: Vec<Reason>,
     /// When it failed last.
     pub newest: Option<LogTime>,
     /// What keeps it from being banned in this jail alone.
@@ -256,31 +289,59 @@ impl Judge {
     /// Everything about one address.
     #[must_use]
     pub fn why(&self, address: IpAddr) -> Why<'_> {
+        let now = self.offset.map_or(LogTime(0), |offset| offset.wall_at(self.now).as_log_time());
         let address = scope::canonical(address);
         let full = IpNet::from(address);
         let source = self.source(address);
-        let tallies = self.jails.iter().map(|jail| {
-            let source = scope::source(address, self.policy.ipv6_prefix, |prefix| {
-                self.ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
-            });
-            let tracked = jail.tracked.get(source);
-            Tally {
-                jail: Arc::clone(&jail.jail.name),
-                failures: tracked.map_or(0, super::jail::Tracked::sum),
-                limit: jail.limit(),
-                newest: tracked.and_then(super::recent::Aged::newest),
-                protection: jail.protections.forbids(full, false),
-            }
-        });
+        let tallies = self.jails.iter().enumerate().map(|(index, jail)| self.tally(index, jail, address, now));
         Why {
             address,
             source,
             protections: self.ledger.protections().covering(full).collect(),
             bans: self.ledger.covering(full).map(|(key, record)| self.view(key, record)).collect(),
             tallies: tallies.collect(),
+            standing: self.standing(source, now),
             neighbourhood: self.neighbourhood(source),
             offences: [false, true].map(|observe| self.history.of(observe).get(source).copied()),
             evidence: self.archive.get(source),
+        }
+    }
+
+    fn tally(&self, index: usize, jail: &JailState, address: IpAddr, now: LogTime) -> Tally {
+        let source = scope::source(address, self.policy.ipv6_prefix, |prefix| {
+            self.ledger.protections().any_inside(prefix) || jail.protections.any_inside(prefix)
+        });
+        let measure = self.measure(index, source).map(|mut measure| {
+            self.escalate(jail.jail.bantime, source, jail.jail.observe, now, &mut measure);
+            measure
+        });
+        let tracked = jail.tracked.get(source);
+        Tally {
+            jail: Arc::clone(&jail.jail.name),
+            failures: tracked.map_or(0, Tracked::sum),
+            limit: jail.limit(),
+            weighed: measure.as_ref().map_or(0, |measure| measure.failures),
+            bantime: measure.as_ref().map_or(jail.jail.bantime, |measure| measure.bantime),
+            reasons: measure.map(|measure| measure.reasons).unwrap_or_default(),
+            newest: tracked.and_then(Aged::newest),
+            protection: jail.protections.forbids(IpNet::from(address), false),
+        }
+    }
+
+    fn standing(&self, source: IpNet, now: LogTime) -> Standing {
+        let suspect = self.suspects.get(source);
+        let tried = |counts: &dyn Fn(AccountTag) -> bool| {
+            suspect.map_or(0, |suspect| suspect.accounts(LogSeconds::default(), counts))
+        };
+        let shared = self.policy.customers.as_ref().map_or(0, |customers| usize::from(customers.shared));
+        Standing {
+            is_customer: self.customers.is_customer(source),
+            accounts: self.customers.accounts(source, shared),
+            is_shared: self.is_shared(source),
+            is_spared: self.fuses.tripped().next().is_some(),
+            tried: tried(&|_| true),
+            attacked: tried(&|account| self.accounts.is_under_attack(account)),
+            banned_before: self.history.former(source, false, now),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, params};
 
 use super::{
+    causes,
     columns::{Column, Origins, ServiceSets, prefix, show},
     failure::Failure,
     loaded::Notice,
@@ -170,6 +171,8 @@ pub(super) fn write(
                     cause.as_ref().map(|cause| cause.failures),
                     cause.as_ref().map(|cause| &*cause.filter),
                     cause.as_ref().map(line),
+                    cause.as_ref().map(|cause| cause.limit),
+                    cause.as_ref().map(|cause| causes::column(&cause.reasons)),
                 ])?;
             }
             BanChange::Ended { at, why, .. } => {
@@ -184,12 +187,14 @@ pub(super) fn write(
 
 /// A ban that is in force already is changed: only where it differs, and not its cause where that is not known any more.
 const BEGIN: &str = "
-    INSERT INTO bans (prefix, origin, since, until, services, observe, forced, failures, filter, line)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    INSERT INTO bans (prefix, origin, since, until, services, observe, forced, failures, filter, line, maximum, reasons)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT (prefix, origin) DO UPDATE SET
         failures = iif(since = excluded.since AND excluded.failures IS NULL, failures, excluded.failures),
         filter = iif(since = excluded.since AND excluded.failures IS NULL, filter, excluded.filter),
         line = iif(since = excluded.since AND excluded.failures IS NULL, line, excluded.line),
+        maximum = iif(since = excluded.since AND excluded.failures IS NULL, maximum, excluded.maximum),
+        reasons = iif(since = excluded.since AND excluded.failures IS NULL, reasons, excluded.reasons),
         since = excluded.since,
         until = excluded.until,
         services = excluded.services,
@@ -202,14 +207,14 @@ const BEGIN: &str = "
 // same row of the history however often it ends.
 const END: &str = "
     INSERT OR REPLACE INTO history
-        (prefix, origin, since, until, services, observe, forced, failures, filter, line, ended, why)
-    SELECT prefix, origin, since, until, services, observe, forced, failures, filter, line, ?3, ?4
+        (prefix, origin, since, until, services, observe, forced, failures, filter, line, maximum, reasons, ended, why)
+    SELECT prefix, origin, since, until, services, observe, forced, failures, filter, line, maximum, reasons, ?3, ?4
     FROM bans WHERE prefix = ?1 AND origin = ?2";
 
 const END_BY_ID: &str = "
     INSERT OR REPLACE INTO history
-        (prefix, origin, since, until, services, observe, forced, failures, filter, line, ended, why)
-    SELECT prefix, origin, since, until, services, observe, forced, failures, filter, line, ?2, ?3
+        (prefix, origin, since, until, services, observe, forced, failures, filter, line, maximum, reasons, ended, why)
+    SELECT prefix, origin, since, until, services, observe, forced, failures, filter, line, maximum, reasons, ?2, ?3
     FROM bans WHERE id = ?1";
 
 /// Ends the bans that are in force on disk and not by `changes`.

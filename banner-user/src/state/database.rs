@@ -17,7 +17,7 @@ use super::{
     batch::Batch,
     failure::Failure,
     files::{self, Files},
-    history::{self, Limits, PastBan},
+    history::{self, Limits, Past},
     loaded::Loaded,
     logins, offences,
     offset::{self, Offset},
@@ -200,7 +200,7 @@ impl Database {
     }
 
     /// The bans of exactly these prefixes that have ended, the latest first.
-    pub(super) fn history(&self, prefixes: &[IpNet], limit: usize) -> Result<Vec<PastBan>, Failure> {
+    pub(super) fn history(&self, prefixes: &[IpNet], limit: usize) -> Result<Past, Failure> {
         history::read(&self.connection, prefixes, limit)
     }
 

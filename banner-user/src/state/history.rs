@@ -6,13 +6,14 @@ use ipnet::IpNet;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
+    causes::{self, ToldCause},
     columns::{Origins, prefix},
     failure::Failure,
     offset,
 };
 use crate::{
     clock::{Now, WallTime},
-    judge::{Origin, Quarters},
+    judge::Origin,
 };
 
 /// The most bans that are told at once.
@@ -54,22 +55,11 @@ pub struct PastBan {
     /// It was made by hand with force.
     pub forced: bool,
     /// What was counted; not for a ban by hand or of an earlier run.
-    pub cause: Option<PastCause>,
+    pub cause: Option<ToldCause>,
     /// When it ended.
     pub ended: WallTime,
     /// Why, as a sentence's end. `unknown` where the daemon was not there, or could not write, when it ended.
     pub why: String,
-}
-
-/// Why a source was banned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PastCause {
-    /// The weight of its failures within the window, in quarters.
-    pub failures: Quarters,
-    /// The filter that found the last one.
-    pub filter: String,
-    /// The last one's line, as far as it is kept. Attacker text.
-    pub line: Box<[u8]>,
 }
 
 /// Why the history cannot be told.
@@ -83,12 +73,25 @@ pub enum HistoryError {
     Busy,
 }
 
-/// Reads the bans of exactly these prefixes, the latest first.
-pub(super) fn read(connection: &Connection, prefixes: &[IpNet], limit: usize) -> Result<Vec<PastBan>, Failure> {
+/// What the disk knows of some prefixes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Why they are banned, those that are, by whom.
+    pub causes: Vec<(IpNet, Origin, ToldCause)>,
+    /// Their bans that have ended, the latest first.
+    pub bans: Vec<PastBan>,
+}
+
+/// Reads what is known of exactly these prefixes, and at most so many of their bans that have ended.
+pub(super) fn read(connection: &Connection, prefixes: &[IpNet], limit: usize) -> Result<Past, Failure> {
+    Ok(Past { causes: causes::read(connection, prefixes)?, bans: bans(connection, prefixes, limit)? })
+}
+
+fn bans(connection: &Connection, prefixes: &[IpNet], limit: usize) -> Result<Vec<PastBan>, Failure> {
     let limit = limit.min(TOLD_MAX);
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare(
-        "SELECT prefix, origin, since, until, names, observe, forced, failures, filter, line, ended, why
+        "SELECT prefix, origin, since, until, names, observe, forced, failures, filter, line, maximum, reasons, ended, why
          FROM history LEFT JOIN service_sets ON service_sets.id = services WHERE prefix = ?1 ORDER BY since DESC LIMIT ?2",
     )?;
     let mut origins = Origins::default();
@@ -109,10 +112,6 @@ fn past_ban(row: &Row<'_>, origins: &mut Origins) -> rusqlite::Result<Option<Pas
         return Ok(None);
     };
     let names: Option<String> = row.get(4)?;
-    let cause = match (row.get(7)?, row.get(8)?, row.get::<_, Option<Vec<u8>>>(9)?) {
-        (Some(failures), Some(filter), Some(line)) => Some(PastCause { failures, filter, line: line.into() }),
-        _ => None,
-    };
     Ok(Some(PastBan {
         prefix,
         origin,
@@ -121,9 +120,9 @@ fn past_ban(row: &Row<'_>, origins: &mut Origins) -> rusqlite::Result<Option<Pas
         services: names.unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         observe: row.get(5)?,
         forced: row.get(6)?,
-        cause,
-        ended: offset::from_disk(row.get(10)?),
-        why: row.get(11)?,
+        cause: causes::cause(row, 7)?,
+        ended: offset::from_disk(row.get(12)?),
+        why: row.get(13)?,
     }))
 }
 

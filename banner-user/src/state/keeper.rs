@@ -13,7 +13,7 @@ use super::{
     database::{BootId, Database, Integrity},
     failure::Failure,
     files::{self, Aside, Made},
-    history::{Limits, PastBan},
+    history::{Limits, Past},
     loaded::{Loaded, Notice},
     read_only,
     schema::Was,
@@ -153,7 +153,7 @@ impl Keeper {
     }
 
     /// The bans of exactly these prefixes that have ended, the latest first.
-    pub(super) fn history(&self, prefixes: &[IpNet], limit: usize) -> Result<Vec<PastBan>, Failure> {
+    pub(super) fn history(&self, prefixes: &[IpNet], limit: usize) -> Result<Past, Failure> {
         match &self.database {
             Some(database) => database.history(prefixes, limit),
             None => Err(Failure::Trouble(closed())),

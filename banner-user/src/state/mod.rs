@@ -16,6 +16,7 @@
 
 mod bans;
 mod batch;
+mod causes;
 mod columns;
 mod database;
 mod failure;
@@ -42,7 +43,8 @@ mod tests;
 
 pub use self::{
     batch::{Batch, PositionChange, PositionChanges},
-    history::{HistoryError, Limits, PastBan, PastCause},
+    causes::{ToldCause, ToldReason},
+    history::{HistoryError, Limits, Past, PastBan},
     loaded::{Loaded, Notice},
     store::{Outcome, Store, Wants},
     trouble::{Reason, Trouble},

@@ -91,6 +91,13 @@ const VERSION_2: &str = "
 -- Four bytes for each of the failures: the tag of its account, little-endian, 0 where the line had none. NULL: no line had one.
 ALTER TABLE tallies ADD COLUMN accounts BLOB;
 
+-- Beside failures, the weight that bans, in quarters; and what else was taken into account, as it was told: a JSON array of objects
+-- with the strings reason (a name) and text. NULL where failures is, and in rows of an older banner.
+ALTER TABLE bans ADD COLUMN maximum INTEGER;
+ALTER TABLE bans ADD COLUMN reasons TEXT;
+ALTER TABLE history ADD COLUMN maximum INTEGER;
+ALTER TABLE history ADD COLUMN reasons TEXT;
+
 -- Who has logged in lately. account: the number of its name, as a signed one; 0 where the line had no name. at: microseconds since
 -- 1970. counts: whether it makes the source a customer's.
 CREATE TABLE logins (

@@ -21,7 +21,7 @@ use super::{
     batch::Batch,
     database::BootId,
     files,
-    history::{HistoryError, Limits, PastBan},
+    history::{HistoryError, Limits, Past},
     loaded::{Loaded, Notice},
     thread::{Request, Worker},
     trouble::{Reason, Trouble},
@@ -209,7 +209,7 @@ impl Store {
 
     /// The bans of exactly these prefixes that have ended, the latest first, at most `limit` of them and a thousand.
     #[must_use]
-    pub fn history(&self, prefixes: Vec<IpNet>, limit: usize) -> oneshot::Receiver<Result<Vec<PastBan>, HistoryError>> {
+    pub fn history(&self, prefixes: Vec<IpNet>, limit: usize) -> oneshot::Receiver<Result<Past, HistoryError>> {
         let (answer, receiver) = oneshot::channel();
         if self.asking.fetch_add(1, Ordering::Relaxed) >= ASKING_MAX {
             self.asking.fetch_sub(1, Ordering::Relaxed);

@@ -30,7 +30,7 @@ use super::{
     batch::Batch,
     database::BootId,
     failure::Failure,
-    history::{HistoryError, Limits, PastBan},
+    history::{HistoryError, Limits, Past},
     keeper::{Found, Keeper},
     loaded::{Loaded, Notice},
     store::Outcome,
@@ -52,7 +52,7 @@ pub(super) enum Request {
     /// To write this, and tell what became of it.
     Commit(Box<Batch>),
     /// To read bans that have ended.
-    History { prefixes: Vec<IpNet>, limit: usize, answer: oneshot::Sender<Result<Vec<PastBan>, HistoryError>> },
+    History { prefixes: Vec<IpNet>, limit: usize, answer: oneshot::Sender<Result<Past, HistoryError>> },
     /// To write these in order, and to end.
     Close { batches: Vec<Batch>, answer: oneshot::Sender<Result<(), Trouble>> },
 }
@@ -182,7 +182,7 @@ impl Worker {
         Ok(())
     }
 
-    fn history(&mut self, prefixes: &[IpNet], limit: usize) -> (Result<Vec<PastBan>, HistoryError>, Option<Outcome>) {
+    fn history(&mut self, prefixes: &[IpNet], limit: usize) -> (Result<Past, HistoryError>, Option<Outcome>) {
         if let Some(trouble) = self.trouble() {
             return (Err(HistoryError::Trouble(trouble.to_string())), None);
         }

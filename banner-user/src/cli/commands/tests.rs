@@ -77,6 +77,10 @@ fn reply(request: Request) {
                 failures_while_banned: 0,
                 history: Vec::new(),
                 history_unknown: None,
+                causes: Vec::new(),
+                standing: crate::control::protocol::Standing::default(),
+                network: None,
+                remedies: Vec::new(),
             })));
         }
         Request::Ban(request, reply) => drop(reply.send(if request.prefix == prefix("198.51.100.1") {

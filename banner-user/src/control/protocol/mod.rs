@@ -40,7 +40,7 @@ pub use status::{
 };
 pub use text::Text;
 pub use time::{BanTime, Time};
-pub use why::{Failure, HISTORY_MAX, PastBan, Tally, Why};
+pub use why::{Cause, Failure, HISTORY_MAX, Network, PastBan, Reason, Standing, Tally, Why};
 
 #[cfg(test)]
 mod tests;

@@ -150,10 +150,31 @@ fn why() {
         tally: vec![Tally {
             jail: "mail".into(),
             failures: Failures::of_quarters(9),
+            weighed: Some(Failures::of_quarters(5)),
             maxretry: 3,
             findtime: 600,
+            bantime: Some(BanTime::Permanent),
+            reasons: vec![Reason { reason: "known_accounts".into(), text: "half".into() }],
             protected: None,
         }],
+        causes: vec![Cause {
+            prefix: "2001:db8::/64".parse().unwrap(),
+            origin: Origin::Jail,
+            jail: Some("mail".into()),
+            failures: Failures::of_quarters(13),
+            limit: Some(Failures::of_quarters(12)),
+            filter: "cyrus".into(),
+            reasons: Vec::new(),
+            line: None,
+        }],
+        standing: Standing { customer: true, accounts: 2, banned_before: 1, ..Standing::default() },
+        network: Some(Network {
+            prefix: "2001:db8::/56".parse().unwrap(),
+            members: vec!["2001:db8::/64".parse().unwrap()],
+            limit: 10,
+            customers: true,
+        }),
+        remedies: vec!["banner unban 2001:db8::1".into()],
         failures: vec![Failure {
             at: time("2026-11-22T12:00:00.5Z"),
             filter: "cyrus".into(),
@@ -173,7 +194,19 @@ fn why() {
     });
     let expected = json!({
         "address": "2001:db8::1", "source": "2001:db8::/64", "protected": "ignoreip", "bans": [ban_json()],
-        "tally": [{"jail": "mail", "failures": 2.25, "maxretry": 3, "findtime": 600, "protected": null}],
+        "tally": [{
+            "jail": "mail", "failures": 2.25, "weighed": 1.25, "maxretry": 3, "findtime": 600, "bantime": "permanent",
+            "reasons": [{"reason": "known_accounts", "text": "half"}], "protected": null,
+        }],
+        "causes": [{
+            "prefix": "2001:db8::/64", "origin": "jail", "jail": "mail", "failures": 3.25, "limit": 3, "filter": "cyrus",
+            "reasons": [], "line": null,
+        }],
+        "standing": {
+            "customer": true, "accounts": 2, "shared": false, "spared": false, "tried": 0, "attacked": 0, "banned_before": 1,
+        },
+        "network": {"prefix": "2001:db8::/56", "members": ["2001:db8::/64"], "limit": 10, "customers": true},
+        "remedies": ["banner unban 2001:db8::1"],
         "failures": [failure], "newest_line": "line", "failures_while_banned": 1,
         "history": [], "history_unknown": null,
     });

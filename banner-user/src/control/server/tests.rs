@@ -94,6 +94,10 @@ fn answer(request: Request) {
                 failures_while_banned: 0,
                 history: Vec::new(),
                 history_unknown: None,
+                causes: Vec::new(),
+                standing: crate::control::protocol::Standing::default(),
+                network: None,
+                remedies: Vec::new(),
             };
             reply.send(Ok(why)).unwrap();
         }

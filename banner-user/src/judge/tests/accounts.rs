@@ -12,7 +12,7 @@ use crate::{
     judge::{
         Effect, Input, Judge, Line, Report, TRIES_MAX,
         policy::{Accounts, Customers, Spraying},
-        report::Reason,
+        reason::Reason,
         saved::{Saved, SavedSuspect, SuspectChange},
     },
 };
@@ -487,7 +487,7 @@ proptest! {
                             prop_assert!(!known, "somebody has logged in as it");
                         }
                         Reason::ManyAccounts => prop_assert!(!shared),
-                        Reason::KnownAccounts | Reason::Customer => prop_assert!(!customers.is_empty()),
+                        Reason::SharedSource | Reason::KnownAccounts | Reason::Customer => prop_assert!(!customers.is_empty()),
                         Reason::BannedBefore { .. }
                         | Reason::Recidivist { .. }
                         | Reason::Members { .. }

@@ -1,3 +1,4 @@
+use crate::state::Past;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -170,7 +171,7 @@ fn damage_that_is_found_when_the_history_is_read_loses_no_ban() {
     assert_eq!(world.open(at(2)).saved.bans.len(), 2_000, "what is in force can be read");
     let answer = block_on(world.store().history(vec!["192.0.2.1/32".parse().unwrap()], 1)).unwrap();
     // The index of the prefixes is whole, and has none.
-    assert_eq!(answer, Ok(vec![]));
+    assert_eq!(answer, Ok(Past::default()));
     let outcome = world.commit(with_bans(Batch::new(at(3)), [ended("198.18.0.0/32", at(3), Ended::Expired)]));
     assert!(matches!(outcome, Outcome::Lost { batch: Some(_), notice: Notice::SetAside { .. } }), "{outcome:?}");
     world.close(complete(at(4)));
@@ -229,11 +230,11 @@ fn rows_that_make_no_sense_are_passed_over_and_removed() {
     ];
     assert_eq!(loaded.notices, expected);
     let past = block_on(world.store().history(vec!["198.18.0.4/32".parse().unwrap()], 1)).unwrap().unwrap();
-    assert_eq!(past, []);
+    assert_eq!(past.bans, []);
     assert_eq!(world.commit(Batch::new(at(3))), Outcome::Committed);
     let past = block_on(world.store().history(vec!["198.18.0.4/32".parse().unwrap()], 1)).unwrap().unwrap();
     assert_eq!(
-        (past[0].why.as_str(), &past[0].services[..]),
+        (past.bans[0].why.as_str(), &past.bans[0].services[..]),
         ("none of its services is configured any more", &["gone".to_owned()][..])
     );
     let again = world.restart(at(4));

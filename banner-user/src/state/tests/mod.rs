@@ -20,6 +20,7 @@ use crate::{
     judge::{
         Counted, Origin,
         effect::Until,
+        reason::Reason,
         report::Ended,
         saved::{BanChange, Cause, SavedBan, SavedTally, TallyChange},
     },
@@ -128,7 +129,13 @@ fn ban(prefix: &str, since: Now, seconds: i64) -> SavedBan {
 }
 
 fn began(ban: SavedBan) -> BanChange {
-    let cause = Cause { failures: 12, filter: "cyrus".into(), line: (*b"badlogin: \xff\0 [192.0.2.1]").into() };
+    let cause = Cause {
+        failures: 12,
+        limit: 8,
+        filter: "cyrus".into(),
+        reasons: vec![Reason::BannedBefore { times: 2 }, Reason::Trap("old \"name\"".into())],
+        line: (*b"badlogin: \xff\0 [192.0.2.1]").into(),
+    };
     BanChange::Began { ban, cause: Some(cause) }
 }
 

@@ -144,7 +144,8 @@ impl Model {
         assert_eq!(loaded.notices, []);
         let prefixes = PREFIXES.map(|prefix| prefix.parse().unwrap()).to_vec();
         let history = block_on(world.store().history(prefixes, 1_000)).unwrap().unwrap();
-        let told = history.iter().map(|ban| (ban.prefix, ban.origin.clone(), ban.cause.is_some(), ban.why.clone()));
+        let told =
+            history.bans.iter().map(|ban| (ban.prefix, ban.origin.clone(), ban.cause.is_some(), ban.why.clone()));
         let mut told: Vec<_> = told.collect();
         told.sort();
         let mut expected: Vec<_> = self

@@ -44,7 +44,7 @@ fn a_database_of_the_first_version_is_loaded() {
     assert_eq!(loaded.interfaces, ["eth0"]);
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
     let past = block_on(world.store().history(vec!["192.0.2.3/32".parse().unwrap()], 1)).unwrap().unwrap();
-    assert_eq!(past[0].why, "its time is over");
+    assert_eq!(past.bans[0].why, "its time is over");
     assert_eq!(world.commit(read_to(Batch::new(at(101)), 4712)), Outcome::Committed);
 }
 
