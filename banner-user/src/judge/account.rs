@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use siphasher::sip::SipHasher13;
 
-use crate::event::{USER_MAX, User};
+use crate::event::User;
 
 /// An account, whatever the case in which its name is written. Kept from run to run. Names are cut ([`USER_MAX`]); those that
 /// begin alike and are longer count as one.
@@ -18,11 +18,7 @@ impl AccountId {
     #[must_use]
     pub fn of(user: &User) -> Self {
         // The key is none: who finds two names with one number gains nothing, since both are only names to guess at.
-        let mut name = [0; USER_MAX];
-        for (lower, byte) in name.iter_mut().zip(user.as_bytes()) {
-            *lower = byte.to_ascii_lowercase();
-        }
-        Self(SipHasher13::new().hash(name.get(..user.as_bytes().len()).unwrap_or(&name)))
+        Self(SipHasher13::new().hash(&user.as_bytes().to_ascii_lowercase()))
     }
 
     /// The upper half of it, for where a few accounts of one source are told apart.

@@ -155,11 +155,11 @@ impl Judge {
             self.lift(written, Ended::Recognised, effects);
         }
         // The ban of a prefix is not for what its last member tried.
-        if let Some(sentence) = found.sentence.as_ref().filter(|_| prefix == found.source)
+        if let Some(sentence) = found.sentence.as_ref().filter(|_| prefix == self.source(found.address))
             && !record.observe
         {
             let until = now.wall_at(record.deadline()).as_log_time();
-            self.sentenced(found.source, &sentence.reason, until.into());
+            self.sentenced(self.source(found.address), &sentence.reason, until.into());
         }
     }
 

@@ -74,8 +74,6 @@ impl Archive {
             if evidence.failures.len() == FAILURES_MAX {
                 evidence.failures.pop_front();
             }
-            let more = evidence.failures.len().max(1);
-            evidence.failures.reserve_exact(more);
             evidence.failures.push_back(failure);
         });
         self.bound(limit);

@@ -22,10 +22,6 @@ pub(super) struct Found<'a> {
     pub(super) attempt: &'a Attempt,
     /// The client's address, [`scope::canonical`].
     pub(super) address: IpAddr,
-    /// The source that it belongs to, as far as all jails agree.
-    pub(super) source: IpNet,
-    /// That is never banned, by whatever jail.
-    pub(super) is_protected: bool,
     /// Whose password was tried, where the line has it.
     pub(super) account: Option<AccountId>,
     /// When it counts.
@@ -67,10 +63,7 @@ impl Judge {
             attempt.weight = Weight::ZERO;
         }
         let account = attempt.user.as_ref().map(AccountId::of);
-        let source = self.source(address);
-        let is_protected = self.ledger.protections().forbids(source, false).is_some();
-        let live = line.live;
-        let mut found = Found { attempt: &attempt, address, source, is_protected, account, at, live, sentence: None };
+        let mut found = Found { attempt: &attempt, address, account, at, live: line.live, sentence: None };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
             let counting = self.counting(jails, &found, now);
@@ -84,7 +77,7 @@ impl Judge {
             self.bound_sources(now, effects);
         }
         let failure = Failure { attempt, at, position: line.position };
-        self.archive.keep(source, failure, line.bytes, self.policy.limits.evidence);
+        self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
     }
 
     fn success(&mut self, attempt: &Attempt, jails: &[usize], line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {

@@ -25,67 +25,44 @@ pub(super) fn range(net: IpNet) -> RangeInclusive<IpNet> {
 /// How many prefixes of each length a map holds: what covers an address is then found by one lookup for each length in use.
 #[derive(Clone, Debug)]
 pub(super) struct Lengths {
-    v4: Counts<33>,
-    v6: Counts<129>,
-}
-
-/// By length.
-#[derive(Clone, Debug)]
-struct Counts<const LENGTHS: usize> {
-    counts: [u32; LENGTHS],
-    /// Those that are in use, the longest first: few.
-    used: Vec<u8>,
-}
-
-impl<const LENGTHS: usize> Counts<LENGTHS> {
-    fn new() -> Self {
-        Self { counts: [0; LENGTHS], used: Vec::new() }
-    }
-
-    fn add(&mut self, length: u8) {
-        let Some(count) = self.counts.get_mut(usize::from(length)) else { return };
-        if *count == 0 {
-            let place = self.used.partition_point(|used| *used > length);
-            self.used.insert(place, length);
-        }
-        *count = count.saturating_add(1);
-    }
-
-    fn remove(&mut self, length: u8) {
-        let Some(count) = self.counts.get_mut(usize::from(length)) else { return };
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            self.used.retain(|used| *used != length);
-        }
-    }
+    v4: [u32; 33],
+    v6: [u32; 129],
 }
 
 impl Lengths {
     pub(super) fn new() -> Self {
-        Self { v4: Counts::new(), v6: Counts::new() }
+        Self { v4: [0; 33], v6: [0; 129] }
     }
 
     pub(super) fn add(&mut self, net: IpNet) {
-        match net {
-            IpNet::V4(net) => self.v4.add(net.prefix_len()),
-            IpNet::V6(net) => self.v6.add(net.prefix_len()),
+        if let Some(count) = self.count_mut(net) {
+            *count = count.saturating_add(1);
         }
     }
 
     pub(super) fn remove(&mut self, net: IpNet) {
-        match net {
-            IpNet::V4(net) => self.v4.remove(net.prefix_len()),
-            IpNet::V6(net) => self.v6.remove(net.prefix_len()),
+        if let Some(count) = self.count_mut(net) {
+            *count = count.saturating_sub(1);
         }
     }
 
     /// The prefixes of a length in use that cover `net`, the longest first, itself included.
     pub(super) fn covering(&self, net: IpNet) -> impl Iterator<Item = IpNet> {
-        let used = match net {
-            IpNet::V4(_) => &self.v4.used,
-            IpNet::V6(_) => &self.v6.used,
+        let counts: &[u32] = match net {
+            IpNet::V4(_) => &self.v4,
+            IpNet::V6(_) => &self.v6,
         };
-        used.iter().filter_map(move |length| shortened(net, *length))
+        (0..=net.prefix_len())
+            .rev()
+            .filter(|length| counts.get(usize::from(*length)).is_some_and(|count| *count > 0))
+            .filter_map(move |length| shortened(net, length))
+    }
+
+    fn count_mut(&mut self, net: IpNet) -> Option<&mut u32> {
+        match net {
+            IpNet::V4(net) => self.v4.get_mut(usize::from(net.prefix_len())),
+            IpNet::V6(net) => self.v6.get_mut(usize::from(net.prefix_len())),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Judge {
         else {
             return;
         };
-        let source = found.source;
+        let source = self.source(found.address);
         let prefix = scope::neighbourhood(source, policy.ipv4, policy.ipv6);
         let Some(neighbour) = prefix.and_then(|prefix| Neighbour::of(source, prefix)) else { return };
         let prefix = neighbour.prefix;
@@ -64,9 +64,8 @@ impl Judge {
         let is_late = !found.live && (found.at < start || jail.was_banned_at(prefix, found.at));
         if found.attempt.weight < Weight::ONE
             || is_late
-            || found.is_protected
-            || jail.protections.forbids(source, false).is_some()
             || self.ledger.at(prefix).any(|(_, record)| in_force(record))
+            || self.protection(index, source).is_some()
             || self.customers.is_customer(source)
         {
             return;

@@ -211,8 +211,7 @@ impl Protections {
 
     /// Whether an entry lies inside a prefix and is narrower than it.
     pub(super) fn any_inside(&self, prefix: IpNet) -> bool {
-        // Most sources are single addresses.
-        prefix.prefix_len() < prefix.max_prefix_len() && self.inside(prefix).next().is_some()
+        self.inside(prefix).next().is_some()
     }
 
     /// Whether exactly this prefix is an entry.

@@ -13,16 +13,11 @@
 mod tests;
 
 use std::{
-    collections::{
-        BTreeMap, BTreeSet,
-        btree_map::{Entry, OccupiedEntry},
-    },
+    collections::{BTreeMap, BTreeSet},
     fmt::Debug,
     hash::{BuildHasher as _, Hasher, RandomState},
-    sync::OnceLock,
 };
 
-use foldhash::{SharedSeed, quality::SeedableRandomState};
 use hashbrown::HashTable;
 use ipnet::IpNet;
 
@@ -67,8 +62,8 @@ impl Key for IpNet {
 #[derive(Debug)]
 pub(super) struct Recent<V, K = IpNet> {
     index: HashTable<Place>,
-    key: SeedableRandomState,
-    entries: Vec<Known<V, K>>,
+    key: RandomState,
+    entries: Vec<Entry<V, K>>,
     free: Option<Place>,
     ages: BTreeMap<Rank, Queue>,
     changed: Changed<K>,
@@ -78,7 +73,7 @@ pub(super) struct Recent<V, K = IpNet> {
 type Place = std::num::NonZeroU32;
 
 #[derive(Debug)]
-struct Known<V, K> {
+struct Entry<V, K> {
     value: V,
     /// Of its queue, or behind it of those that are free.
     before: Option<Place>,
@@ -100,7 +95,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     pub(super) fn new() -> Self {
         Self {
             index: HashTable::new(),
-            key: random_key(),
+            key: RandomState::new(),
             entries: Vec::new(),
             free: None,
             ages: BTreeMap::new(),
@@ -163,12 +158,12 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
 
     /// When the source that was seen longest ago was seen, to the second.
     pub(super) fn oldest(&self) -> Option<LogTime> {
-        self.ages.first_key_value().and_then(|(_, queue)| self.entry(queue.first).value.newest())
+        self.ages.values().next().and_then(|queue| self.entry(queue.first).value.newest())
     }
 
     /// What was known of it, where there was one.
     pub(super) fn forget_oldest(&mut self) -> Option<V> {
-        let place = self.ages.first_key_value()?.1.first;
+        let place = self.ages.values().next()?.first;
         let source = self.entry(place).source?;
         Some(self.remove_at(place, source))
     }
@@ -267,7 +262,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
 
     /// Makes an entry, which is in no queue yet.
     fn insert(&mut self, source: K) -> Place {
-        let entry = Known { value: V::default(), before: None, behind: None, source: Some(source), changed: false };
+        let entry = Entry { value: V::default(), before: None, behind: None, source: Some(source), changed: false };
         let place = match self.free {
             Some(place) => {
                 self.free = self.entry(place).behind;
@@ -296,7 +291,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
             known.remove();
         }
         let free = self.free.replace(place);
-        let empty = Known { value: V::default(), before: None, behind: free, source: None, changed: false };
+        let empty = Entry { value: V::default(), before: None, behind: free, source: None, changed: false };
         let removed = std::mem::replace(self.entry_mut(place), empty);
         self.note_gone(source);
         removed.value
@@ -305,17 +300,12 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     /// Puts an entry at the end of the queue of its rank.
     fn enqueue(&mut self, place: Place) {
         let rank = self.entry(place).value.rank();
-        // Nearly always it is one of the newest.
-        let newest = self.ages.last_entry().filter(|newest| *newest.key() == rank).map(OccupiedEntry::into_mut);
-        let before = match newest {
+        let before = match self.ages.get_mut(&rank) {
             Some(queue) => Some(std::mem::replace(&mut queue.last, place)),
-            None => match self.ages.entry(rank) {
-                Entry::Occupied(queue) => Some(std::mem::replace(&mut queue.into_mut().last, place)),
-                Entry::Vacant(none) => {
-                    none.insert(Queue { first: place, last: place });
-                    None
-                }
-            },
+            None => {
+                self.ages.insert(rank, Queue { first: place, last: place });
+                None
+            }
         };
         if let Some(before) = before {
             self.entry_mut(before).behind = Some(place);
@@ -326,7 +316,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
 
     /// Takes an entry out of the queue of the rank that it had when it was put there.
     fn dequeue(&mut self, place: Place, rank: Rank) {
-        let Known { before, behind, .. } = *self.entry(place);
+        let Entry { before, behind, .. } = *self.entry(place);
         if let Some(before) = before {
             self.entry_mut(before).behind = behind;
         }
@@ -346,12 +336,12 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     }
 
     #[expect(clippy::indexing_slicing, reason = "a place is of an entry, and entries are never taken away")]
-    fn entry(&self, place: Place) -> &Known<V, K> {
+    fn entry(&self, place: Place) -> &Entry<V, K> {
         &self.entries[index(place)]
     }
 
     #[expect(clippy::indexing_slicing, reason = "a place is of an entry, and entries are never taken away")]
-    fn entry_mut(&mut self, place: Place) -> &mut Known<V, K> {
+    fn entry_mut(&mut self, place: Place) -> &mut Entry<V, K> {
         &mut self.entries[index(place)]
     }
 }
@@ -360,15 +350,7 @@ fn index(place: Place) -> usize {
     place.get() as usize - 1
 }
 
-/// As random as the standard library's, which asks the system.
-fn random_key() -> SeedableRandomState {
-    static SHARED: OnceLock<SharedSeed> = OnceLock::new();
-    let random = RandomState::new();
-    let shared = SHARED.get_or_init(|| SharedSeed::from_u64(random.hash_one(1)));
-    SeedableRandomState::with_seed(random.hash_one(0), shared)
-}
-
-fn hash(key: &SeedableRandomState, source: impl Key) -> u64 {
+fn hash(key: &RandomState, source: impl Key) -> u64 {
     let mut hasher = key.build_hasher();
     source.hash(&mut hasher);
     hasher.finish()

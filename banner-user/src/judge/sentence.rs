@@ -78,8 +78,9 @@ impl Judge {
         if self.policy.accounts.is_none() && self.policy.spraying.is_none() {
             return None;
         }
-        let source = found.source;
-        if found.is_protected || self.customers.knows(source, account.tag()) {
+        let source = self.source(found.address);
+        let is_known = self.customers.knows(source, account.tag());
+        if is_known || self.ledger.protections().forbids(source, false).is_some() {
             return None;
         }
         let trap = self.trap(found.attempt, account, source, now, effects);

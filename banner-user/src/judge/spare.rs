@@ -18,8 +18,8 @@ use crate::{
 impl Judge {
     /// Whether a failure is spared.
     pub(super) fn is_spared(&mut self, found: &Found<'_>, now: Now, effects: &mut Vec<Effect>) -> bool {
-        let Some(policy) = &self.policy.fuse else { return false };
         let Some(customer) = self.customer(found) else { return false };
+        let Some(policy) = &self.policy.fuse else { return false };
         let filter = &found.attempt.filter;
         // What no customer can be seen to get in by says nothing when none does; nor does what is no wrong password.
         let says = found.attempt.weight >= Weight::ONE && !policy.without_logins.contains(filter);
@@ -58,7 +58,7 @@ impl Judge {
 
     /// Who failed, where that is a customer: the account is known at the source; or nothing says which it is, and some are.
     fn customer(&self, found: &Found<'_>) -> Option<Customer> {
-        let source = found.source;
+        let source = self.source(found.address);
         let account = found.account.map(|account| account.tag());
         let is_customer = match account {
             Some(account) => self.customers.knows(source, account),

@@ -85,11 +85,9 @@ impl Ledger {
     /// The bans in the trie that apply to a whole prefix, the narrowest first: those that cover it, but for the ones that a
     /// protection between them and it keeps out.
     pub(super) fn applying(&self, prefix: IpNet) -> impl Iterator<Item = (&Key, &Record)> {
-        let mut wider = self.lengths.covering(prefix).peekable();
-        // Mostly there is none, and nothing to ask the protections about.
-        let protected = wider.peek().and_then(|_| self.protections.covering(prefix).next());
-        let protected = protected.map(|protection| protection.prefix.prefix_len());
-        wider
+        let protected = self.protections.covering(prefix).map(|protection| protection.prefix.prefix_len()).next();
+        self.lengths
+            .covering(prefix)
             .filter(move |wider| protected.is_none_or(|protected| wider.prefix_len() >= protected))
             .flat_map(|wider| bans_at(&self.nets, wider))
     }
