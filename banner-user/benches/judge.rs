@@ -16,11 +16,10 @@ use std::{
 
 use banner_user::{
     clock::{BootTime, Now, WallTime},
-    config::Config,
     event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
         Input, Judge, Line,
-        policy::{BanTime, Jail, Limits, Policy},
+        policy::{Accounts, BanTime, Customers, Jail, Limits, Policy, Spraying},
     },
     service::ServiceMask,
 };
@@ -30,27 +29,23 @@ const MILLION: u32 = 1_000_000;
 /// Each part runs in a process of its own: memory that one gave back would be taken for free by the next.
 const PART: &str = "BANNER_BENCH_PART";
 
-/// How many sources fail, again and again.
-const SIZES: [u32; 3] = [1_000, 100_000, MILLION];
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut out = io::stdout();
     match env::var(PART).as_deref() {
         Ok("bans in order") => bans(in_order),
         Ok("bans scattered") => bans(scattered),
-        Ok("failing sources, counting alone") => SIZES.into_iter().try_for_each(|size| failing(size, policy(3), false)),
-        Ok("failing sources, all defaults, named accounts") => {
-            SIZES.into_iter().try_for_each(|size| failing(size, Config::default().policy, true))
-        }
+        Ok("failing sources in order") => sources(in_order),
+        Ok("failing sources scattered") => sources(scattered),
+        Ok("tries on accounts") => tries(),
         _ => {
             for part in [
                 "bans in order",
                 "bans scattered",
-                "failing sources, counting alone",
-                "failing sources, all defaults, named accounts",
+                "failing sources in order",
+                "failing sources scattered",
+                "tries on accounts",
             ] {
-                writeln!(out, "{part}:")?;
-                out.flush()?;
+                write!(io::stdout(), "{part}: ")?;
+                io::stdout().flush()?;
                 let status = Command::new(env::current_exe()?).env(PART, part).status()?;
                 if !status.success() {
                     return Err(format!("{part}: {status}").into());
@@ -90,49 +85,42 @@ fn bans(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// So many sources fail, each on one of 100,000 accounts; and again every 301 s, so that two failures are within 10 minutes, and
-/// three never are. What each failure takes, at first and then (the median of several rounds), and what each source.
-fn failing(sources: u32, mut policy: Policy, named: bool) -> Result<(), Box<dyn Error>> {
-    for jail in &mut policy.jails {
-        (jail.hears_logins, jail.source) = (true, vec!["/var/log/mail.log".into()]);
-    }
-    let filter = policy.jails.first().and_then(|jail| jail.filters.first()).cloned().ok_or("no filter")?;
-    let names: Vec<User> = (0..100_000).map(|number| User::new(format!("user{number}").as_bytes())).collect();
-    let text = b"2026-11-23T04:41:00.000000+00:00 mail postfix/smtpd[4242]: warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: (reason unavailable), sasl_username=user4242";
-    let mut judge = Judge::new(policy);
-    let before = resident()?;
-    let mut pass = |round: u32| {
-        let mut longest = Duration::ZERO;
-        let (took, ()) = timed(|| {
-            for index in 0..sources {
-                let now = at(u64::from(round) * 301 + u64::from(index) * 200 / u64::from(sources));
-                let user = names.get(usize::try_from(index).unwrap_or_default() % names.len()).filter(|_| named);
-                let (source, at) = (scattered(index).into(), now.wall.as_log_time());
-                let attempt = Attempt { filter: filter.clone(), source, user: user.cloned(), weight: Weight::ONE, at };
-                let events = [Event::Failure(attempt)];
-                let (one, effects) = timed(|| judge.handle(Input::Line(Line { bytes: text, ..line(&events) }), now));
-                black_box(effects);
-                longest = longest.max(one);
-            }
-        });
-        (took.as_nanos() / u128::from(sources), longest)
+fn sources(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
+    let (judge, bytes, time) = load(address, 3)?;
+    let sources = judge.status().jails.first().map_or(0, |jail| jail.currently_failed);
+    writeln!(io::stdout(), "{sources} sources, {bytes} bytes and {} ns each", per_each(time))?;
+    Ok(())
+}
+
+/// A million sources, each of which tries one of 100,000 accounts: all are under attack by the end. Once more is their second try,
+/// too soon to count.
+fn tries() -> Result<(), Box<dyn Error>> {
+    let policy = Policy {
+        customers: Some(Customers::default()),
+        accounts: Some(Accounts::default()),
+        spraying: Some(Spraying::default()),
+        ..policy(3)
     };
-    let (first, _) = pass(0);
-    let bytes = |more: usize| more / usize::try_from(sources).unwrap_or(usize::MAX);
-    let once = bytes(resident()?.saturating_sub(before));
-    let mut rounds: Vec<_> = (1..=7).map(&mut pass).collect();
-    let again = bytes(resident()?.saturating_sub(before));
-    let longest = rounds.iter().map(|(_, longest)| *longest).max().unwrap_or_default();
-    rounds.sort_unstable();
-    let (median, _) = rounds.get(rounds.len() / 2).copied().unwrap_or_default();
-    let tracked = judge.status().jails.first().map_or(0, |jail| jail.currently_failed);
+    let mut judge = Judge::new(policy);
+    let names: Vec<User> = (0..100_000).map(|number| User::new(format!("user{number}").as_bytes())).collect();
+    let before = resident()?;
+    let mut pass = |first: u64| {
+        for index in 0..MILLION {
+            let now = at(first + u64::from(index) / 5000);
+            let Event::Failure(mut attempt) = failure(scattered(index).into(), now) else { return };
+            attempt.user = names.get(usize::try_from(index).unwrap_or_default() % names.len()).cloned();
+            black_box(judge.handle(Input::Line(line(&[Event::Failure(attempt)])), now));
+        }
+    };
+    let (first, ()) = timed(|| pass(0));
+    let bytes = resident()?.saturating_sub(before) / usize::try_from(MILLION)?;
+    let (second, ()) = timed(|| pass(300));
+    let attacks = judge.status().attacks;
     writeln!(
         io::stdout(),
-        "  {tracked} tracked sources: {first} ns a failure at first, then {median} ({} to {}), the longest {} us; {once} bytes \
-         each, then {again}",
-        rounds.first().map_or(0, |(took, _)| *took),
-        rounds.last().map_or(0, |(took, _)| *took),
-        longest.as_micros(),
+        "{attacks} under attack, {bytes} bytes a source, {} and {} ns each",
+        per_each(first),
+        per_each(second)
     )?;
     Ok(())
 }
@@ -157,7 +145,7 @@ fn policy(maxretry: u16) -> Policy {
         filters: vec!["cyrus".into()],
         source: vec!["/var/log/mail.log".into()],
         maxretry,
-        findtime: Duration::from_secs(600),
+        findtime: Duration::from_secs(3600),
         bantime: BanTime::For(Duration::from_secs(3600)),
         services: ServiceMask(1),
         ignoreip: Vec::new(),

@@ -33,6 +33,10 @@ impl AccountId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountTag(pub NonZeroU32);
 
+impl AccountTag {
+    pub(super) const MIN: Self = Self(NonZeroU32::MIN);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

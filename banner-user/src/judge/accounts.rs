@@ -12,16 +12,16 @@
 //!
 //! [`TRIES_MAX`]: super::suspects::TRIES_MAX
 
-use std::{hash::Hasher, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use siphasher::sip::SipHasher13;
 
-use super::{
-    account::AccountTag,
-    recent::{Aged, Key, Rank, Recent},
-    seconds::LogSeconds,
-};
-use crate::{clock::LogTime, event::User};
+use super::{account::AccountTag, seconds::LogSeconds};
+use crate::event::User;
 
 /// The most accounts on which failures are remembered.
 pub(super) const ACCOUNTS_MAX: usize = 100_000;
@@ -45,61 +45,16 @@ impl Network {
     }
 }
 
-/// What is known of an account.
+/// The networks that have failed on an account, each once, with their last failures: as many as are an attack, the latest ones.
 #[derive(Debug, Default)]
 struct Failed {
-    /// The networks that have failed on it, each once, with their last failures: as many as are an attack, the latest ones.
     networks: Vec<(Network, LogSeconds)>,
-    attack: Option<Box<Attack>>,
 }
 
 impl Failed {
-    fn last(&self) -> LogSeconds {
+    fn newest(&self) -> LogSeconds {
         self.networks.iter().map(|(_, at)| *at).max().unwrap_or_default()
     }
-
-    /// A network failed on it. Whether that is an attack now.
-    fn note(&mut self, network: Network, at: LogSeconds, (sources, window): (usize, Duration)) -> bool {
-        match self.networks.iter_mut().find(|(known, _)| *known == network) {
-            Some((_, last)) => *last = at.max(*last),
-            None => {
-                self.networks.reserve_exact(1);
-                self.networks.push((network, at));
-            }
-        }
-        let start = self.last().earlier(window);
-        self.networks.retain(|(_, at)| *at >= start);
-        while self.networks.len() > sources
-            && let Some(oldest) =
-                self.networks.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(index, _)| index)
-        {
-            self.networks.swap_remove(oldest);
-        }
-        self.networks.len() >= sources
-    }
-}
-
-impl Aged for Failed {
-    fn newest(&self) -> Option<LogTime> {
-        (!self.networks.is_empty()).then(|| self.last().as_log_time())
-    }
-
-    /// By networks, then by the last failure.
-    fn rank(&self) -> Rank {
-        rank(self.networks.len(), self.last())
-    }
-
-    fn shift(&mut self, step: i64) {
-        self.networks.iter_mut().for_each(|(_, at)| *at = at.shifted(step));
-        if let Some(attack) = &mut self.attack {
-            attack.since = attack.since.shifted(step);
-            attack.last = attack.last.shifted(step);
-        }
-    }
-}
-
-fn rank(networks: usize, last: LogSeconds) -> Rank {
-    u64::try_from(networks).unwrap_or(u64::MAX) << u32::BITS | u64::from(last.0)
 }
 
 /// An account that is under attack.
@@ -113,94 +68,108 @@ pub struct Attack {
     pub last: LogSeconds,
 }
 
-impl Key for AccountTag {
-    fn hash(self, hasher: &mut impl Hasher) {
-        hasher.write_u32(self.0.get());
-    }
-}
+/// What stands in the order of what goes first.
+type Rank = (usize, LogSeconds, AccountTag);
 
 /// All accounts that were failed on of late.
 #[derive(Debug)]
 pub(super) struct Accounts {
     most: usize,
-    failed: Recent<Failed, AccountTag>,
-    attacks: usize,
+    failed: BTreeMap<AccountTag, Failed>,
+    /// By networks, then by the last failure.
+    by_rank: BTreeSet<Rank>,
+    attacks: BTreeMap<AccountTag, Attack>,
     tidied: LogSeconds,
 }
 
 impl Accounts {
     /// One that keeps at most so many.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, failed: Recent::new(), attacks: 0, tidied: LogSeconds::default() }
+        Self {
+            most,
+            failed: BTreeMap::new(),
+            by_rank: BTreeSet::new(),
+            attacks: BTreeMap::new(),
+            tidied: LogSeconds::default(),
+        }
     }
 
-    /// A network failed on an account. Whether that is under attack from now on: `enough` networks within the window.
+    /// A network failed on an account. Whether that is under attack from now on: so many networks within the window.
     pub(super) fn note(
         &mut self,
         account: AccountTag,
         name: Option<&User>,
         network: Network,
         at: LogSeconds,
-        enough: (usize, Duration),
+        (sources, window): (usize, Duration),
     ) -> bool {
-        let begins = self.failed.update(account, |failed| {
-            let is_enough = failed.note(network, at, enough);
-            let last = failed.last();
-            match &mut failed.attack {
-                Some(attack) => {
-                    attack.last = last;
-                    if attack.name.is_none() {
-                        attack.name = name.cloned();
-                    }
-                    false
-                }
-                None if is_enough => {
-                    failed.attack = Some(Box::new(Attack { name: name.cloned(), since: at, last }));
-                    true
-                }
-                None => false,
+        let failed = self.failed.entry(account).or_default();
+        let networks = &mut failed.networks;
+        if !networks.is_empty() {
+            self.by_rank.remove(&(networks.len(), failed.newest(), account));
+        }
+        let networks = &mut failed.networks;
+        match networks.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, last)) => *last = at.max(*last),
+            None => {
+                networks.reserve_exact(1);
+                networks.push((network, at));
             }
-        });
-        if begins {
-            self.attacks = self.attacks.saturating_add(1);
+        }
+        let newest = failed.newest();
+        let networks = &mut failed.networks;
+        networks.retain(|(_, at)| *at >= newest.earlier(window));
+        while networks.len() > sources
+            && let Some(oldest) = networks.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(index, _)| index)
+        {
+            networks.swap_remove(oldest);
+        }
+        let is_enough = networks.len() >= sources;
+        self.by_rank.insert((networks.len(), newest, account));
+        let known = self.attacks.get_mut(&account);
+        let begins = is_enough && known.is_none();
+        match known {
+            Some(attack) => {
+                attack.last = newest;
+                if attack.name.is_none() {
+                    attack.name = name.cloned();
+                }
+            }
+            None if begins => {
+                self.attacks.insert(account, Attack { name: name.cloned(), since: at, last: newest });
+            }
+            None => {}
         }
         while self.failed.len() > self.most {
-            let forgotten = self.failed.forget_oldest();
-            self.note_forgotten(forgotten.as_ref());
+            self.forget_first();
         }
         begins
     }
 
     /// Somebody logged in to an account from a network: what failed there on it before was no attack.
     pub(super) fn forgive(&mut self, account: AccountTag, network: Network) {
-        if self.failed.get(account).is_none() {
-            return;
-        }
-        let is_left = self.failed.update(account, |failed| {
-            failed.networks.retain(|(known, _)| *known != network);
-            !failed.networks.is_empty()
-        });
-        if !is_left {
-            self.forget(account);
+        let Some(failed) = self.failed.get_mut(&account) else { return };
+        self.by_rank.remove(&(failed.networks.len(), failed.newest(), account));
+        failed.networks.retain(|(known, _)| *known != network);
+        if failed.networks.is_empty() {
+            self.failed.remove(&account);
+            self.attacks.remove(&account);
+        } else {
+            self.by_rank.insert((failed.networks.len(), failed.newest(), account));
         }
     }
 
     pub(super) fn is_under_attack(&self, account: AccountTag) -> bool {
-        self.failed.get(account).is_some_and(|failed| failed.attack.is_some())
-    }
-
-    /// How many are under attack.
-    pub(super) fn under_attack(&self) -> usize {
-        self.attacks
+        self.attacks.contains_key(&account)
     }
 
     /// Those under attack, in the order of their numbers.
-    pub(super) fn attacks(&self) -> impl Iterator<Item = &Attack> {
-        self.failed.iter().filter_map(|(_, failed)| failed.attack.as_deref())
+    pub(super) fn attacks(&self) -> impl ExactSizeIterator<Item = &Attack> {
+        self.attacks.values()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.failed.len() == 0
+        self.failed.is_empty()
     }
 
     /// Forgets accounts that were quiet for the window, at most so many; at most once a minute.
@@ -211,15 +180,16 @@ impl Accounts {
         self.tidied = now;
         let start = now.earlier(window);
         let mut left = at_most;
-        let mut networks = 0;
+        let mut rank = 0;
         // The first of each number of networks is the one that was quiet for longest.
-        while let Some((_, account)) = self.failed.first_from(rank(networks, LogSeconds::default())) {
-            let Some(first) = self.failed.get(account) else { break };
-            if first.last() >= start {
-                networks = first.networks.len().saturating_add(1);
+        while let Some(first @ (networks, newest, _)) =
+            self.by_rank.range((rank, LogSeconds::default(), AccountTag::MIN)..).next().copied()
+        {
+            if newest >= start {
+                rank = networks.saturating_add(1);
             } else if left > 0 {
                 left = left.saturating_sub(1);
-                self.forget(account);
+                self.forget(first);
             } else {
                 break;
             }
@@ -233,24 +203,33 @@ impl Accounts {
 
     /// Moves all times by so many microseconds.
     pub(super) fn shift(&mut self, step: i64) {
-        self.failed.shift(step);
-    }
-
-    fn forget(&mut self, account: AccountTag) {
-        let forgotten = self.failed.remove(account);
-        self.note_forgotten(forgotten.as_ref());
-    }
-
-    fn note_forgotten(&mut self, forgotten: Option<&Failed>) {
-        if forgotten.is_some_and(|failed| failed.attack.is_some()) {
-            self.attacks = self.attacks.saturating_sub(1);
+        self.by_rank.clear();
+        for (account, failed) in &mut self.failed {
+            failed.networks.iter_mut().for_each(|(_, at)| *at = at.shifted(step));
+            self.by_rank.insert((failed.networks.len(), failed.newest(), *account));
         }
+        for attack in self.attacks.values_mut() {
+            attack.since = attack.since.shifted(step);
+            attack.last = attack.last.shifted(step);
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(first) = self.by_rank.first().copied() {
+            self.forget(first);
+        }
+    }
+
+    fn forget(&mut self, rank: Rank) {
+        self.by_rank.remove(&rank);
+        self.failed.remove(&rank.2);
+        self.attacks.remove(&rank.2);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, num::NonZeroU32};
+    use std::num::NonZeroU32;
 
     use proptest::prelude::*;
 
@@ -289,7 +268,7 @@ mod tests {
         for name in 0..100_000 {
             assert!(!note(&mut accounts, 1000 + name, 3, 2 + name / 10));
         }
-        assert_eq!(accounts.failed.len(), 1000);
+        assert_eq!((accounts.failed.len(), accounts.by_rank.len()), (1000, 1000));
         assert!(note(&mut accounts, 1, 4, 20_000), "the third network is still the third");
     }
 
@@ -299,7 +278,7 @@ mod tests {
         for (account, network) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)] {
             note(&mut accounts, account, network, 0);
         }
-        assert_eq!(accounts.failed.iter().map(|(account, _)| account).collect::<Vec<_>>(), [tag(1), tag(2)]);
+        assert_eq!(accounts.failed.keys().copied().collect::<Vec<_>>(), [tag(1), tag(2)]);
         assert!(accounts.is_under_attack(tag(1)));
     }
 
@@ -319,7 +298,7 @@ mod tests {
         accounts.tidy(LogSeconds(87_460), DAY, 60);
         assert_eq!(accounts.failed.len(), 41);
         accounts.tidy(LogSeconds(87_520), DAY, 60);
-        assert_eq!((accounts.failed.len(), accounts.under_attack()), (1, 0));
+        assert_eq!((accounts.failed.len(), accounts.by_rank.len(), accounts.attacks.len()), (1, 1, 0));
     }
 
     proptest! {
@@ -352,9 +331,11 @@ mod tests {
                     prop_assert_eq!(begun, networks.len() >= 3 && attacked.insert(account));
                     prop_assert_eq!(accounts.is_under_attack(tag(account)), attacked.contains(&account));
                 }
-                prop_assert_eq!(accounts.under_attack(), accounts.attacks().count());
-                let networks = |failed: &Failed| failed.networks.len();
-                prop_assert!(accounts.failed.iter().all(|(_, failed)| (1..=3).contains(&networks(failed))));
+                let ranks: BTreeSet<_> =
+                    accounts.failed.iter().map(|(a, failed)| (failed.networks.len(), failed.newest(), *a)).collect();
+                prop_assert_eq!(&ranks, &accounts.by_rank);
+                prop_assert!(accounts.attacks.keys().all(|account| accounts.failed.contains_key(account)));
+                prop_assert!(accounts.failed.values().all(|failed| (1..=3).contains(&failed.networks.len())));
             }
         }
     }

@@ -280,7 +280,7 @@ impl Judge {
             forgotten = forgotten.saturating_add(match target {
                 Target::Prefix(prefix) => jail.tracked.remove_within(scope::canonical_prefix(prefix)),
                 // The neighbours in its prefix that are judged by their full address keep theirs.
-                Target::Address(_) => prefixes.iter().filter(|prefix| jail.tracked.remove(**prefix).is_some()).count(),
+                Target::Address(_) => prefixes.iter().filter(|prefix| jail.tracked.remove(**prefix)).count(),
             });
         }
         let suspects = self.suspects.sources_mut();

@@ -14,8 +14,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Debug,
-    hash::{BuildHasher as _, Hasher, RandomState},
+    hash::{BuildHasher, Hasher as _, RandomState},
 };
 
 use hashbrown::HashTable;
@@ -28,70 +27,45 @@ use crate::clock::LogTime;
 pub(super) trait Aged {
     fn newest(&self) -> Option<LogTime>;
 
-    /// What is smaller is forgotten first.
-    fn rank(&self) -> Rank {
-        self.newest().map_or(0, |newest| LogSeconds::from(newest).0.into())
-    }
-
     /// Moves its times by so many microseconds.
     fn shift(&mut self, step: i64);
-}
-
-/// In which order values are forgotten; most go by their ages, in seconds.
-pub(super) type Rank = u64;
-
-/// What values are found by.
-pub(super) trait Key: Copy + Ord + Debug {
-    fn hash(self, hasher: &mut impl Hasher);
-}
-
-impl Key for IpNet {
-    fn hash(self, hasher: &mut impl Hasher) {
-        match self {
-            Self::V4(net) => hasher.write_u64(u64::from(net.addr().to_bits()) << 8 | u64::from(net.prefix_len())),
-            Self::V6(net) => {
-                hasher.write_u128(net.addr().to_bits());
-                hasher.write_u8(net.prefix_len());
-            }
-        }
-    }
 }
 
 /// Values by source, in the order of their age, to the second; of one second in the order in which they came to it. What bounds it
 /// calls [`Self::forget_oldest`].
 #[derive(Debug)]
-pub(super) struct Recent<V, K = IpNet> {
+pub(super) struct Recent<V> {
     index: HashTable<Place>,
     key: RandomState,
-    entries: Vec<Entry<V, K>>,
+    entries: Vec<Entry<V>>,
     free: Option<Place>,
-    ages: BTreeMap<Rank, Queue>,
-    changed: Changed<K>,
+    ages: BTreeMap<LogSeconds, Queue>,
+    changed: Changed,
 }
 
 /// Where an entry stands, plus one, so that none takes no room.
 type Place = std::num::NonZeroU32;
 
 #[derive(Debug)]
-struct Entry<V, K> {
+struct Entry<V> {
     value: V,
     /// Of its queue, or behind it of those that are free.
     before: Option<Place>,
     behind: Option<Place>,
     /// None where it is free.
-    source: Option<K>,
+    source: Option<IpNet>,
     /// It is among those that have changed.
     changed: bool,
 }
 
-/// Entries of one rank.
+/// Entries of one age.
 #[derive(Clone, Copy, Debug)]
 struct Queue {
     first: Place,
     last: Place,
 }
 
-impl<V: Aged + Default, K: Key> Recent<V, K> {
+impl<V: Aged + Default> Recent<V> {
     pub(super) fn new() -> Self {
         Self {
             index: HashTable::new(),
@@ -129,18 +103,18 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         self.index.len()
     }
 
-    pub(super) fn get(&self, source: K) -> Option<&V> {
+    pub(super) fn get(&self, source: IpNet) -> Option<&V> {
         self.place(source).map(|place| &self.entry(place).value)
     }
 
     /// Changes the value of a source, from the default where it has none.
-    pub(super) fn update<T>(&mut self, source: K, update: impl FnOnce(&mut V) -> T) -> T {
+    pub(super) fn update<T>(&mut self, source: IpNet, update: impl FnOnce(&mut V) -> T) -> T {
         let known = self.place(source);
         let place = known.unwrap_or_else(|| self.insert(source));
         let value = &mut self.entry_mut(place).value;
-        let former = value.rank();
+        let former = age(value);
         let result = update(value);
-        let is_moved = value.rank() != former;
+        let is_moved = age(value) != former;
         if known.is_some() && is_moved {
             self.dequeue(place, former);
         }
@@ -151,9 +125,18 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         result
     }
 
-    /// What was known of it, where something was.
-    pub(super) fn remove(&mut self, source: K) -> Option<V> {
-        self.place(source).map(|place| self.remove_at(place, source))
+    /// Whether there was one.
+    pub(super) fn remove(&mut self, source: IpNet) -> bool {
+        let Some(place) = self.place(source) else { return false };
+        self.remove_at(place, source);
+        true
+    }
+
+    /// Forgets every source inside a prefix. How many there were. Looks at all that there are.
+    pub(super) fn remove_within(&mut self, prefix: IpNet) -> usize {
+        let inside = self.entries.iter().filter_map(|entry| entry.source).filter(|source| prefix.contains(source));
+        let inside: Vec<IpNet> = inside.collect();
+        inside.into_iter().filter(|source| self.remove(*source)).count()
     }
 
     /// When the source that was seen longest ago was seen, to the second.
@@ -161,21 +144,15 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         self.ages.values().next().and_then(|queue| self.entry(queue.first).value.newest())
     }
 
-    /// What was known of it, where there was one.
-    pub(super) fn forget_oldest(&mut self) -> Option<V> {
-        let place = self.ages.values().next()?.first;
-        let source = self.entry(place).source?;
-        Some(self.remove_at(place, source))
-    }
-
-    /// The first that has this rank or a greater one, and its rank.
-    pub(super) fn first_from(&self, rank: Rank) -> Option<(Rank, K)> {
-        let (rank, queue) = self.ages.range(rank..).next()?;
-        Some((*rank, self.entry(queue.first).source?))
+    pub(super) fn forget_oldest(&mut self) {
+        let Some(place) = self.ages.values().next().map(|queue| queue.first) else { return };
+        if let Some(source) = self.entry(place).source {
+            self.remove_at(place, source);
+        }
     }
 
     /// In the order of the sources, for which all of them are sorted.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, &V)> {
         let entries = self.entries.iter().filter_map(|entry| entry.source.map(|source| (source, &entry.value)));
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable_by_key(|(source, _)| *source);
@@ -184,7 +161,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
 
     /// The sources that have changed, or are gone, since this was last asked for; none where that is not known any more, because
     /// they were too many.
-    pub(super) fn take_changed(&mut self) -> Option<BTreeSet<K>> {
+    pub(super) fn take_changed(&mut self) -> Option<BTreeSet<IpNet>> {
         match std::mem::replace(&mut self.changed, Changed::none()) {
             Changed::Sources { there, mut gone } => {
                 for source in &there {
@@ -204,10 +181,10 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     }
 
     /// Takes in what was saved: that is no change.
-    pub(super) fn restore(&mut self, source: K, value: V) {
+    pub(super) fn restore(&mut self, source: IpNet, value: V) {
         let place = match self.place(source) {
             Some(place) => {
-                let former = self.entry(place).value.rank();
+                let former = age(&self.entry(place).value);
                 self.dequeue(place, former);
                 place
             }
@@ -218,7 +195,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     }
 
     /// Whether a source has changed since [`Self::take_changed`] was last called, as far as that is known.
-    pub(super) fn has_changed(&self, source: K) -> bool {
+    pub(super) fn has_changed(&self, source: IpNet) -> bool {
         let place = self.place(source);
         match &self.changed {
             Changed::Sources { gone, .. } => {
@@ -230,7 +207,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
     }
 
     /// This one is to be told again.
-    pub(super) fn note_changed(&mut self, source: K) {
+    pub(super) fn note_changed(&mut self, source: IpNet) {
         match self.place(source) {
             Some(place) => self.note_place(place),
             None => self.note_gone(source),
@@ -247,7 +224,7 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         }
     }
 
-    fn note_gone(&mut self, source: K) {
+    fn note_gone(&mut self, source: IpNet) {
         let Changed::Sources { there, gone } = &mut self.changed else { return };
         gone.insert(source);
         if there.len().saturating_add(gone.len()) > CHANGED_MAX {
@@ -255,13 +232,13 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         }
     }
 
-    fn place(&self, source: K) -> Option<Place> {
+    fn place(&self, source: IpNet) -> Option<Place> {
         let is_meant = |place: &Place| self.entry(*place).source == Some(source);
         self.index.find(hash(&self.key, source), is_meant).copied()
     }
 
     /// Makes an entry, which is in no queue yet.
-    fn insert(&mut self, source: K) -> Place {
+    fn insert(&mut self, source: IpNet) -> Place {
         let entry = Entry { value: V::default(), before: None, behind: None, source: Some(source), changed: false };
         let place = match self.free {
             Some(place) => {
@@ -284,26 +261,25 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         place
     }
 
-    fn remove_at(&mut self, place: Place, source: K) -> V {
-        let former = self.entry(place).value.rank();
+    fn remove_at(&mut self, place: Place, source: IpNet) {
+        let former = age(&self.entry(place).value);
         self.dequeue(place, former);
         if let Ok(known) = self.index.find_entry(hash(&self.key, source), |known| *known == place) {
             known.remove();
         }
         let free = self.free.replace(place);
-        let empty = Entry { value: V::default(), before: None, behind: free, source: None, changed: false };
-        let removed = std::mem::replace(self.entry_mut(place), empty);
+        *self.entry_mut(place) =
+            Entry { value: V::default(), before: None, behind: free, source: None, changed: false };
         self.note_gone(source);
-        removed.value
     }
 
-    /// Puts an entry at the end of the queue of its rank.
+    /// Puts an entry at the end of the queue of its age.
     fn enqueue(&mut self, place: Place) {
-        let rank = self.entry(place).value.rank();
-        let before = match self.ages.get_mut(&rank) {
+        let age = age(&self.entry(place).value);
+        let before = match self.ages.get_mut(&age) {
             Some(queue) => Some(std::mem::replace(&mut queue.last, place)),
             None => {
-                self.ages.insert(rank, Queue { first: place, last: place });
+                self.ages.insert(age, Queue { first: place, last: place });
                 None
             }
         };
@@ -314,8 +290,8 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
         (entry.before, entry.behind) = (before, None);
     }
 
-    /// Takes an entry out of the queue of the rank that it had when it was put there.
-    fn dequeue(&mut self, place: Place, rank: Rank) {
+    /// Takes an entry out of the queue of the age that it had when it was put there.
+    fn dequeue(&mut self, place: Place, age: LogSeconds) {
         let Entry { before, behind, .. } = *self.entry(place);
         if let Some(before) = before {
             self.entry_mut(before).behind = behind;
@@ -324,24 +300,24 @@ impl<V: Aged + Default, K: Key> Recent<V, K> {
             self.entry_mut(behind).before = before;
         }
         match (before, behind) {
-            (None, None) => drop(self.ages.remove(&rank)),
+            (None, None) => drop(self.ages.remove(&age)),
             (None, Some(first)) => {
-                self.ages.entry(rank).and_modify(|queue| queue.first = first);
+                self.ages.entry(age).and_modify(|queue| queue.first = first);
             }
             (Some(last), None) => {
-                self.ages.entry(rank).and_modify(|queue| queue.last = last);
+                self.ages.entry(age).and_modify(|queue| queue.last = last);
             }
             (Some(_), Some(_)) => {}
         }
     }
 
     #[expect(clippy::indexing_slicing, reason = "a place is of an entry, and entries are never taken away")]
-    fn entry(&self, place: Place) -> &Entry<V, K> {
+    fn entry(&self, place: Place) -> &Entry<V> {
         &self.entries[index(place)]
     }
 
     #[expect(clippy::indexing_slicing, reason = "a place is of an entry, and entries are never taken away")]
-    fn entry_mut(&mut self, place: Place) -> &mut Entry<V, K> {
+    fn entry_mut(&mut self, place: Place) -> &mut Entry<V> {
         &mut self.entries[index(place)]
     }
 }
@@ -350,19 +326,20 @@ fn index(place: Place) -> usize {
     place.get() as usize - 1
 }
 
-fn hash(key: &RandomState, source: impl Key) -> u64 {
-    let mut hasher = key.build_hasher();
-    source.hash(&mut hasher);
-    hasher.finish()
+fn age(value: &impl Aged) -> LogSeconds {
+    value.newest().map_or(LogSeconds(0), LogSeconds::from)
 }
 
-impl<V: Aged + Default> Recent<V> {
-    /// Forgets every source inside a prefix. How many there were. Looks at all that there are.
-    pub(super) fn remove_within(&mut self, prefix: IpNet) -> usize {
-        let inside = self.entries.iter().filter_map(|entry| entry.source).filter(|source| prefix.contains(source));
-        let inside: Vec<IpNet> = inside.collect();
-        inside.into_iter().filter(|source| self.remove(*source).is_some()).count()
+fn hash(key: &RandomState, source: IpNet) -> u64 {
+    let mut hasher = key.build_hasher();
+    match source {
+        IpNet::V4(net) => hasher.write_u64(u64::from(net.addr().to_bits()) << 8 | u64::from(net.prefix_len())),
+        IpNet::V6(net) => {
+            hasher.write_u128(net.addr().to_bits());
+            hasher.write_u8(net.prefix_len());
+        }
     }
+    hasher.finish()
 }
 
 /// The most sources whose change is remembered; beyond, it is only known that everything may have changed.
@@ -370,19 +347,19 @@ const CHANGED_MAX: usize = 2_000_000;
 
 /// Which sources have changed.
 #[derive(Debug)]
-enum Changed<K> {
+enum Changed {
     /// Nobody wants to know.
     NotAsked,
     Sources {
         /// Each once, and marked. Some may be gone by now.
-        there: Vec<K>,
+        there: Vec<IpNet>,
         /// Some may be there again by now.
-        gone: BTreeSet<K>,
+        gone: BTreeSet<IpNet>,
     },
     TooMany,
 }
 
-impl<K: Key> Changed<K> {
+impl Changed {
     fn none() -> Self {
         Self::Sources { there: Vec::new(), gone: BTreeSet::new() }
     }

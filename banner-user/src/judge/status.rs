@@ -228,7 +228,7 @@ impl Judge {
             stale: self.stamps.stale().copied().collect(),
             tripped: self.fuses.tripped().cloned().collect(),
             outages: self.outages.current().cloned().collect(),
-            attacks: self.accounts.under_attack(),
+            attacks: self.accounts.attacks().len(),
             lists: self
                 .lists
                 .iter()

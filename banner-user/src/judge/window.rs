@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::account::AccountTag;
 use crate::{clock::LogTime, event::Weight};
 
@@ -31,8 +29,7 @@ pub struct Counted {
 /// quarters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Most sources have one, which takes no memory of its own.
-    failures: SmallVec<[Counted; 1]>,
+    failures: Vec<Counted>,
 }
 
 impl Window {
@@ -57,7 +54,7 @@ impl Window {
         failures.retain(|failure| failure.weight > Weight::ZERO);
         failures.sort_unstable_by_key(|failure| failure.at);
         failures.shrink_to_fit();
-        Self { failures: failures.into() }
+        Self { failures }
     }
 
     /// Moves all by so many microseconds.
