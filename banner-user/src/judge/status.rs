@@ -266,9 +266,9 @@ impl Judge {
             let tracked = jail.tracked.get(source);
             Tally {
                 jail: Arc::clone(&jail.jail.name),
-                failures: tracked.map_or(0, super::jail::Tracked::sum),
+                failures: tracked.as_deref().map_or(0, super::jail::Tracked::sum),
                 limit: jail.limit(),
-                newest: tracked.and_then(super::recent::Aged::newest),
+                newest: tracked.as_deref().and_then(super::recent::Aged::newest),
                 protection: jail.protections.forbids(full, false),
             }
         });
@@ -279,7 +279,7 @@ impl Judge {
             bans: self.ledger.covering(full).map(|(key, record)| self.view(key, record)).collect(),
             tallies: tallies.collect(),
             neighbourhood: self.neighbourhood(source),
-            offences: [false, true].map(|observe| self.history.of(observe).get(source).copied()),
+            offences: [false, true].map(|observe| self.history.of(observe).get(source).as_deref().copied()),
             evidence: self.archive.get(source),
         }
     }

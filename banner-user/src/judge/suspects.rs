@@ -5,7 +5,7 @@
 //! and again cannot hide the others behind it. An attacker who has more sources than are kept has those forgotten that have failed
 //! longest ago; none of them makes more than its own record.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use ipnet::IpNet;
 
@@ -120,6 +120,8 @@ impl Suspect {
 }
 
 impl Aged for Suspect {
+    type Brief = Try;
+
     fn newest(&self) -> Option<LogTime> {
         let tries = self.tries.iter().flatten().map(|tried| tried.at);
         tries.chain(self.banned_until()).max().map(LogSeconds::as_log_time)
@@ -130,6 +132,21 @@ impl Aged for Suspect {
         for at in [&mut self.banned_until, &mut self.told] {
             *at = if at.0 == 0 { *at } else { at.shifted(step) };
         }
+    }
+
+    fn brief(&self) -> Option<(Try, bool)> {
+        let [Some(first), None, None, None, None, None] = self.tries else { return None };
+        let is_all = self.banned_until == LogSeconds(0) && self.told == LogSeconds(0);
+        is_all.then_some((first, self.attacked != 0))
+    }
+
+    fn from_brief(first: Try, attacked: bool) -> Self {
+        Self { tries: [Some(first), None, None, None, None, None], attacked: u8::from(attacked), ..Self::default() }
+    }
+
+    /// A ban ends later than anybody tries now.
+    fn is_in_step(&self) -> bool {
+        self.banned_until == LogSeconds(0)
     }
 }
 
@@ -167,7 +184,7 @@ impl Suspects {
         suspect
     }
 
-    pub(super) fn get(&self, source: IpNet) -> Option<&Suspect> {
+    pub(super) fn get(&self, source: IpNet) -> Option<Cow<'_, Suspect>> {
         self.sources.get(source)
     }
 
