@@ -53,7 +53,10 @@ impl fmt::Display for Load {
 impl Load {
     pub(super) fn run(&self) -> Result<(), Box<dyn Error>> {
         let names: Vec<User> = (0..100_000).map(|number| User::new(format!("user{number}").as_bytes())).collect();
-        let mut judge = Judge::new(Config::default().policy);
+        let mut policy = Config::default().policy;
+        // As the daemon finds out about their filters.
+        policy.jails.iter_mut().for_each(|jail| jail.hears_logins = true);
+        let mut judge = Judge::new(policy);
         let source = judge.status().jails.len().saturating_sub(1);
         for index in 0..CUSTOMERS {
             let address = Ipv4Addr::from(0x3000_0000 | (index << 8));
@@ -67,7 +70,7 @@ impl Load {
             for first in (0..self.sources).step_by(usize::try_from(BATCH)?) {
                 let batch: Vec<(Now, [Event; 1])> = (first..first + BATCH)
                     .map(|index| {
-                        // The slowest 1,000 a second, so that a round takes as long as it does for a million.
+                        // 200 seconds a round, however many there are.
                         let passed = u64::from(index) * 200 / u64::from(self.sources);
                         let now = at(u64::try_from(round).unwrap_or_default() * 900 + passed);
                         let name = names.get(usize::try_from(index).unwrap_or_default() % names.len());

@@ -123,7 +123,8 @@ impl Judge {
         match self.suspects.sources_mut().take_changed() {
             None => is_everything = true,
             Some(sources) => changes.suspects.extend(sources.into_iter().map(|source| {
-                let tried = |suspect: Cow<'_, Suspect>| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
+                let tried =
+                    |suspect: Cow<'_, Suspect>| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
                 self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
             })),
         }

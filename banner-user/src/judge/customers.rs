@@ -235,13 +235,12 @@ impl Customers {
 
     /// What is known of a source, of accounts with tags within these; 0 is that of none.
     fn at(&self, source: IpNet, first: u32, last: u32) -> impl Iterator<Item = &Slot> {
-        let source = six(source);
-        let address = Address::of(source.network());
+        let (address, length) = Address::of_source(source);
         let indices =
             self.sieve.may_have(address).then(|| self.by_source.range((address, first, 0)..=(address, last, u32::MAX)));
         let indices = indices.into_iter().flatten();
         // Inside a source whose addresses are judged one by one, the first one begins as the whole does.
-        indices.filter_map(|(_, _, index)| self.slot(*index)).filter(move |slot| slot.length == source.prefix_len())
+        indices.filter_map(|(_, _, index)| self.slot(*index)).filter(move |slot| slot.length == length)
     }
 
     /// What is known of an account: at most [`SOURCES_MAX`] that count, and [`FURTHER_MAX`] others.
@@ -356,9 +355,9 @@ fn place(Address(high, low): Address) -> usize {
 
 impl Slot {
     fn new(Login { source, account }: Login, at: u32, counts: bool) -> Self {
-        let source = six(source);
+        let (address, length) = Address::of_source(source);
         let account = account.map_or(0, |account| account.0);
-        Self { address: Address::of(source.network()), account, at, length: source.prefix_len(), counts }
+        Self { address, account, at, length, counts }
     }
 
     fn login(&self) -> Login {
@@ -376,6 +375,16 @@ impl Slot {
 }
 
 impl Address {
+    /// With the length that it has as one of IPv6.
+    fn of_source(source: IpNet) -> (Self, u8) {
+        match source {
+            IpNet::V4(net) => {
+                (Self(0, 0xffff_0000_0000 | u64::from(net.network().to_bits())), net.prefix_len().saturating_add(96))
+            }
+            IpNet::V6(net) => (Self::of(net.network()), net.prefix_len()),
+        }
+    }
+
     fn of(address: Ipv6Addr) -> Self {
         let [a, b, c, d, e, f, g, h, rest @ ..] = address.octets();
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest))

@@ -83,9 +83,11 @@ impl Archive {
     pub(super) fn keep(&mut self, source: IpNet, failure: Failure, line: &[u8], limit: usize) {
         self.sources.update(source, |evidence| {
             evidence.newest = evidence.newest.max(Some(failure.at));
-            evidence.line = line.iter().take(LINE_MAX).copied().collect();
+            evidence.line = line.get(..LINE_MAX).unwrap_or(line).into();
             if evidence.failures.len() == FAILURES_MAX {
                 evidence.failures.pop_front();
+            } else if evidence.failures.is_empty() {
+                evidence.failures.reserve_exact(1); // Most have no others.
             }
             evidence.failures.push_back(failure);
         });

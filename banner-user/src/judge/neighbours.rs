@@ -167,7 +167,10 @@ impl Neighbourhoods {
     pub(super) fn members(&self, prefix: IpNet, length: u8) -> Vec<(IpNet, LogTime)> {
         let neighbours = self.prefixes.get(prefix).map(Cow::into_owned).unwrap_or_default();
         let source = |member: Member| Neighbour { prefix, number: member.number }.source(length);
-        neighbours.members().map(|member| (source(member), LogTime(i64::from(member.at).saturating_mul(SECOND)))).collect()
+        neighbours
+            .members()
+            .map(|member| (source(member), LogTime(i64::from(member.at).saturating_mul(SECOND))))
+            .collect()
     }
 
     /// Whether what keeps a prefix from being banned is still to be told.

@@ -77,7 +77,7 @@ impl Judge {
         if self.policy.accounts.is_none() && self.policy.spraying.is_none() {
             return None;
         }
-        let source = self.source(found.address);
+        let source = found.source;
         let is_known = self.customers.knows(source, account.tag());
         if is_known || self.ledger.protections().forbids(source, false).is_some() {
             return None;
@@ -145,8 +145,9 @@ impl Judge {
                 && suspect.accounts(now.earlier(policy.window), |_| true) < TRIES_MAX
             {
                 let enough = (usize::from(policy.sources), policy.window);
-                let begun = accounts.note(account, name, Network::of(found.address), new.at, enough);
-                begins = name.filter(|_| begun);
+                let noted = accounts.note(account, name, Network::of(found.address), new.at, enough);
+                begins = name.filter(|_| noted.begins);
+                return noted.is_under_attack;
             }
             accounts.is_under_attack(account)
         });

@@ -1,8 +1,13 @@
 //! How little one source takes: 24 bytes, and what is known of it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    hash::{Hash, Hasher},
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::pieces::Pieces;
 
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
@@ -49,7 +54,7 @@ enum Kind {
 }
 
 /// A source as it is looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     high: u64,
     low: u64,
@@ -150,13 +155,13 @@ fn halves(address: u64) -> [u32; 2] {
 /// Things that are told by their places.
 #[derive(Debug)]
 pub(super) struct Places<T> {
-    things: Vec<T>,
+    things: Pieces<T>,
     free: Vec<u32>,
 }
 
 impl<T: Default> Places<T> {
     pub(super) const fn new() -> Self {
-        Self { things: Vec::new(), free: Vec::new() }
+        Self { things: Pieces::new(), free: Vec::new() }
     }
 
     /// A place with this in it.
@@ -166,31 +171,41 @@ impl<T: Default> Places<T> {
             return place;
         }
         let Ok(place) = u32::try_from(self.things.len()) else { return NONE };
-        grow(&mut self.things);
         self.things.push(thing);
         place
     }
 
     pub(super) fn put(&mut self, place: u32, thing: T) {
-        if let Some(former) = self.things.get_mut(place as usize) {
+        if let Some(former) = self.things.get_mut(place) {
             *former = thing;
         }
     }
 
     pub(super) fn get(&self, place: u32) -> Option<&T> {
-        self.things.get(place as usize)
+        self.things.get(place)
     }
 
     /// What is there; the place remains its own.
     pub(super) fn take_out(&mut self, place: u32) -> T {
-        self.things.get_mut(place as usize).map(std::mem::take).unwrap_or_default()
+        self.things.get_mut(place).map(std::mem::take).unwrap_or_default()
     }
 
     /// The place is free again, and what was there is gone.
     pub(super) fn give_back(&mut self, place: u32) {
-        drop(self.take_out(place));
-        if (place as usize) < self.things.len() {
+        if let Some(thing) = self.things.get_mut(place) {
+            *thing = T::default();
             self.free.push(place);
+        }
+    }
+}
+
+impl Hash for Key {
+    /// Nearly always in one piece: SipHash takes twice the time for three.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h] = self.high.to_be_bytes();
+        state.write(&[self.length, a, b, c, d, e, f, g, h]);
+        if self.low > 0 {
+            state.write_u64(self.low);
         }
     }
 }
@@ -198,13 +213,5 @@ impl<T: Default> Places<T> {
 impl Default for Key {
     fn default() -> Self {
         Self { high: 0, low: 0, length: SIX }
-    }
-}
-
-/// Makes room for another one: by a sixteenth, since twice as much would be half empty. Large blocks are not copied for that:
-/// their pages are mapped elsewhere (mremap(2)).
-pub(super) fn grow<T>(things: &mut Vec<T>) {
-    if things.len() == things.capacity() {
-        things.reserve_exact((things.len() / 16).max(16));
     }
 }

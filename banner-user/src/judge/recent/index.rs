@@ -7,20 +7,27 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::entry::{Entry, Key, NONE, Places, grow};
+use super::{
+    entry::{Entry, Key, NONE, Places},
+    pieces::Pieces,
+};
 
 /// The first entries of chains.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Index {
     hasher: RandomState,
-    first: Vec<u32>,
+    first: Pieces<u32>,
 }
 
 impl Index {
-    pub(super) fn find<B>(&self, key: Key, entries: &[Entry<B>], long: &Places<Key>) -> Option<u32> {
+    pub(super) fn new() -> Self {
+        Self { hasher: RandomState::new(), first: Pieces::new() }
+    }
+
+    pub(super) fn find<B>(&self, key: Key, entries: &Pieces<Entry<B>>, long: &Places<Key>) -> Option<u32> {
         let mut place = *self.first.get(self.bucket(key)?)?;
         loop {
-            let entry = entries.get(place as usize)?;
+            let entry = entries.get(place)?;
             if entry.is(key, long) {
                 return Some(place);
             }
@@ -29,18 +36,18 @@ impl Index {
     }
 
     /// Takes up an entry that is at a place by now.
-    pub(super) fn add<B>(&mut self, place: u32, entries: &mut [Entry<B>], long: &Places<Key>) {
+    pub(super) fn add<B>(&mut self, place: u32, entries: &mut Pieces<Entry<B>>, long: &Places<Key>) {
         if self.first.len() < entries.len() {
             self.split(entries, long);
         }
-        let Some(entry) = entries.get_mut(place as usize) else { return };
+        let Some(entry) = entries.get_mut(place) else { return };
         let Some(first) = self.bucket(entry.key(long)).and_then(|bucket| self.first.get_mut(bucket)) else { return };
         entry.chained = std::mem::replace(first, place);
     }
 
     /// Takes an entry out.
-    pub(super) fn remove<B>(&mut self, place: u32, entries: &mut [Entry<B>], long: &Places<Key>) {
-        let Some(entry) = entries.get(place as usize) else { return };
+    pub(super) fn remove<B>(&mut self, place: u32, entries: &mut Pieces<Entry<B>>, long: &Places<Key>) {
+        let Some(entry) = entries.get(place) else { return };
         let (key, next) = (entry.key(long), entry.chained);
         let Some(first) = self.bucket(key).and_then(|bucket| self.first.get_mut(bucket)) else { return };
         if *first == place {
@@ -48,7 +55,7 @@ impl Index {
             return;
         }
         let mut at = *first;
-        while let Some(entry) = entries.get_mut(at as usize) {
+        while let Some(entry) = entries.get_mut(at) {
             if entry.chained == place {
                 entry.chained = next;
                 return;
@@ -58,26 +65,22 @@ impl Index {
     }
 
     /// The bucket of a source; none where there is no bucket yet.
-    fn bucket(&self, key: Key) -> Option<usize> {
-        let buckets = self.first.len();
-        let mask = buckets.checked_next_power_of_two()?.checked_sub(1)?;
-        // Any bits of the hash do.
-        let bucket = usize::try_from(self.hasher.hash_one(key) & u64::from(u32::MAX)).ok()? & mask;
-        if bucket < buckets { Some(bucket) } else { Some(bucket & (mask >> 1)) }.filter(|_| buckets > 0)
+    fn bucket(&self, key: Key) -> Option<u32> {
+        let buckets = u32::try_from(self.first.len()).ok().filter(|buckets| *buckets > 0)?;
+        let mask = buckets.checked_next_power_of_two()?.saturating_sub(1);
+        let [.., a, b, c, d] = self.hasher.hash_one(key).to_be_bytes();
+        let bucket = u32::from_be_bytes([a, b, c, d]) & mask;
+        Some(if bucket < buckets { bucket } else { bucket & (mask >> 1) })
     }
 
     /// One bucket more, with what belongs there of the one that had it until now.
-    fn split<B>(&mut self, entries: &mut [Entry<B>], long: &Places<Key>) {
-        let new = self.first.len();
-        grow(&mut self.first);
+    fn split<B>(&mut self, entries: &mut Pieces<Entry<B>>, long: &Places<Key>) {
+        let Ok(new) = u32::try_from(self.first.len()) else { return };
         self.first.push(NONE);
-        let half = new.checked_ilog2().map_or(0, |bits| 1_usize << bits);
-        let Some(former) = new.checked_sub(half).filter(|_| new > 0).and_then(|former| self.first.get_mut(former))
-        else {
-            return;
-        };
+        let Some(half) = new.checked_ilog2().map(|bits| 1_u32 << bits) else { return };
+        let Some(former) = self.first.get_mut(new.saturating_sub(half)) else { return };
         let mut place = std::mem::replace(former, NONE);
-        while let Some(entry) = entries.get_mut(place as usize) {
+        while let Some(entry) = entries.get_mut(place) {
             let next = entry.chained;
             if let Some(first) = self.bucket(entry.key(long)).and_then(|bucket| self.first.get_mut(bucket)) {
                 entry.chained = std::mem::replace(first, place);

@@ -9,6 +9,7 @@
 
 mod entry;
 mod index;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,9 @@ use std::{borrow::Cow, collections::BTreeSet, mem};
 use ipnet::IpNet;
 
 use self::{
-    entry::{APART, Entry, Key, NONE, Places, Stored, grow},
+    entry::{APART, Entry, Key, NONE, Places, Stored},
     index::Index,
+    pieces::Pieces,
 };
 use super::prefix::range;
 use crate::clock::LogTime;
@@ -52,7 +54,7 @@ const STEPS_MAX: usize = 64;
 /// Values by source, in the order of their age.
 #[derive(Debug)]
 pub(super) struct Recent<V: Aged> {
-    entries: Vec<Entry<V::Brief>>,
+    entries: Pieces<Entry<V::Brief>>,
     free: u32,
     len: usize,
     index: Index,
@@ -71,10 +73,10 @@ pub(super) struct Recent<V: Aged> {
 impl<V: Aged> Recent<V> {
     pub(super) fn new() -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Pieces::new(),
             free: NONE,
             len: 0,
-            index: Index::default(),
+            index: Index::new(),
             values: Places::new(),
             long: Places::new(),
             oldest: NONE,
@@ -133,7 +135,7 @@ impl<V: Aged> Recent<V> {
     /// Forgets every source inside a prefix. How many there were. Looks at all that there are: this is for what an operator does.
     pub(super) fn remove_within(&mut self, prefix: IpNet) -> usize {
         let inside = range(prefix);
-        let places = (0..).zip(&self.entries).filter(|(_, entry)| !entry.is_free());
+        let places = self.entries.iter().filter(|(_, entry)| !entry.is_free());
         let places: Vec<u32> = places
             .filter(|(_, entry)| inside.contains(&entry.key(&self.long).source()))
             .map(|(place, _)| place)
@@ -155,7 +157,7 @@ impl<V: Aged> Recent<V> {
 
     /// In the order of the sources.
     pub(super) fn iter(&self) -> impl Iterator<Item = (IpNet, Cow<'_, V>)> {
-        let places = (0..).zip(&self.entries).filter(|(_, entry)| !entry.is_free());
+        let places = self.entries.iter().filter(|(_, entry)| !entry.is_free());
         let mut places: Vec<(IpNet, u32)> =
             places.map(|(place, entry)| (entry.key(&self.long).source(), place)).collect();
         places.sort_unstable();
@@ -170,7 +172,7 @@ impl<V: Aged> Recent<V> {
         let mut changed = gone;
         for place in places {
             // A place may have become another one's since.
-            if let Some(entry) = self.entries.get_mut(place as usize)
+            if let Some(entry) = self.entries.get_mut(place)
                 && mem::take(&mut entry.has_changed)
             {
                 changed.insert(entry.key(&self.long).source());
@@ -204,7 +206,7 @@ impl<V: Aged> Recent<V> {
     }
 
     fn at(&self, place: u32) -> Option<&Entry<V::Brief>> {
-        self.entries.get(place as usize)
+        self.entries.get(place)
     }
 
     fn find(&self, source: IpNet) -> Option<u32> {
@@ -223,7 +225,7 @@ impl<V: Aged> Recent<V> {
     fn insert(&mut self, source: IpNet) -> u32 {
         let entry = Entry::new(Key::of(source), &mut self.long);
         let place = self.free;
-        let place = match self.entries.get_mut(place as usize) {
+        let place = match self.entries.get_mut(place) {
             Some(free) => {
                 self.free = free.chained;
                 *free = entry;
@@ -231,7 +233,6 @@ impl<V: Aged> Recent<V> {
             }
             None => {
                 let Ok(place) = u32::try_from(self.entries.len()) else { return NONE };
-                grow(&mut self.entries);
                 self.entries.push(entry);
                 place
             }
@@ -245,7 +246,7 @@ impl<V: Aged> Recent<V> {
         let former = self.value(place).and_then(|value| value.newest());
         self.step_out(place, former);
         self.index.remove(place, &mut self.entries, &self.long);
-        let Some(entry) = self.entries.get_mut(place as usize).filter(|entry| !entry.is_free()) else { return };
+        let Some(entry) = self.entries.get_mut(place).filter(|entry| !entry.is_free()) else { return };
         if let Stored::Long(value) = entry.stored {
             self.values.give_back(value);
         }
@@ -258,7 +259,7 @@ impl<V: Aged> Recent<V> {
 
     /// The value of an entry, to be put back.
     fn take(&mut self, place: u32) -> Option<V> {
-        let entry = self.entries.get(place as usize).filter(|entry| !entry.is_free())?;
+        let entry = self.entries.get(place).filter(|entry| !entry.is_free())?;
         Some(match entry.stored {
             Stored::Brief(brief) => V::from_brief(brief, entry.mark),
             Stored::Long(value) => self.values.take_out(value),
@@ -266,7 +267,7 @@ impl<V: Aged> Recent<V> {
     }
 
     fn put(&mut self, place: u32, value: V) {
-        let Some(entry) = self.entries.get_mut(place as usize) else { return };
+        let Some(entry) = self.entries.get_mut(place) else { return };
         match (value.brief(), &entry.stored) {
             (Some((brief, mark)), former) => {
                 if let Stored::Long(former) = former {
@@ -292,7 +293,7 @@ impl<V: Aged> Recent<V> {
         match self.older(newest).filter(|_| is_in_step) {
             Some(older) => self.step_in(place, older),
             None => {
-                if let Some(entry) = self.entries.get_mut(place as usize) {
+                if let Some(entry) = self.entries.get_mut(place) {
                     entry.before = APART;
                     self.apart.insert((newest, place));
                 }
@@ -319,11 +320,11 @@ impl<V: Aged> Recent<V> {
             self.apart.remove(&(newest, place));
             return;
         }
-        match self.entries.get_mut(before as usize) {
+        match self.entries.get_mut(before) {
             Some(older) => older.after = after,
             None => self.oldest = after,
         }
-        match self.entries.get_mut(after as usize) {
+        match self.entries.get_mut(after) {
             Some(younger) => younger.before = before,
             None => self.youngest = before,
         }
@@ -331,15 +332,15 @@ impl<V: Aged> Recent<V> {
 
     /// Lets an entry stand after another one in the row; at its beginning for `NONE`.
     fn step_in(&mut self, place: u32, older: u32) {
-        let after = match self.entries.get_mut(older as usize) {
+        let after = match self.entries.get_mut(older) {
             Some(older) => mem::replace(&mut older.after, place),
             None => mem::replace(&mut self.oldest, place),
         };
-        match self.entries.get_mut(after as usize) {
+        match self.entries.get_mut(after) {
             Some(younger) => younger.before = place,
             None => self.youngest = place,
         }
-        if let Some(entry) = self.entries.get_mut(place as usize) {
+        if let Some(entry) = self.entries.get_mut(place) {
             (entry.before, entry.after) = (older, after);
         }
     }
@@ -372,8 +373,8 @@ struct Changed {
 }
 
 impl Changed {
-    fn note<B>(&mut self, place: u32, entries: &mut [Entry<B>]) {
-        if let Some(entry) = entries.get_mut(place as usize)
+    fn note<B>(&mut self, place: u32, entries: &mut Pieces<Entry<B>>) {
+        if let Some(entry) = entries.get_mut(place)
             && self.is_asked
             && !entry.has_changed
             && !self.are_too_many()
