@@ -51,13 +51,16 @@ struct Failed {
     networks: Vec<(Network, LogSeconds)>,
     /// The last failure of all.
     newest: LogSeconds,
+    /// Where it stands in the order of what goes first: no later than where it belongs.
+    place: (u32, LogSeconds),
     /// While it is under attack.
     attack: Option<Box<Attack>>,
 }
 
 impl Failed {
-    fn rank(&self, account: AccountTag) -> Rank {
-        (self.networks.len(), self.newest, account)
+    /// Where it belongs.
+    fn rank(&self) -> (u32, LogSeconds) {
+        (u32::try_from(self.networks.len()).unwrap_or(u32::MAX), self.newest)
     }
 
     /// A network failed. As many as `sources` are kept, of those that failed within the window.
@@ -101,7 +104,7 @@ pub struct Attack {
 }
 
 /// What stands in the order of what goes first.
-type Rank = (usize, LogSeconds, AccountTag);
+type Rank = (u32, LogSeconds, AccountTag);
 
 /// All accounts that were failed on of late.
 #[derive(Debug)]
@@ -109,7 +112,8 @@ pub(super) struct Accounts {
     most: usize,
     /// By a hash with a key of this process; no order depends on it.
     failed: HashMap<AccountTag, Failed>,
-    /// By networks, then by the last failure.
+    /// By networks, then by the last failure. Each failure moves its account to a later place; it is found there when it comes
+    /// first, and not before.
     by_rank: BTreeSet<Rank>,
     tidied: LogSeconds,
 }
@@ -130,9 +134,8 @@ impl Accounts {
         (sources, window): (usize, Duration),
     ) -> Noted {
         let failed = self.failed.entry(account).or_default();
-        let former = failed.rank(account);
+        let is_new = failed.networks.is_empty();
         failed.add(network, at, sources, window);
-        let rank = failed.rank(account);
         let is_enough = failed.networks.len() >= sources;
         let begins = is_enough && failed.attack.is_none();
         match &mut failed.attack {
@@ -148,9 +151,8 @@ impl Accounts {
             None => {}
         }
         let is_under_attack = failed.attack.is_some();
-        if former != rank {
-            self.by_rank.remove(&former);
-            self.by_rank.insert(rank);
+        if is_new || failed.rank() < failed.place {
+            self.place(account);
         }
         while self.failed.len() > self.most {
             self.forget_first();
@@ -161,13 +163,12 @@ impl Accounts {
     /// Somebody logged in to an account from a network: what failed there on it before was no attack.
     pub(super) fn forgive(&mut self, account: AccountTag, network: Network) {
         let Some(failed) = self.failed.get_mut(&account) else { return };
-        self.by_rank.remove(&failed.rank(account));
         failed.networks.retain(|(known, _)| *known != network);
         failed.newest = failed.networks.iter().map(|(_, at)| *at).max().unwrap_or_default();
         if failed.networks.is_empty() {
-            self.failed.remove(&account);
+            self.forget(account);
         } else {
-            self.by_rank.insert(failed.rank(account));
+            self.place(account);
         }
     }
 
@@ -194,7 +195,8 @@ impl Accounts {
         }
         self.tidied = now;
         let start = now.earlier(window);
-        let mut left = at_most;
+        // What has moved on since is not gone; of that, twice as many at most are looked at.
+        let (mut left, mut moves) = (at_most, at_most.saturating_mul(2));
         let mut rank = 0;
         // The first of each number of networks is the one that was quiet for longest.
         while let Some(first @ (networks, newest, _)) =
@@ -202,11 +204,13 @@ impl Accounts {
         {
             if newest >= start {
                 rank = networks.saturating_add(1);
-            } else if left > 0 {
-                left = left.saturating_sub(1);
-                self.forget(first);
-            } else {
+            } else if left == 0 || moves == 0 {
                 break;
+            } else if self.move_on(first) {
+                moves = moves.saturating_sub(1);
+            } else {
+                left = left.saturating_sub(1);
+                self.forget(first.2);
             }
         }
     }
@@ -222,7 +226,8 @@ impl Accounts {
         for (account, failed) in &mut self.failed {
             failed.networks.iter_mut().for_each(|(_, at)| *at = at.shifted(step));
             failed.newest = failed.newest.shifted(step);
-            self.by_rank.insert(failed.rank(*account));
+            failed.place = failed.rank();
+            self.by_rank.insert((failed.place.0, failed.place.1, *account));
             if let Some(attack) = &mut failed.attack {
                 attack.since = attack.since.shifted(step);
                 attack.last = attack.last.shifted(step);
@@ -231,14 +236,35 @@ impl Accounts {
     }
 
     fn forget_first(&mut self) {
-        if let Some(first) = self.by_rank.first().copied() {
-            self.forget(first);
+        while let Some(first) = self.by_rank.first().copied() {
+            if !self.move_on(first) {
+                return self.forget(first.2);
+            }
         }
     }
 
-    fn forget(&mut self, rank: Rank) {
-        self.by_rank.remove(&rank);
-        self.failed.remove(&rank.2);
+    /// Whether what stands there belongs to a later place, where it is from then on.
+    fn move_on(&mut self, (networks, newest, account): Rank) -> bool {
+        let moves = self.failed.get(&account).is_some_and(|failed| failed.rank() > (networks, newest));
+        if moves {
+            self.place(account);
+        }
+        moves
+    }
+
+    /// Lets an account stand where it belongs.
+    fn place(&mut self, account: AccountTag) {
+        let Some(failed) = self.failed.get_mut(&account) else { return };
+        let ((networks, newest), rank) = (failed.place, failed.rank());
+        failed.place = rank;
+        self.by_rank.remove(&(networks, newest, account));
+        self.by_rank.insert((rank.0, rank.1, account));
+    }
+
+    fn forget(&mut self, account: AccountTag) {
+        if let Some(Failed { place: (networks, newest), .. }) = self.failed.remove(&account) {
+            self.by_rank.remove(&(networks, newest, account));
+        }
     }
 }
 

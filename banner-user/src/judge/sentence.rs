@@ -20,6 +20,7 @@ use super::{
     effect::Effect,
     failure::Found,
     policy::{Accounts, Spraying},
+    recent::Aged,
     report::{Reason, Report},
     saved::SavedSuspect,
     seconds::LogSeconds,
@@ -198,7 +199,9 @@ impl Judge {
 
     /// Takes over which accounts were tried in an earlier run, but for what has happened since the start: the state could not be
     /// opened then. What is under attack follows from it, and was told.
-    pub(super) fn restore_suspects(&mut self, suspects: Vec<SavedSuspect>, now: Now) {
+    pub(super) fn restore_suspects(&mut self, mut suspects: Vec<SavedSuspect>, now: Now) {
+        // By age, as they came: each has its place at the end then.
+        suspects.sort_by_key(|saved| saved.suspect.newest());
         let now = LogSeconds::from(now.wall.as_log_time());
         for SavedSuspect { source, suspect } in suspects {
             if !self.suspects.restore(source, suspect) {

@@ -100,9 +100,12 @@ proptest! {
                 prop_assert_eq!(begun, networks.len() >= 3 && attacked.insert(account));
                 prop_assert_eq!(accounts.is_under_attack(tag(account)), attacked.contains(&account));
             }
-            let ranks: BTreeSet<_> =
-                accounts.failed.iter().map(|(a, failed)| (failed.networks.len(), failed.newest, *a)).collect();
-            prop_assert_eq!(&ranks, &accounts.by_rank);
+            let places: BTreeSet<_> =
+                accounts.failed.iter().map(|(account, failed)| (failed.place.0, failed.place.1, *account)).collect();
+            prop_assert_eq!(&places, &accounts.by_rank);
+            prop_assert!(accounts.failed.values().all(|failed| failed.place <= failed.rank()));
+            let newest = |failed: &Failed| failed.networks.iter().map(|(_, at)| *at).max();
+            prop_assert!(accounts.failed.values().all(|failed| newest(failed) == Some(failed.newest)));
             prop_assert!(accounts.failed.values().all(|failed| (1..=3).contains(&failed.networks.len())));
         }
     }

@@ -1,9 +1,6 @@
 //! How little one source takes: 24 bytes, and what is known of it.
 
-use std::{
-    hash::{Hash, Hasher},
-    net::{Ipv4Addr, Ipv6Addr},
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -74,6 +71,11 @@ impl Key {
                 Self { high, low: u64::from_be_bytes(low), length: net.prefix_len().saturating_add(SIX) }
             }
         }
+    }
+
+    /// All that tells it from others.
+    pub(super) fn parts(self) -> [u64; 3] {
+        [self.high, self.low, self.length.into()]
     }
 
     pub(super) fn source(self) -> IpNet {
@@ -195,17 +197,6 @@ impl<T: Default> Places<T> {
         if let Some(thing) = self.things.get_mut(place) {
             *thing = T::default();
             self.free.push(place);
-        }
-    }
-}
-
-impl Hash for Key {
-    /// Nearly always in one piece: SipHash takes twice the time for three.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h] = self.high.to_be_bytes();
-        state.write(&[self.length, a, b, c, d, e, f, g, h]);
-        if self.low > 0 {
-            state.write_u64(self.low);
         }
     }
 }
