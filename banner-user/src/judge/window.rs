@@ -157,8 +157,6 @@ mod tests {
 
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
-
     fn failure(at: i64, weight: Weight) -> Counted {
         Counted { at: LogTime(at), weight, account: None }
     }
@@ -211,6 +209,24 @@ mod tests {
     }
 
     proptest! {
+        /// From before 1970 to after 2106.
+        #[test]
+        fn a_lone_failure_is_kept_to_the_microsecond_or_not_in_brief(
+            at in prop_oneof![any::<i64>(), -5 * SECOND..5 * SECOND, 1_700_000_000 * SECOND..1_700_000_001 * SECOND],
+            weight in prop_oneof![any::<u16>(), 0_u16..9, 4090_u16..4100],
+            account in any::<u32>(),
+        ) {
+            let account = NonZeroU32::new(account).map(AccountTag);
+            let failure = Counted { at: LogTime(at), weight: Weight(weight), account };
+            let lone = Lone::of(failure);
+            let fits = (0..i64::from(u32::MAX) * SECOND).contains(&at) && (1..4096).contains(&weight);
+            prop_assert!(lone.is_some() || !fits);
+            if let Some(lone) = lone {
+                let window = Window::from(lone);
+                prop_assert_eq!(window.failures(), [failure]);
+            }
+        }
+
         /// Against all failures ever, summed anew each time.
         #[test]
         fn it_counts_what_a_naive_sum_counts(
