@@ -87,7 +87,7 @@ fn measure(directory: &Path) -> Result<(), Box<dyn Error>> {
     let (mut store, _): (Store, Loaded) = timed("opened with a full history", open)?;
     let asked = Instant::now();
     let past = block_on(store.history(vec![address(7)], 10))???;
-    writeln!(io::stdout(), "the history of a prefix ({} bans): {} us", past.len(), asked.elapsed().as_micros())?;
+    writeln!(io::stdout(), "the history of a prefix ({} bans): {} us", past.bans.len(), asked.elapsed().as_micros())?;
     say("a second in which nothing changed", commit(&mut store, Batch::new(Now::read()))?)?;
     writeln!(io::stdout(), "  {} MB on disk", size(directory)? >> 20)?;
     Ok(())
@@ -124,7 +124,13 @@ fn bans(services: &Services, first: u32, count: u32) -> Result<Batch, Box<dyn Er
             observe: false,
             forced: false,
         },
-        cause: Some(Cause { failures: 12, filter: "postfix-sasl".into(), line: LINE.into() }),
+        cause: Some(Cause {
+            failures: 12,
+            limit: 12,
+            filter: "postfix-sasl".into(),
+            reasons: Vec::new(),
+            line: LINE.into(),
+        }),
     });
     batch.changes.bans = bans.collect();
     Ok(batch)

@@ -4,12 +4,10 @@ use std::num::NonZeroU32;
 
 use siphasher::sip::SipHasher13;
 
-use crate::event::User;
+use crate::event::{USER_MAX, User};
 
 /// An account, whatever the case in which its name is written. Kept from run to run. Names are cut ([`USER_MAX`]); those that
 /// begin alike and are longer count as one.
-///
-/// [`USER_MAX`]: crate::event::USER_MAX
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(pub u64);
 
@@ -18,7 +16,10 @@ impl AccountId {
     #[must_use]
     pub fn of(user: &User) -> Self {
         // The key is none: who finds two names with one number gains nothing, since both are only names to guess at.
-        Self(SipHasher13::new().hash(&user.as_bytes().to_ascii_lowercase()))
+        let mut name = [0; USER_MAX];
+        let name = name.get_mut(..user.as_bytes().len()).unwrap_or_default();
+        name.iter_mut().zip(user.as_bytes()).for_each(|(lower, byte)| *lower = byte.to_ascii_lowercase());
+        Self(SipHasher13::new().hash(name))
     }
 
     /// The upper half of it, for where a few accounts of one source are told apart.

@@ -13,7 +13,7 @@
 //! [`TRIES_MAX`]: super::suspects::TRIES_MAX
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     time::Duration,
 };
@@ -49,12 +49,47 @@ impl Network {
 #[derive(Debug, Default)]
 struct Failed {
     networks: Vec<(Network, LogSeconds)>,
+    /// The last failure of all.
+    newest: LogSeconds,
+    /// Where it stands in the order of what goes first: no later than where it belongs.
+    place: (u32, LogSeconds),
+    /// While it is under attack.
+    attack: Option<Box<Attack>>,
 }
 
 impl Failed {
-    fn newest(&self) -> LogSeconds {
-        self.networks.iter().map(|(_, at)| *at).max().unwrap_or_default()
+    /// Where it belongs.
+    fn rank(&self) -> (u32, LogSeconds) {
+        (u32::try_from(self.networks.len()).unwrap_or(u32::MAX), self.newest)
     }
+
+    /// A network failed. As many as `sources` are kept, of those that failed within the window.
+    fn add(&mut self, network: Network, at: LogSeconds, sources: usize, window: Duration) {
+        let networks = &mut self.networks;
+        match networks.iter_mut().find(|(known, _)| *known == network) {
+            Some((_, last)) => *last = at.max(*last),
+            None => {
+                networks.reserve_exact(1);
+                networks.push((network, at));
+            }
+        }
+        self.newest = at.max(self.newest);
+        let start = self.newest.earlier(window);
+        networks.retain(|(_, at)| *at >= start);
+        while networks.len() > sources
+            && let Some(oldest) = networks.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(index, _)| index)
+        {
+            networks.swap_remove(oldest);
+        }
+    }
+}
+
+/// What a failure on an account comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) is_under_attack: bool,
+    /// Since this failure.
+    pub(super) begins: bool,
 }
 
 /// An account that is under attack.
@@ -69,32 +104,27 @@ pub struct Attack {
 }
 
 /// What stands in the order of what goes first.
-type Rank = (usize, LogSeconds, AccountTag);
+type Rank = (u32, LogSeconds, AccountTag);
 
 /// All accounts that were failed on of late.
 #[derive(Debug)]
 pub(super) struct Accounts {
     most: usize,
-    failed: BTreeMap<AccountTag, Failed>,
-    /// By networks, then by the last failure.
+    /// By a hash with a key of this process; no order depends on it.
+    failed: HashMap<AccountTag, Failed>,
+    /// By networks, then by the last failure. Each failure moves its account to a later place; it is found there when it comes
+    /// first, and not before.
     by_rank: BTreeSet<Rank>,
-    attacks: BTreeMap<AccountTag, Attack>,
     tidied: LogSeconds,
 }
 
 impl Accounts {
     /// One that keeps at most so many.
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            most,
-            failed: BTreeMap::new(),
-            by_rank: BTreeSet::new(),
-            attacks: BTreeMap::new(),
-            tidied: LogSeconds::default(),
-        }
+        Self { most, failed: HashMap::new(), by_rank: BTreeSet::new(), tidied: LogSeconds::default() }
     }
 
-    /// A network failed on an account. Whether that is under attack from now on: so many networks within the window.
+    /// A network failed on an account, which is under attack when so many networks have within the window.
     pub(super) fn note(
         &mut self,
         account: AccountTag,
@@ -102,70 +132,56 @@ impl Accounts {
         network: Network,
         at: LogSeconds,
         (sources, window): (usize, Duration),
-    ) -> bool {
+    ) -> Noted {
         let failed = self.failed.entry(account).or_default();
-        let networks = &mut failed.networks;
-        if !networks.is_empty() {
-            self.by_rank.remove(&(networks.len(), failed.newest(), account));
-        }
-        let networks = &mut failed.networks;
-        match networks.iter_mut().find(|(known, _)| *known == network) {
-            Some((_, last)) => *last = at.max(*last),
-            None => {
-                networks.reserve_exact(1);
-                networks.push((network, at));
-            }
-        }
-        let newest = failed.newest();
-        let networks = &mut failed.networks;
-        networks.retain(|(_, at)| *at >= newest.earlier(window));
-        while networks.len() > sources
-            && let Some(oldest) = networks.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(index, _)| index)
-        {
-            networks.swap_remove(oldest);
-        }
-        let is_enough = networks.len() >= sources;
-        self.by_rank.insert((networks.len(), newest, account));
-        let known = self.attacks.get_mut(&account);
-        let begins = is_enough && known.is_none();
-        match known {
+        let is_new = failed.networks.is_empty();
+        failed.add(network, at, sources, window);
+        let is_enough = failed.networks.len() >= sources;
+        let begins = is_enough && failed.attack.is_none();
+        match &mut failed.attack {
             Some(attack) => {
-                attack.last = newest;
+                attack.last = failed.newest;
                 if attack.name.is_none() {
                     attack.name = name.cloned();
                 }
             }
             None if begins => {
-                self.attacks.insert(account, Attack { name: name.cloned(), since: at, last: newest });
+                failed.attack = Some(Box::new(Attack { name: name.cloned(), since: at, last: failed.newest }));
             }
             None => {}
+        }
+        let is_under_attack = failed.attack.is_some();
+        if is_new || failed.rank() < failed.place {
+            self.place(account);
         }
         while self.failed.len() > self.most {
             self.forget_first();
         }
-        begins
+        Noted { is_under_attack, begins }
     }
 
     /// Somebody logged in to an account from a network: what failed there on it before was no attack.
     pub(super) fn forgive(&mut self, account: AccountTag, network: Network) {
         let Some(failed) = self.failed.get_mut(&account) else { return };
-        self.by_rank.remove(&(failed.networks.len(), failed.newest(), account));
         failed.networks.retain(|(known, _)| *known != network);
+        failed.newest = failed.networks.iter().map(|(_, at)| *at).max().unwrap_or_default();
         if failed.networks.is_empty() {
-            self.failed.remove(&account);
-            self.attacks.remove(&account);
+            self.forget(account);
         } else {
-            self.by_rank.insert((failed.networks.len(), failed.newest(), account));
+            self.place(account);
         }
     }
 
     pub(super) fn is_under_attack(&self, account: AccountTag) -> bool {
-        self.attacks.contains_key(&account)
+        self.failed.get(&account).is_some_and(|failed| failed.attack.is_some())
     }
 
     /// Those under attack, in the order of their numbers.
     pub(super) fn attacks(&self) -> impl ExactSizeIterator<Item = &Attack> {
-        self.attacks.values()
+        let attacks = self.failed.iter().filter_map(|(account, failed)| Some((*account, failed.attack.as_deref()?)));
+        let mut attacks: Vec<_> = attacks.collect();
+        attacks.sort_unstable_by_key(|(account, _)| *account);
+        attacks.into_iter().map(|(_, attack)| attack)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -179,7 +195,8 @@ impl Accounts {
         }
         self.tidied = now;
         let start = now.earlier(window);
-        let mut left = at_most;
+        // What has moved on since is not gone; of that, twice as many at most are looked at.
+        let (mut left, mut moves) = (at_most, at_most.saturating_mul(2));
         let mut rank = 0;
         // The first of each number of networks is the one that was quiet for longest.
         while let Some(first @ (networks, newest, _)) =
@@ -187,11 +204,13 @@ impl Accounts {
         {
             if newest >= start {
                 rank = networks.saturating_add(1);
-            } else if left > 0 {
-                left = left.saturating_sub(1);
-                self.forget(first);
-            } else {
+            } else if left == 0 || moves == 0 {
                 break;
+            } else if self.move_on(first) {
+                moves = moves.saturating_sub(1);
+            } else {
+                left = left.saturating_sub(1);
+                self.forget(first.2);
             }
         }
     }
@@ -206,137 +225,48 @@ impl Accounts {
         self.by_rank.clear();
         for (account, failed) in &mut self.failed {
             failed.networks.iter_mut().for_each(|(_, at)| *at = at.shifted(step));
-            self.by_rank.insert((failed.networks.len(), failed.newest(), *account));
-        }
-        for attack in self.attacks.values_mut() {
-            attack.since = attack.since.shifted(step);
-            attack.last = attack.last.shifted(step);
+            failed.newest = failed.newest.shifted(step);
+            failed.place = failed.rank();
+            self.by_rank.insert((failed.place.0, failed.place.1, *account));
+            if let Some(attack) = &mut failed.attack {
+                attack.since = attack.since.shifted(step);
+                attack.last = attack.last.shifted(step);
+            }
         }
     }
 
     fn forget_first(&mut self) {
-        if let Some(first) = self.by_rank.first().copied() {
-            self.forget(first);
+        while let Some(first) = self.by_rank.first().copied() {
+            if !self.move_on(first) {
+                return self.forget(first.2);
+            }
         }
     }
 
-    fn forget(&mut self, rank: Rank) {
-        self.by_rank.remove(&rank);
-        self.failed.remove(&rank.2);
-        self.attacks.remove(&rank.2);
+    /// Whether what stands there belongs to a later place, where it is from then on.
+    fn move_on(&mut self, (networks, newest, account): Rank) -> bool {
+        let moves = self.failed.get(&account).is_some_and(|failed| failed.rank() > (networks, newest));
+        if moves {
+            self.place(account);
+        }
+        moves
+    }
+
+    /// Lets an account stand where it belongs.
+    fn place(&mut self, account: AccountTag) {
+        let Some(failed) = self.failed.get_mut(&account) else { return };
+        let ((networks, newest), rank) = (failed.place, failed.rank());
+        failed.place = rank;
+        self.by_rank.remove(&(networks, newest, account));
+        self.by_rank.insert((rank.0, rank.1, account));
+    }
+
+    fn forget(&mut self, account: AccountTag) {
+        if let Some(Failed { place: (networks, newest), .. }) = self.failed.remove(&account) {
+            self.by_rank.remove(&(networks, newest, account));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    fn tag(number: u32) -> AccountTag {
-        AccountTag(NonZeroU32::new(number).unwrap())
-    }
-
-    fn note(accounts: &mut Accounts, account: u32, network: u32, at: u32) -> bool {
-        accounts.note(tag(account), None, Network(network), LogSeconds(at), (3, DAY))
-    }
-
-    #[test]
-    fn a_network_is_a_24_or_a_48() {
-        let table = [
-            ("192.0.2.1", "192.0.2.255", true),
-            ("192.0.2.1", "192.0.3.1", false),
-            ("2001:db8:1::1", "2001:db8:1:ffff::2", true),
-            ("2001:db8:1::1", "2001:db8:2::1", false),
-            ("0.0.0.1", "::1", false),
-        ];
-        for (one, other, same) in table {
-            let network = |address: &str| Network::of(address.parse().unwrap());
-            assert_eq!(network(one) == network(other), same, "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn made_up_names_push_out_each_other_and_nothing_that_two_networks_fail_on() {
-        let mut accounts = Accounts::new(1000);
-        assert!(!note(&mut accounts, 1, 1, 0));
-        assert!(!note(&mut accounts, 1, 2, 1));
-        for name in 0..100_000 {
-            assert!(!note(&mut accounts, 1000 + name, 3, 2 + name / 10));
-        }
-        assert_eq!((accounts.failed.len(), accounts.by_rank.len()), (1000, 1000));
-        assert!(note(&mut accounts, 1, 4, 20_000), "the third network is still the third");
-    }
-
-    #[test]
-    fn where_all_are_attacked_the_least_attacked_goes_first_and_an_attack_last() {
-        let mut accounts = Accounts::new(2);
-        for (account, network) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1)] {
-            note(&mut accounts, account, network, 0);
-        }
-        assert_eq!(accounts.failed.keys().copied().collect::<Vec<_>>(), [tag(1), tag(2)]);
-        assert!(accounts.is_under_attack(tag(1)));
-    }
-
-    #[test]
-    fn what_is_quiet_for_the_window_is_forgotten_whatever_its_rank_and_in_slices() {
-        let mut accounts = Accounts::new(1000);
-        for account in 1..=100 {
-            for network in 0..account % 4 + 1 {
-                note(&mut accounts, account, network, 1000);
-            }
-        }
-        note(&mut accounts, 200, 1, 2000);
-        accounts.tidy(LogSeconds(87_400), DAY, 60);
-        assert_eq!(accounts.failed.len(), 101, "a day, and not more");
-        accounts.tidy(LogSeconds(87_459), DAY, 60);
-        assert_eq!(accounts.failed.len(), 101, "looked a minute ago");
-        accounts.tidy(LogSeconds(87_460), DAY, 60);
-        assert_eq!(accounts.failed.len(), 41);
-        accounts.tidy(LogSeconds(87_520), DAY, 60);
-        assert_eq!((accounts.failed.len(), accounts.by_rank.len(), accounts.attacks.len()), (1, 1, 0));
-    }
-
-    proptest! {
-        /// Against a list of all failures ever; and the parts agree.
-        #[test]
-        fn an_attack_is_three_networks_in_a_day_until_a_quiet_one(
-            failures in prop::collection::vec((1_u32..4, 0_u32..5, 0_u32..40_000, any::<bool>()), 1..80),
-        ) {
-            let mut accounts = Accounts::new(1000);
-            let (mut all, mut attacked) = (Vec::new(), BTreeSet::new());
-            let mut now = 100_000;
-            for (account, network, wait, is_login) in failures {
-                now += wait;
-                accounts.tidy(LogSeconds(now), DAY, 1000);
-                if is_login && wait % 5 == 0 {
-                    accounts.forgive(tag(account), Network(network));
-                    all.retain(|(a, n, _)| (*a, *n) != (account, network));
-                    if !all.iter().any(|(a, _, at)| *a == account && *at + 86_400 >= now) {
-                        attacked.remove(&account);
-                    }
-                } else {
-                    let begun = note(&mut accounts, account, network, now);
-                    let quiet = !all.iter().any(|(a, _, at)| *a == account && *at + 86_400 >= now);
-                    if quiet {
-                        attacked.remove(&account);
-                    }
-                    all.push((account, network, now));
-                    let day = all.iter().filter(|(a, _, at)| *a == account && *at + 86_400 >= now);
-                    let networks: BTreeSet<_> = day.map(|(_, network, _)| *network).collect();
-                    prop_assert_eq!(begun, networks.len() >= 3 && attacked.insert(account));
-                    prop_assert_eq!(accounts.is_under_attack(tag(account)), attacked.contains(&account));
-                }
-                let ranks: BTreeSet<_> =
-                    accounts.failed.iter().map(|(a, failed)| (failed.networks.len(), failed.newest(), *a)).collect();
-                prop_assert_eq!(&ranks, &accounts.by_rank);
-                prop_assert!(accounts.attacks.keys().all(|account| accounts.failed.contains_key(account)));
-                prop_assert!(accounts.failed.values().all(|failed| (1..=3).contains(&failed.networks.len())));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What has changed since the state was last saved.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use ipnet::IpNet;
 
@@ -93,7 +93,7 @@ impl Judge {
                 Some(sources) => changes.tallies.extend(sources.into_iter().map(|source| {
                     let name = || jail.jail.name.clone();
                     match jail.tracked.get(source) {
-                        Some(tracked) => TallyChange::Counted(tally(name(), source, tracked)),
+                        Some(tracked) => TallyChange::Counted(tally(name(), source, &tracked)),
                         None => TallyChange::Gone { jail: name(), source },
                     }
                 })),
@@ -114,7 +114,7 @@ impl Judge {
             match history.take_changed() {
                 None => is_everything = true,
                 Some(prefixes) => changes.offences.extend(prefixes.into_iter().map(|prefix| {
-                    let offences = history.get(prefix).copied();
+                    let offences = history.get(prefix).as_deref().copied();
                     let banned = |offences| OffencesChange::Banned(SavedOffences { prefix, observe, offences });
                     offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
                 })),
@@ -123,7 +123,8 @@ impl Judge {
         match self.suspects.sources_mut().take_changed() {
             None => is_everything = true,
             Some(sources) => changes.suspects.extend(sources.into_iter().map(|source| {
-                let tried = |suspect: &Suspect| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
+                let tried =
+                    |suspect: Cow<'_, Suspect>| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
                 self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
             })),
         }
@@ -191,7 +192,7 @@ impl Judge {
         bans.extend(self.ledger.after(None).filter(|(key, _)| !key.origin.is_list()).map(began));
         let tallies = self.jails.iter().flat_map(|jail| {
             let tallies = jail.tracked.iter();
-            tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, tracked)))
+            tallies.map(|(source, tracked)| TallyChange::Counted(tally(jail.jail.name.clone(), source, &tracked)))
         });
         let logins = self.customers.iter().map(|(login, seen)| (login, Some(seen))).collect();
         let offences = [false, true].into_iter().flat_map(|observe| {

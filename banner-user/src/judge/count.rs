@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{
     Judge, Protection,
     effect::{Effect, Until},
-    failure::Found,
+    failure::{Found, Hearing},
     history::Offence,
     jail::JailState,
     ledger::{Key, Record},
@@ -25,7 +25,7 @@ impl Judge {
     ///
     /// What comes in while a jail's own ban is in force does not count: it was on its way, or only observed, or gets
     /// past the ban (and is told as that).
-    pub(super) fn counting(&mut self, mut jails: Vec<usize>, found: &Found<'_>, now: Now) -> Vec<usize> {
+    pub(super) fn counting(&mut self, mut jails: Hearing, found: &Found<'_>, now: Now) -> Hearing {
         jails.retain(|index| {
             let Some(jail) = self.jails.get_mut(*index) else { return false };
             jail.total_failed = jail.total_failed.saturating_add(1);
@@ -155,11 +155,11 @@ impl Judge {
             self.lift(written, Ended::Recognised, effects);
         }
         // The ban of a prefix is not for what its last member tried.
-        if let Some(sentence) = found.sentence.as_ref().filter(|_| prefix == self.source(found.address))
+        if let Some(sentence) = found.sentence.as_ref().filter(|_| prefix == found.source)
             && !record.observe
         {
             let until = now.wall_at(record.deadline()).as_log_time();
-            self.sentenced(self.source(found.address), &sentence.reason, until.into());
+            self.sentenced(found.source, &sentence.reason, until.into());
         }
     }
 

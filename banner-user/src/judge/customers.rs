@@ -11,10 +11,17 @@
 //! - He makes up names: nobody logs in with those.
 //! - He has so many stolen passwords that there is no room for all: the login that is longest ago is forgotten first, and counted.
 
-use std::{collections::BTreeSet, net::Ipv6Addr, time::Duration};
+mod address;
+mod sieve;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::{collections::BTreeSet, time::Duration};
 
+use ipnet::IpNet;
+
+use self::{
+    address::{Address, six},
+    sieve::Sieve,
+};
 use super::{
     account::{AccountId, AccountTag},
     window::earlier,
@@ -32,9 +39,6 @@ const FURTHER_MAX: usize = 56;
 
 /// How much later a login has to be to be worth remembering.
 const WORTH: Duration = Duration::from_secs(60 * 60);
-
-/// Counters of the sieve, as a power of two: a megabyte, of which a sixth is in use when there are 200,000 logins.
-const SIEVE_BITS: u32 = 20;
 
 /// A source, and an account that logged in from there; without one where the line had no name. Sorted by source, so that
 /// everything inside a prefix is one range.
@@ -88,10 +92,6 @@ struct Slot {
     length: u8,
     counts: bool,
 }
-
-/// The first address of a source, of an IPv4 one as the IPv6 address that stands for it: sorted as addresses are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Address(u64, u64);
 
 impl Customers {
     /// Remembers from now on what changes.
@@ -257,13 +257,12 @@ impl Customers {
 
     /// What is known of a source, of accounts with tags within these; 0 is that of none.
     fn at(&self, source: IpNet, first: u32, last: u32) -> impl Iterator<Item = &Slot> {
-        let source = six(source);
-        let address = Address::of(source.network());
+        let (address, length) = Address::of_source(source);
         let indices =
             self.sieve.may_have(address).then(|| self.by_source.range((address, first, 0)..=(address, last, u32::MAX)));
         let indices = indices.into_iter().flatten();
         // Inside a source whose addresses are judged one by one, the first one begins as the whole does.
-        indices.filter_map(|(_, _, index)| self.slot(*index)).filter(move |slot| slot.length == source.prefix_len())
+        indices.filter_map(|(_, _, index)| self.slot(*index)).filter(move |slot| slot.length == length)
     }
 
     /// What is known of an account: at most [`SOURCES_MAX`] that count, and [`FURTHER_MAX`] others.
@@ -342,45 +341,11 @@ impl Customers {
     }
 }
 
-/// Counters of logins, each of many sources: where one is 0, nobody has logged in. One that has come to its end stays there.
-#[derive(Debug)]
-struct Sieve(Box<[u8]>);
-
-impl Default for Sieve {
-    fn default() -> Self {
-        Self(vec![0; 1 << SIEVE_BITS].into())
-    }
-}
-
-impl Sieve {
-    fn may_have(&self, address: Address) -> bool {
-        self.0.get(place(address)).is_none_or(|logins| *logins > 0)
-    }
-
-    fn add(&mut self, address: Address) {
-        if let Some(logins) = self.0.get_mut(place(address)) {
-            *logins = logins.saturating_add(1);
-        }
-    }
-
-    fn remove(&mut self, address: Address) {
-        if let Some(logins) = self.0.get_mut(place(address)).filter(|logins| **logins < u8::MAX) {
-            *logins = logins.saturating_sub(1);
-        }
-    }
-}
-
-/// Who finds addresses that share a counter with a customer's makes their lookups as long as a customer's.
-fn place(Address(high, low): Address) -> usize {
-    let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(mixed >> (64 - SIEVE_BITS)).unwrap_or(0)
-}
-
 impl Slot {
     fn new(Login { source, account }: Login, at: u32, counts: bool) -> Self {
-        let source = six(source);
+        let (address, length) = Address::of_source(source);
         let account = account.map_or(0, |account| account.0);
-        Self { address: Address::of(source.network()), account, at, length: source.prefix_len(), counts }
+        Self { address, account, at, length, counts }
     }
 
     fn login(&self) -> Login {
@@ -394,32 +359,6 @@ impl Slot {
 
     fn tag(&self) -> u32 {
         if self.account == 0 { 0 } else { AccountId(self.account).tag().0.get() }
-    }
-}
-
-impl Address {
-    fn of(address: Ipv6Addr) -> Self {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = address.octets();
-        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(rest))
-    }
-
-    fn source(self, length: u8) -> IpNet {
-        let address = Ipv6Addr::from(u128::from(self.0) << 64 | u128::from(self.1));
-        match (address.to_ipv4_mapped(), length.checked_sub(96)) {
-            (Some(four), Some(length)) => Ipv4Net::new(four, length).map_or_else(|_| IpNet::V4(four.into()), IpNet::V4),
-            _ => Ipv6Net::new(address, length).map_or_else(|_| IpNet::V6(address.into()), IpNet::V6),
-        }
-    }
-}
-
-/// As a prefix of IPv6: no source is an IPv4 one written in IPv6.
-fn six(prefix: IpNet) -> Ipv6Net {
-    match prefix {
-        IpNet::V4(net) => {
-            let address = net.addr().to_ipv6_mapped();
-            Ipv6Net::new(address, net.prefix_len() + 96).unwrap_or_else(|_| address.into())
-        }
-        IpNet::V6(net) => net,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The failures themselves, for `why`: what an operator reads before deciding whether a ban was right.
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque, convert::Infallible};
 
 use ipnet::IpNet;
 
@@ -38,12 +38,22 @@ pub struct Evidence {
 }
 
 impl Aged for Evidence {
+    type Brief = Infallible;
+
     fn newest(&self) -> Option<LogTime> {
         self.newest
     }
 
     fn shift(&mut self, step: i64) {
         self.newest = self.newest.map(|newest| newest.shifted(step));
+    }
+
+    fn brief(&self) -> Option<(Infallible, bool)> {
+        None
+    }
+
+    fn from_brief(brief: Infallible, _: bool) -> Self {
+        match brief {}
     }
 }
 
@@ -64,15 +74,20 @@ impl Archive {
     }
 
     pub(super) fn get(&self, source: IpNet) -> Option<&Evidence> {
-        self.sources.get(source)
+        match self.sources.get(source)? {
+            Cow::Borrowed(evidence) => Some(evidence),
+            Cow::Owned(_) => None, // It has no brief form.
+        }
     }
 
     pub(super) fn keep(&mut self, source: IpNet, failure: Failure, line: &[u8], limit: usize) {
         self.sources.update(source, |evidence| {
             evidence.newest = evidence.newest.max(Some(failure.at));
-            evidence.line = line.iter().take(LINE_MAX).copied().collect();
+            evidence.line = line.get(..LINE_MAX).unwrap_or(line).into();
             if evidence.failures.len() == FAILURES_MAX {
                 evidence.failures.pop_front();
+            } else if evidence.failures.is_empty() {
+                evidence.failures.reserve_exact(1); // Most have no others.
             }
             evidence.failures.push_back(failure);
         });

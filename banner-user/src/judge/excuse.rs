@@ -5,7 +5,7 @@
 //! address that another filter tells after it, to all that know the line of it; where that one knows of the outage itself, none.
 //! Nobody else is excused: a backend that fails now and then lets no attacker off.
 
-use std::{net::IpAddr, time::Duration};
+use std::{borrow::Cow, convert::Infallible, net::IpAddr, time::Duration};
 
 use super::recent::{Aged, Recent};
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Excuses {
     excused: Option<(Position, IpAddr)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Excuse {
     /// Failures that are still to come.
     attempts: u16,
@@ -39,12 +39,22 @@ struct Excuse {
 }
 
 impl Aged for Excuse {
+    type Brief = Infallible;
+
     fn newest(&self) -> Option<LogTime> {
         self.at
     }
 
     fn shift(&mut self, step: i64) {
         self.at = self.at.map(|at| at.shifted(step));
+    }
+
+    fn brief(&self) -> Option<(Infallible, bool)> {
+        None
+    }
+
+    fn from_brief(brief: Infallible, _: bool) -> Self {
+        match brief {}
     }
 }
 
@@ -93,7 +103,7 @@ impl Excuses {
     /// Takes one attempt off those that are still to come by another filter than this, if there is one.
     fn use_up(&mut self, filter: &FilterName, address: IpAddr, at: LogTime) -> bool {
         let source = address.into();
-        let is_excused = |excuse: &&Excuse| excuse.filter.as_ref() != Some(filter) && excuse.is_for(at);
+        let is_excused = |excuse: &Cow<'_, Excuse>| excuse.filter.as_ref() != Some(filter) && excuse.is_for(at);
         let Some(excuse) = self.addresses.get(source).filter(is_excused) else { return false };
         if excuse.attempts <= 1 {
             self.addresses.remove(source);

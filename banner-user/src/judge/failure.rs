@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::{
     Judge, account::AccountId, customers::Customers, effect::Effect, evidence::Failure, fuse::Customer, input::Line,
@@ -17,11 +18,16 @@ use crate::{
 /// have prevented.
 pub(crate) const ON_THE_WAY: Duration = Duration::from_secs(2);
 
+/// Places of jails that hear an event. Few have more than one.
+pub(super) type Hearing = SmallVec<[usize; 4]>;
+
 /// A failure, with what was found out about it.
 pub(super) struct Found<'a> {
     pub(super) attempt: &'a Attempt,
     /// The client's address, [`scope::canonical`].
     pub(super) address: IpAddr,
+    /// The source that it belongs to, as far as all jails agree.
+    pub(super) source: IpNet,
     /// Whose password was tried, where the line has it.
     pub(super) account: Option<AccountId>,
     /// When it counts.
@@ -55,7 +61,7 @@ impl Judge {
         effects.extend(begun.map(|state| Effect::Report(Report::OutageBegan(state))));
     }
 
-    fn failure(&mut self, attempt: &Attempt, jails: Vec<usize>, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
+    fn failure(&mut self, attempt: &Attempt, jails: Hearing, line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
         let at = self.time(attempt.at, line, now, effects);
         let address = scope::canonical(attempt.source);
         let mut attempt = attempt.clone();
@@ -63,7 +69,8 @@ impl Judge {
             attempt.weight = Weight::ZERO;
         }
         let account = attempt.user.as_ref().map(AccountId::of);
-        let mut found = Found { attempt: &attempt, address, account, at, live: line.live, sentence: None };
+        let source = self.source(address);
+        let mut found = Found { attempt: &attempt, address, source, account, at, live: line.live, sentence: None };
         if attempt.weight > Weight::ZERO {
             self.note_late(&found, &jails, now, effects);
             let counting = self.counting(jails, &found, now);
@@ -77,7 +84,7 @@ impl Judge {
             self.bound_sources(now, effects);
         }
         let failure = Failure { attempt, at, position: line.position };
-        self.archive.keep(self.source(address), failure, line.bytes, self.policy.limits.evidence);
+        self.archive.keep(source, failure, line.bytes, self.policy.limits.evidence);
     }
 
     fn success(&mut self, attempt: &Attempt, jails: &[usize], line: &Line<'_>, now: Now, effects: &mut Vec<Effect>) {
@@ -103,7 +110,7 @@ impl Judge {
     }
 
     /// The jails to which a line says this.
-    fn hearing(&self, event: &Event, line: &Line<'_>) -> Vec<usize> {
+    fn hearing(&self, event: &Event, line: &Line<'_>) -> Hearing {
         let hears = |jail: &JailState| jail.hears(line).is_some_and(|heard| std::ptr::eq(heard, event));
         let jails = self.jails.iter().enumerate();
         jails.filter(|(_, jail)| hears(jail)).map(|(index, _)| index).collect()

@@ -11,7 +11,7 @@
 //! An attacker who has more sources than are kept can have the history of those forgotten whose bans ended longest ago: they
 //! begin anew with short bans.
 
-use std::time::Duration;
+use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use ipnet::IpNet;
 
@@ -102,6 +102,8 @@ impl Offences {
 }
 
 impl Aged for Offences {
+    type Brief = Infallible;
+
     /// When the last one ends.
     fn newest(&self) -> Option<LogTime> {
         let last = self.latest().map(|offence| offence.until).max()?;
@@ -114,6 +116,19 @@ impl Aged for Offences {
             offence.began = shifted(offence.began);
             offence.until = if offence.until == u32::MAX { u32::MAX } else { shifted(offence.until) };
         }
+    }
+
+    fn brief(&self) -> Option<(Infallible, bool)> {
+        None
+    }
+
+    fn from_brief(brief: Infallible, _: bool) -> Self {
+        match brief {}
+    }
+
+    /// It is as old as the end of a ban, which may be long.
+    fn is_in_step(&self) -> bool {
+        false
     }
 }
 
@@ -163,13 +178,13 @@ impl History {
     /// How many of them began within so much time before, of those that are kept with their times.
     pub(super) fn lately(&self, prefix: IpNet, observe: bool, at: LogTime, within: Duration) -> u16 {
         let (from, to) = (seconds(earlier(at, within)), seconds(at));
-        let offences = self.heeded(prefix, observe, at).flat_map(Offences::latest);
+        let offences = self.heeded(prefix, observe, at).flat_map(|offences| offences.latest());
         let lately = offences.filter(|offence| offence.began >= from && offence.until <= to).count();
         u16::try_from(lately).unwrap_or(u16::MAX)
     }
 
     /// What is not forgotten at this time.
-    fn heeded(&self, prefix: IpNet, observe: bool, at: LogTime) -> impl Iterator<Item = &Offences> {
+    fn heeded(&self, prefix: IpNet, observe: bool, at: LogTime) -> impl Iterator<Item = Cow<'_, Offences>> {
         let observed = observe.then(|| self.observed.get(prefix)).flatten();
         let start = earlier(at, self.forget);
         self.enforced.get(prefix).into_iter().chain(observed).filter(move |offences| offences.newest() >= Some(start))
@@ -190,7 +205,7 @@ impl History {
     /// A ban should not have been.
     pub(super) fn take_back(&mut self, prefix: IpNet, observe: bool, until: LogTime) {
         let history = self.of_mut(observe);
-        let Some(offences) = history.get(prefix).copied() else { return };
+        let Some(offences) = history.get(prefix) else { return };
         if offences.bans <= 1 {
             history.remove(prefix);
             return;

@@ -1,5 +1,7 @@
 //! One jail at work: the sources that it tracks, and how each stands against its limit.
 
+use std::convert::Infallible;
+
 use ipnet::IpNet;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     policy::Jail,
     protect::Protections,
     recent::{Aged, Recent},
-    window::{Counted, Quarters, Window, earlier},
+    window::{Counted, Lone, Quarters, Window, earlier},
 };
 use crate::{
     clock::LogTime,
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// What a jail knows of one source.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tracked {
     pub(super) window: Window,
     /// It was over the limit, is never banned, and that was told. Forgotten with it when it has been quiet.
@@ -30,6 +32,8 @@ impl Tracked {
 }
 
 impl Aged for Tracked {
+    type Brief = Lone;
+
     fn newest(&self) -> Option<LogTime> {
         self.window.newest()
     }
@@ -37,24 +41,46 @@ impl Aged for Tracked {
     fn shift(&mut self, step: i64) {
         self.window.shift(step);
     }
+
+    fn brief(&self) -> Option<(Lone, bool)> {
+        self.window.lone().map(|failure| (failure, self.told))
+    }
+
+    fn from_brief(failure: Lone, told: bool) -> Self {
+        Self { window: failure.into(), told }
+    }
 }
 
 /// The most bans that are remembered after their end; beyond, the one that ended first is forgotten.
 const OVER_MAX: usize = 100_000;
 
 /// When a ban ended, for lines that are read after that.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct WasBanned {
     until: Option<LogTime>,
 }
 
 impl Aged for WasBanned {
+    type Brief = Infallible;
+
     fn newest(&self) -> Option<LogTime> {
         self.until
     }
 
     fn shift(&mut self, step: i64) {
         self.until = self.until.map(|until| until.shifted(step));
+    }
+
+    fn brief(&self) -> Option<(Infallible, bool)> {
+        None
+    }
+
+    fn from_brief(brief: Infallible, _: bool) -> Self {
+        match brief {}
+    }
+
+    fn is_in_step(&self) -> bool {
+        false
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! An attacker who fails from everywhere can have the prefixes forgotten that failed longest ago; those that go on failing stay.
 
-use std::net::Ipv4Addr;
+use std::{borrow::Cow, net::Ipv4Addr, num::NonZeroU32};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -29,7 +29,7 @@ struct Member {
 }
 
 /// The sources of one prefix that failed lately. Nearly all prefixes have one, which takes no memory of its own: 32 bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Neighbours {
     newest: Option<Member>,
     /// The others, oldest first.
@@ -71,7 +71,16 @@ impl Neighbours {
     }
 }
 
+/// A prefix's only source that failed lately.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Only {
+    number: u32,
+    at: NonZeroU32,
+}
+
 impl Aged for Neighbours {
+    type Brief = Only;
+
     fn newest(&self) -> Option<LogTime> {
         self.newest.map(|member| LogTime(i64::from(member.at).saturating_mul(SECOND)))
     }
@@ -80,6 +89,15 @@ impl Aged for Neighbours {
         for member in self.others.iter_mut().chain(&mut self.newest) {
             member.at = seconds(LogTime(i64::from(member.at).saturating_mul(SECOND)).shifted(step));
         }
+    }
+
+    fn brief(&self) -> Option<(Only, bool)> {
+        let Member { number, at } = self.newest.filter(|_| self.others.is_empty())?;
+        Some((Only { number, at: NonZeroU32::new(at)? }, self.told))
+    }
+
+    fn from_brief(Only { number, at }: Only, told: bool) -> Self {
+        Self { newest: Some(Member { number, at: at.get() }), others: Box::default(), told }
     }
 }
 
@@ -147,9 +165,12 @@ impl Neighbourhoods {
     /// The sources of a prefix that failed lately, the one that failed longest ago first, and when each did last. `length` is how
     /// long a source of IPv6 is.
     pub(super) fn members(&self, prefix: IpNet, length: u8) -> Vec<(IpNet, LogTime)> {
-        let neighbours = self.prefixes.get(prefix).into_iter().flat_map(Neighbours::members);
+        let neighbours = self.prefixes.get(prefix).map(Cow::into_owned).unwrap_or_default();
         let source = |member: Member| Neighbour { prefix, number: member.number }.source(length);
-        neighbours.map(|member| (source(member), LogTime(i64::from(member.at).saturating_mul(SECOND)))).collect()
+        neighbours
+            .members()
+            .map(|member| (source(member), LogTime(i64::from(member.at).saturating_mul(SECOND))))
+            .collect()
     }
 
     /// Whether what keeps a prefix from being banned is still to be told.
@@ -164,7 +185,7 @@ impl Neighbourhoods {
 
     /// Forgets one source.
     pub(super) fn remove_member(&mut self, neighbour: Neighbour) {
-        let known = |known: &Neighbours| known.members().any(|member| member.number == neighbour.number);
+        let known = |known: Cow<'_, Neighbours>| known.members().any(|member| member.number == neighbour.number);
         if !self.prefixes.get(neighbour.prefix).is_some_and(known) {
             return;
         }

@@ -27,35 +27,54 @@ pub(super) fn range(net: IpNet) -> RangeInclusive<IpNet> {
 pub(super) struct Lengths {
     v4: [u32; 33],
     v6: [u32; 129],
+    /// A bit for each length in use; of IPv6 by 64 of them.
+    used_v4: u64,
+    used_v6: [u64; 3],
 }
 
 impl Lengths {
     pub(super) fn new() -> Self {
-        Self { v4: [0; 33], v6: [0; 129] }
+        Self { v4: [0; 33], v6: [0; 129], used_v4: 0, used_v6: [0; 3] }
     }
 
     pub(super) fn add(&mut self, net: IpNet) {
         if let Some(count) = self.count_mut(net) {
             *count = count.saturating_add(1);
         }
+        self.mark(net);
     }
 
     pub(super) fn remove(&mut self, net: IpNet) {
         if let Some(count) = self.count_mut(net) {
             *count = count.saturating_sub(1);
         }
+        self.mark(net);
     }
 
     /// The prefixes of a length in use that cover `net`, the longest first, itself included.
     pub(super) fn covering(&self, net: IpNet) -> impl Iterator<Item = IpNet> {
-        let counts: &[u32] = match net {
-            IpNet::V4(_) => &self.v4,
-            IpNet::V6(_) => &self.v6,
+        let longest = net.prefix_len();
+        let used = match net {
+            IpNet::V4(_) => [self.used_v4, 0, 0],
+            IpNet::V6(_) => self.used_v6,
         };
-        (0..=net.prefix_len())
-            .rev()
-            .filter(|length| counts.get(usize::from(*length)).is_some_and(|count| *count > 0))
-            .filter_map(move |length| shortened(net, length))
+        let words = [(128, used[2]), (64, used[1]), (0, used[0])].into_iter().filter(|(_, word)| *word > 0);
+        let lengths = words.flat_map(|(first, word)| Bits(word).map(move |bit| first + bit));
+        lengths.filter(move |length| *length <= longest).filter_map(move |length| shortened(net, length))
+    }
+
+    /// Has the bit of a length say whether that is in use.
+    fn mark(&mut self, net: IpNet) {
+        let is_used = self.count_mut(net).is_some_and(|count| *count > 0);
+        let length = net.prefix_len();
+        let word = match net {
+            IpNet::V4(_) => Some(&mut self.used_v4),
+            IpNet::V6(_) => self.used_v6.get_mut(usize::from(length / 64)),
+        };
+        if let Some(word) = word {
+            let bit = 1 << (length % 64);
+            *word = if is_used { *word | bit } else { *word & !bit };
+        }
     }
 
     fn count_mut(&mut self, net: IpNet) -> Option<&mut u32> {
@@ -63,6 +82,19 @@ impl Lengths {
             IpNet::V4(net) => self.v4.get_mut(usize::from(net.prefix_len())),
             IpNet::V6(net) => self.v6.get_mut(usize::from(net.prefix_len())),
         }
+    }
+}
+
+/// The bits of a word that are set, the highest first.
+struct Bits(u64);
+
+impl Iterator for Bits {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let bit = self.0.checked_ilog2()?;
+        self.0 &= !(1 << bit);
+        u8::try_from(bit).ok()
     }
 }
 

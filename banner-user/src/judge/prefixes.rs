@@ -54,7 +54,7 @@ impl Judge {
         else {
             return;
         };
-        let source = self.source(found.address);
+        let source = found.source;
         let prefix = scope::neighbourhood(source, policy.ipv4, policy.ipv6);
         let Some(neighbour) = prefix.and_then(|prefix| Neighbour::of(source, prefix)) else { return };
         let prefix = neighbour.prefix;

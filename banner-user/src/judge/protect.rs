@@ -129,6 +129,8 @@ const fn v6(address: Ipv6Addr, length: u8) -> IpNet {
 pub(super) struct Protections {
     kinds: BTreeMap<IpNet, ProtectionKind>,
     lengths: Lengths,
+    /// First bytes of addresses, of IPv4 and of IPv6, of which any is in an entry: most failures are from nowhere near one.
+    near: [[bool; 256]; 2],
     /// Hundreds of thousands: kept as the lists are, and never copied.
     lists: Vec<(ListName, Prefixes)>,
 }
@@ -169,8 +171,14 @@ impl Protections {
             *known = kind.max(*known);
         }
         let mut lengths = Lengths::new();
-        kinds.keys().for_each(|prefix| lengths.add(*prefix));
-        Self { kinds, lengths, lists: Vec::new() }
+        let mut near = [[false; 256]; 2];
+        for prefix in kinds.keys() {
+            lengths.add(*prefix);
+            let (family, first, last) = first_bytes(*prefix);
+            let bytes = near.get_mut(family).and_then(|near| near.get_mut(usize::from(first)..=usize::from(last)));
+            bytes.into_iter().for_each(|bytes| bytes.fill(true));
+        }
+        Self { kinds, lengths, near, lists: Vec::new() }
     }
 
     /// The entries that cover a prefix, the narrowest first.
@@ -195,6 +203,9 @@ impl Protections {
 
     /// The entry that forbids a ban of a prefix; with `force`, only one that no force overrides.
     pub(super) fn forbids(&self, prefix: IpNet, force: bool) -> Option<Protection> {
+        if self.is_far(prefix) {
+            return None;
+        }
         self.covering(prefix).find(|protection| !force || !protection.kind.yields_to_force())
     }
 
@@ -211,7 +222,14 @@ impl Protections {
 
     /// Whether an entry lies inside a prefix and is narrower than it.
     pub(super) fn any_inside(&self, prefix: IpNet) -> bool {
-        self.inside(prefix).next().is_some()
+        !self.is_far(prefix) && self.inside(prefix).next().is_some()
+    }
+
+    /// Whether no entry has anything to do with a prefix, as far as that is told at a glance.
+    fn is_far(&self, prefix: IpNet) -> bool {
+        let (family, first, last) = first_bytes(prefix);
+        let is_near = || self.near.get(family)?.get(usize::from(first)).copied();
+        self.lists.is_empty() && first == last && is_near() == Some(false)
     }
 
     /// Whether exactly this prefix is an entry.
@@ -250,6 +268,14 @@ impl Protections {
             new.into_iter().flatten().map(|prefix| listed(prefix, *list))
         });
         kinds.chain(listed)
+    }
+}
+
+/// The place of its family, and the first bytes of its first and last address.
+fn first_bytes(prefix: IpNet) -> (usize, u8, u8) {
+    match prefix {
+        IpNet::V4(net) => (0, net.network().octets()[0], net.broadcast().octets()[0]),
+        IpNet::V6(net) => (1, net.network().octets()[0], net.broadcast().octets()[0]),
     }
 }
 

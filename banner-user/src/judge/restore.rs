@@ -51,7 +51,10 @@ impl Judge {
         let number = bans.len();
         self.ledger.restore(bans);
         saved.raids.into_iter().for_each(|raid| self.restore_raid(raid));
-        let tallies = saved.tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
+        // By age, as they came: each has its place at the end then.
+        let mut tallies = saved.tallies;
+        tallies.sort_by_key(|tally| tally.failures.iter().map(|failure| failure.at).max());
+        let tallies = tallies.into_iter().filter_map(|tally| self.restore_tally(tally)).count();
         self.restore_logins(saved.logins, now);
         if let Some(began) = first {
             self.customers.known_since(LogTime(i64::from(began).saturating_mul(1_000_000)));

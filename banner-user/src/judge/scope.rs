@@ -58,6 +58,9 @@ pub(super) fn candidates(address: IpAddr, ipv6_prefix: u8) -> impl Iterator<Item
 
 /// The source that an address which is [`canonical`] belongs to: the widest candidate that holds nothing protected.
 pub(super) fn source(address: IpAddr, ipv6_prefix: u8, holds_protected: impl Fn(IpNet) -> bool) -> IpNet {
+    if address.is_ipv4() {
+        return address.into(); // Nothing is wider, and nothing narrower.
+    }
     candidates(address, ipv6_prefix).find(|candidate| !holds_protected(*candidate)).unwrap_or_else(|| address.into())
 }
 

@@ -21,6 +21,7 @@ use super::{
     failure::Found,
     policy::{Accounts, Spraying},
     reason::Reason,
+    recent::Aged,
     report::Report,
     saved::SavedSuspect,
     seconds::LogSeconds,
@@ -78,7 +79,7 @@ impl Judge {
         if self.policy.accounts.is_none() && self.policy.spraying.is_none() {
             return None;
         }
-        let source = self.source(found.address);
+        let source = found.source;
         let is_known = self.customers.knows(source, account.tag());
         if is_known || self.ledger.protections().forbids(source, false).is_some() {
             return None;
@@ -146,8 +147,9 @@ impl Judge {
                 && suspect.accounts(now.earlier(policy.window), |_| true) < TRIES_MAX
             {
                 let enough = (usize::from(policy.sources), policy.window);
-                let begun = accounts.note(account, name, Network::of(found.address), new.at, enough);
-                begins = name.filter(|_| begun);
+                let noted = accounts.note(account, name, Network::of(found.address), new.at, enough);
+                begins = name.filter(|_| noted.begins);
+                return noted.is_under_attack;
             }
             accounts.is_under_attack(account)
         });
@@ -198,7 +200,9 @@ impl Judge {
 
     /// Takes over which accounts were tried in an earlier run, but for what has happened since the start: the state could not be
     /// opened then. What is under attack follows from it, and was told.
-    pub(super) fn restore_suspects(&mut self, suspects: Vec<SavedSuspect>, now: Now) {
+    pub(super) fn restore_suspects(&mut self, mut suspects: Vec<SavedSuspect>, now: Now) {
+        // By age, as they came: each has its place at the end then.
+        suspects.sort_by_key(|saved| saved.suspect.newest());
         let now = LogSeconds::from(now.wall.as_log_time());
         for SavedSuspect { source, suspect } in suspects {
             if !self.suspects.restore(source, suspect) {

@@ -58,7 +58,7 @@ impl Judge {
 
     /// Who failed, where that is a customer: the account is known at the source; or nothing says which it is, and some are.
     fn customer(&self, found: &Found<'_>) -> Option<Customer> {
-        let source = self.source(found.address);
+        let source = found.source;
         let account = found.account.map(|account| account.tag());
         let is_customer = match account {
             Some(account) => self.customers.knows(source, account),

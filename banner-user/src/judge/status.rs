@@ -302,7 +302,7 @@ impl Judge {
             tallies: tallies.collect(),
             standing: self.standing(source, now),
             neighbourhood: self.neighbourhood(source),
-            offences: [false, true].map(|observe| self.history.of(observe).get(source).copied()),
+            offences: [false, true].map(|observe| self.history.of(observe).get(source).as_deref().copied()),
             evidence: self.archive.get(source),
         }
     }
@@ -318,12 +318,12 @@ impl Judge {
         let tracked = jail.tracked.get(source);
         Tally {
             jail: Arc::clone(&jail.jail.name),
-            failures: tracked.map_or(0, Tracked::sum),
+            failures: tracked.as_deref().map_or(0, Tracked::sum),
             limit: jail.limit(),
             weighed: measure.as_ref().map_or(0, |measure| measure.failures),
             bantime: measure.as_ref().map_or(jail.jail.bantime, |measure| measure.bantime),
             reasons: measure.map(|measure| measure.reasons).unwrap_or_default(),
-            newest: tracked.and_then(Aged::newest),
+            newest: tracked.as_deref().and_then(Aged::newest),
             protection: jail.protections.forbids(IpNet::from(address), false),
         }
     }
@@ -331,7 +331,7 @@ impl Judge {
     fn standing(&self, source: IpNet, now: LogTime) -> Standing {
         let suspect = self.suspects.get(source);
         let tried = |counts: &dyn Fn(AccountTag) -> bool| {
-            suspect.map_or(0, |suspect| suspect.accounts(LogSeconds::default(), counts))
+            suspect.as_deref().map_or(0, |suspect| suspect.accounts(LogSeconds::default(), counts))
         };
         let shared = self.policy.customers.as_ref().map_or(0, |customers| usize::from(customers.shared));
         Standing {

@@ -10,15 +10,17 @@ use crate::{
     control::protocol::Prefix,
     judge::{
         Origin,
-        report::{Ended, Report},
+        reason::Reason,
+        report::{Because, Ended, Report},
     },
 };
 
 /// Logs it.
 pub(in crate::daemon) fn report(report: &Report) {
     match report {
-        Report::Banned { origin, prefix, .. } => {
-            info!(event = "banned", prefix = shown(prefix), jail = jail(origin), "{report}");
+        Report::Banned { origin, prefix, because, .. } => {
+            let reasons = because.as_ref().and_then(names);
+            info!(event = "banned", prefix = shown(prefix), jail = jail(origin), reasons, "{report}");
         }
         // One by one they would fill the journal: the report that the map is full counts them.
         Report::Unbanned { why: Ended::Yielded(_) | Ended::Recognised, .. } => debug!("{report}"),
@@ -57,6 +59,12 @@ pub(in crate::daemon) fn report(report: &Report) {
 /// As `banner bans` shows it.
 fn shown(prefix: &ipnet::IpNet) -> impl tracing::Value {
     tracing::field::display(Prefix::from(*prefix))
+}
+
+/// The names of what was taken into account, by commas, where anything was.
+fn names(because: &Because) -> Option<String> {
+    let names: Vec<_> = because.reasons.iter().map(Reason::name).collect();
+    (!names.is_empty()).then(|| names.join(","))
 }
 
 /// The jail that made a ban, where one did.

@@ -85,7 +85,9 @@ impl Ledger {
     /// The bans in the trie that apply to a whole prefix, the narrowest first: those that cover it, but for the ones that a
     /// protection between them and it keeps out.
     pub(super) fn applying(&self, prefix: IpNet) -> impl Iterator<Item = (&Key, &Record)> {
-        let protected = self.protections.covering(prefix).map(|protection| protection.prefix.prefix_len()).next();
+        let is_any = !self.nets.is_empty();
+        let protected = is_any.then(|| self.protections.covering(prefix).next()).flatten();
+        let protected = protected.map(|protection| protection.prefix.prefix_len());
         self.lengths
             .covering(prefix)
             .filter(move |wider| protected.is_none_or(|protected| wider.prefix_len() >= protected))

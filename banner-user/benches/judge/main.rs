@@ -1,7 +1,9 @@
 //! What judging costs: `cargo bench -p banner-user --bench judge`.
 //!
-//! A million bans and a million failing sources are made as the daemon makes them, by failures, in the order of their
-//! addresses and in a scattered one. Memory is the growth of the resident set, so it has the allocator's share in it.
+//! A million bans are made as the daemon makes them, by failures, in the order of their addresses and in a scattered one; then
+//! sources fail that are not banned (`failures`). Memory is the growth of the resident set, so it has the allocator's share in it.
+
+mod failures;
 
 use std::{
     env,
@@ -16,10 +18,10 @@ use std::{
 
 use banner_user::{
     clock::{BootTime, Now, WallTime},
-    event::{Attempt, Event, FileId, Position, User, Weight},
+    event::{Attempt, Event, FileId, Position, Weight},
     judge::{
         Input, Judge, Line,
-        policy::{Accounts, BanTime, Customers, Jail, Limits, Policy, Spraying},
+        policy::{BanTime, Jail, Limits, Policy},
     },
     service::ServiceMask,
 };
@@ -30,30 +32,24 @@ const MILLION: u32 = 1_000_000;
 const PART: &str = "BANNER_BENCH_PART";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    match env::var(PART).as_deref() {
-        Ok("bans in order") => bans(in_order),
-        Ok("bans scattered") => bans(scattered),
-        Ok("failing sources in order") => sources(in_order),
-        Ok("failing sources scattered") => sources(scattered),
-        Ok("tries on accounts") => tries(),
-        _ => {
-            for part in [
-                "bans in order",
-                "bans scattered",
-                "failing sources in order",
-                "failing sources scattered",
-                "tries on accounts",
-            ] {
-                write!(io::stdout(), "{part}: ")?;
-                io::stdout().flush()?;
-                let status = Command::new(env::current_exe()?).env(PART, part).status()?;
-                if !status.success() {
-                    return Err(format!("{part}: {status}").into());
-                }
-            }
-            Ok(())
+    let bans = [("bans in order", in_order as fn(u32) -> Ipv4Addr), ("bans scattered", scattered)];
+    let part = env::var(PART).unwrap_or_default();
+    if let Some((_, order)) = bans.iter().find(|(name, _)| *name == part) {
+        return self::bans(*order);
+    }
+    let failures = failures::LOADS.iter().map(|load| (load.to_string(), load));
+    if let Some((_, load)) = failures.clone().find(|(name, _)| *name == part) {
+        return load.run();
+    }
+    for part in bans.iter().map(|(name, _)| (*name).to_owned()).chain(failures.map(|(name, _)| name)) {
+        write!(io::stdout(), "{part}: ")?;
+        io::stdout().flush()?;
+        let status = Command::new(env::current_exe()?).env(PART, &part).status()?;
+        if !status.success() {
+            return Err(format!("{part}: {status}").into());
         }
     }
+    Ok(())
 }
 
 fn bans(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
@@ -82,46 +78,6 @@ fn bans(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
         }
     });
     writeln!(io::stdout(), "  ended: {} ns each, {} ms the longest batch", per_each(ending), longest.as_millis())?;
-    Ok(())
-}
-
-fn sources(address: fn(u32) -> Ipv4Addr) -> Result<(), Box<dyn Error>> {
-    let (judge, bytes, time) = load(address, 3)?;
-    let sources = judge.status().jails.first().map_or(0, |jail| jail.currently_failed);
-    writeln!(io::stdout(), "{sources} sources, {bytes} bytes and {} ns each", per_each(time))?;
-    Ok(())
-}
-
-/// A million sources, each of which tries one of 100,000 accounts: all are under attack by the end. Once more is their second try,
-/// too soon to count.
-fn tries() -> Result<(), Box<dyn Error>> {
-    let policy = Policy {
-        customers: Some(Customers::default()),
-        accounts: Some(Accounts::default()),
-        spraying: Some(Spraying::default()),
-        ..policy(3)
-    };
-    let mut judge = Judge::new(policy);
-    let names: Vec<User> = (0..100_000).map(|number| User::new(format!("user{number}").as_bytes())).collect();
-    let before = resident()?;
-    let mut pass = |first: u64| {
-        for index in 0..MILLION {
-            let now = at(first + u64::from(index) / 5000);
-            let Event::Failure(mut attempt) = failure(scattered(index).into(), now) else { return };
-            attempt.user = names.get(usize::try_from(index).unwrap_or_default() % names.len()).cloned();
-            black_box(judge.handle(Input::Line(line(&[Event::Failure(attempt)])), now));
-        }
-    };
-    let (first, ()) = timed(|| pass(0));
-    let bytes = resident()?.saturating_sub(before) / usize::try_from(MILLION)?;
-    let (second, ()) = timed(|| pass(300));
-    let attacks = judge.status().attacks;
-    writeln!(
-        io::stdout(),
-        "{attacks} under attack, {bytes} bytes a source, {} and {} ns each",
-        per_each(first),
-        per_each(second)
-    )?;
     Ok(())
 }
 
