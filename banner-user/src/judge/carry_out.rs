@@ -1,6 +1,6 @@
 //! Effects meet maps that may be full.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     Judge,
@@ -56,4 +56,28 @@ impl Judge {
         }
         reports
     }
+}
+
+/// Of bans that end together, what leaves a hash goes before what is changed in it: else a full one would have a ban yield that has
+/// room a moment later. What is removed in the end is not written before.
+pub(super) fn remove_first(effects: &mut Vec<Effect>) {
+    let is_hashed = |slot: &Slot| matches!(slot, Slot::V4(_) | Slot::V6(_));
+    let mut last = BTreeMap::new();
+    for effect in &*effects {
+        match effect {
+            Effect::Write(entry) if is_hashed(&entry.slot) => drop(last.insert(entry.slot, false)),
+            Effect::Remove(slot) if is_hashed(slot) => drop(last.insert(*slot, true)),
+            Effect::Write(_) | Effect::Remove(_) | Effect::Report(_) => {}
+        }
+    }
+    if !last.values().any(|is_removed| !is_removed) {
+        return;
+    }
+    let removed = |slot: &Slot| last.get(slot) == Some(&true);
+    effects.retain(|effect| match effect {
+        Effect::Write(Entry { slot, .. }) | Effect::Remove(slot) => !removed(slot),
+        Effect::Report(_) => true,
+    });
+    let slots = last.iter().filter(|(_, is_removed)| **is_removed).map(|(slot, _)| Effect::Remove(*slot));
+    effects.splice(0..0, slots);
 }

@@ -262,6 +262,7 @@ impl Judge {
             let Some(key) = self.ledger.expired(now.boot) else { break };
             self.lift(key, Ended::Expired, effects);
         }
+        carry_out::remove_first(effects);
         while let Some(outage) = self.outages.over(now.boot) {
             effects.push(Effect::Report(Report::OutageEnded(outage)));
         }

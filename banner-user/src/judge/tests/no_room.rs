@@ -59,6 +59,34 @@ fn at(seconds: u64) -> Now {
     Now { boot: BootTime::default() + Duration::from_secs(seconds), wall }
 }
 
+#[test]
+fn what_ends_makes_room_before_what_ends_with_it_is_written_anew() {
+    let mut judge = Judge::new(policy([Jail { maxretry: 1, bantime: seconds(30), ..mail() }]));
+    let mut kernel = FakeKernel::with_room_for(ROOM);
+    let ban = |judge: &mut Judge, last: u8, length: Option<u64>| {
+        let bantime = Some(length.map_or(BanTime::Permanent, seconds));
+        let target = Target::Address([192, 0, 2, last].into());
+        judge.ban(&BanRequest { target, bantime, services: None, jail: None, force: false }, at(0)).unwrap().effects
+    };
+    let fail = |judge: &mut Judge, last: u8| {
+        let (source, at_line) = ([192, 0, 2, last].into(), at(0).wall.as_log_time());
+        let attempt = Attempt { filter: "cyrus".into(), source, user: None, weight: Weight::ONE, at: at_line };
+        let (events, position) = (&[Event::Failure(attempt)], Position { file: FileId(0), offset: 0 });
+        judge.handle(Input::Line(Line { events, bytes: b"", position, sources: &[0], live: true }), at(0))
+    };
+    for (last, length) in [(0, None), (5, None), (2, Some(22))] {
+        let effects = ban(&mut judge, last, length);
+        let _ = judge.carry_out(effects, at(0), &mut kernel);
+    }
+    let effects = [fail(&mut judge, 1), ban(&mut judge, 3, Some(19)), fail(&mut judge, 3)];
+    for effects in effects {
+        let _ = judge.carry_out(effects, at(0), &mut kernel);
+    }
+    let effects = judge.handle(Input::Tick, at(22));
+    let reports = judge.carry_out(effects, at(22), &mut kernel);
+    assert_eq!(kernel.len(Map::BansV4), ROOM, "no ban has yielded in vain: {reports:?}");
+}
+
 proptest! {
     #[test]
     fn the_kernel_has_what_is_wanted_but_for_what_waits(steps in prop::collection::vec(step(), 1..40)) {
