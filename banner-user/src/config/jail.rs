@@ -84,17 +84,23 @@ pub(super) fn default(name: &str, services: &Services) -> Jail {
     }
 }
 
-/// The jail in a table, or none where it is switched off.
-pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Option<Jail> {
+/// What the jail of the filters that only observe is called, behind the name of the one that has the others.
+pub(super) const OBSERVED: &str = "-observed";
+
+/// The jail in a table, or none where it is switched off. Where some of its filters only observe, these are a jail of their own, after
+/// it: their failures are counted apart, and ban nobody.
+pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Vec<Jail> {
     let (name, at) = (item.key, item.key_at());
     let default = default(name, known.services);
     if !is_name(name) {
         findings.error(at, Problem::Name(Quoted::new(name)));
     }
-    let mut table = Section::new(item.table(findings)?, JAIL);
+    let Some(table) = item.table(findings) else { return Vec::new() };
+    let mut table = Section::new(table, JAIL);
 
     let enabled = table.take("enabled").and_then(|item| item.flag(findings));
     let filters = table.take("filter").map(|item| filters(item, known.filters, findings));
+    let has_filters = filters.is_some();
     let source = table.take("source").map(|item| sources(item, findings));
     let maxretry = table.take("maxretry").and_then(|item| item.number(1, MAXRETRY_MAX, findings));
     let findtime = table.take("findtime").and_then(|item| item.duration("", findings));
@@ -104,11 +110,12 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
     };
     let services = table.take("services").map(|item| services_mask(item, known.services, findings));
     let ignoreip = table.take("ignoreip").map(|item| prefixes(item, findings));
-    let observe = table.take("observe").and_then(|item| item.flag(findings));
+    let filters = filters.unwrap_or(default.filters);
+    let observed = table.take("observe").map(|item| observed(item, &filters, findings)).unwrap_or_default();
     table.finish(findings);
 
     for (key, example, missing) in [
-        ("filter", "filter = \"cyrus\"", filters.is_none() && default.filters.is_empty()),
+        ("filter", "filter = \"cyrus\"", filters.is_empty() && !has_filters),
         ("source", "source = \"/var/log/mail.log\"", source.is_none() && default.source.is_empty()),
     ] {
         if missing {
@@ -122,18 +129,42 @@ pub(super) fn read(item: Item<'_>, known: &Known<'_>, findings: &mut Findings<'_
     if enabled.is_none() && !is_ready {
         findings.warn(Some(at), Problem::Off(Quoted::new(name)));
     }
-    enabled.unwrap_or(is_ready).then(|| Jail {
+    if !enabled.unwrap_or(is_ready) {
+        return Vec::new();
+    }
+    let (observed, enforced): (Vec<_>, Vec<_>) = filters.into_iter().partition(|filter| observed.contains(filter));
+    let jail = Jail {
         name: default.name,
-        filters: filters.unwrap_or(default.filters),
+        filters: enforced,
         source: source.unwrap_or(default.source),
         maxretry: maxretry.unwrap_or(default.maxretry),
         findtime: findtime.unwrap_or(default.findtime),
         bantime: bantime.unwrap_or(default.bantime),
         services: services.unwrap_or(default.services),
         ignoreip: ignoreip.unwrap_or(default.ignoreip),
-        observe: observe.unwrap_or(default.observe),
+        observe: false,
         hears_logins: default.hears_logins,
-    })
+    };
+    let name = if jail.filters.is_empty() { Arc::clone(&jail.name) } else { format!("{name}{OBSERVED}").into() };
+    let watching = Jail { name, filters: observed, observe: true, ..jail.clone() };
+    [jail, watching].into_iter().filter(|jail| !jail.filters.is_empty()).collect()
+}
+
+/// Those of a jail's filters that only observe.
+fn observed(item: Item<'_>, filters: &[FilterName], findings: &mut Findings<'_>) -> Vec<FilterName> {
+    if item.is_flag() {
+        return if item.flag(findings) == Some(true) { filters.to_vec() } else { Vec::new() };
+    }
+    let names = item.names(findings);
+    for (name, at) in &names {
+        if !filters.iter().any(|filter| &**filter == *name) {
+            let known: Vec<&str> = filters.iter().map(|filter| &**filter).collect();
+            let nearest = nearest(name, known.iter().copied()).map(Quoted::new);
+            let (what, known) = ("filter of this jail", known.join(", "));
+            findings.error(*at, Problem::UnknownName { what, name: Quoted::new(name), nearest, known });
+        }
+    }
+    names.into_iter().map(|(name, _)| Arc::from(name)).collect()
 }
 
 /// Whether a jail or a service can be called so: it appears in paths, JSON and command lines.

@@ -77,6 +77,8 @@ pub enum Problem {
     MissingKey { jail: Quoted, key: &'static str, example: &'static str },
     #[error("list {list} has no {key}")]
     ListWithout { list: Quoted, key: &'static str, example: &'static str },
+    #[error("there are two jails {0}, since the filters of a jail that only observe are one of their own")]
+    TwoJails(Quoted),
     #[error("{0} means nothing for a list of what is never banned")]
     OnlyForBans(Quoted),
     #[error("more than {limit} lists")]
@@ -161,6 +163,7 @@ impl Problem {
             Self::TooManyServices { .. } => "give one service several ports: `web = [80, 443]`".to_owned(),
             Self::Trap(_) => "1 to 64 bytes, `*` for any text, and not only that".to_owned(),
             Self::TooManyTraps { .. } => "join some with a `*`: \"old-*@example.org\"".to_owned(),
+            Self::TwoJails(_) => "give the other jail another name".to_owned(),
             Self::OnlyForBans(_) => "remove it, or write `action = \"ban\"`".to_owned(),
             Self::TooManyLists { .. } => "join some of their files".to_owned(),
             Self::MissingKey { example, .. } | Self::ListWithout { example, .. } => format!("add `{example}`"),

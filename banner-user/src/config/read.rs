@@ -198,6 +198,11 @@ impl<'t> Item<'t> {
         }
     }
 
+    /// Whether the value is `true` or `false`.
+    pub(super) fn is_flag(&self) -> bool {
+        self.value().is_some_and(DeValue::is_bool)
+    }
+
     pub(super) fn flag(&self, findings: &mut Findings<'_>) -> Option<bool> {
         let flag = self.value().and_then(DeValue::as_bool);
         flag.or_else(|| self.wrong_type("`true` or `false`", findings))

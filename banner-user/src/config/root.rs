@@ -235,7 +235,16 @@ fn jails(table: Table<'_>, known: &Known<'_>, findings: &mut Findings<'_>) -> Ve
     if !items.iter().any(|item| item.key == jail::DEFAULT) {
         jails.push(jail::default(jail::DEFAULT, known.services));
     }
-    jails.extend(items.into_iter().filter_map(|item| jail::read(item, known, findings)));
+    for item in items {
+        let at = item.key_at();
+        for jail in jail::read(item, known, findings) {
+            // Of a jail that is called as those filters of another one that only observe.
+            if jails.iter().any(|known| known.name == jail.name) {
+                findings.error(at, Problem::TwoJails(Quoted::new(&jail.name)));
+            }
+            jails.push(jail);
+        }
+    }
     if jails.is_empty() {
         findings.warn(None, Problem::NoJail);
     }

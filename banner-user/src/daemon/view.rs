@@ -143,7 +143,7 @@ fn told(reasons: &[ToldReason]) -> Vec<protocol::Reason> {
 
 /// What changes how a source is judged.
 pub(super) fn reasons(reasons: &[Reason]) -> Vec<protocol::Reason> {
-    told(&reasons.iter().map(ToldReason::from).collect::<Vec<_>>())
+    reasons.iter().map(protocol::Reason::from).collect()
 }
 
 /// Who made a ban, and for which jail it counts.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     clock::WallTime,
     event::{FilterName, User},
-    judge::Quarters,
+    judge::{Quarters, reason::Reason},
 };
 
 /// The most users of one ban that are kept.
@@ -28,6 +28,10 @@ pub struct Ban {
     pub observe: bool,
     /// The weight of the failures that made it, in quarters.
     pub failures: Quarters,
+    /// The weight that bans, in quarters.
+    pub limit: Quarters,
+    /// What else was taken into account, in the order in which it was.
+    pub reasons: Vec<Reason>,
     /// The time within which they came.
     pub findtime: Duration,
     /// Users that were tried, at most [`USERS_MAX`]. Attacker text.

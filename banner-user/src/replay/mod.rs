@@ -203,6 +203,8 @@ impl Replay {
                         jail,
                         observe,
                         failures: because.failures,
+                        limit: because.limit,
+                        reasons: because.reasons,
                         findtime,
                         users: self.users(prefix, now, findtime),
                         prevented: 0,
@@ -220,9 +222,14 @@ impl Replay {
                     }
                 }
                 Report::Ignored { .. } => self.totals.ignored = self.totals.ignored.saturating_add(1),
+                Report::PrefixSpared { .. } => {
+                    self.totals.spared_prefixes = self.totals.spared_prefixes.saturating_add(1);
+                }
+                Report::FuseTripped(_) => self.totals.fuse_tripped = self.totals.fuse_tripped.saturating_add(1),
+                Report::FuseReset(tripped) => self.totals.spared = self.totals.spared.saturating_add(tripped.spared),
+                Report::AccountUnderAttack { .. } => self.totals.attacks = self.totals.attacks.saturating_add(1),
                 Report::StaleStamps(stale) => self.stale.push(stale),
                 Report::Banned { .. }
-                | Report::PrefixSpared { .. }
                 | Report::Unbanned { .. }
                 | Report::LateFailure { .. }
                 | Report::SourcesEvicted { .. }
@@ -230,10 +237,7 @@ impl Replay {
                 | Report::Restored { .. }
                 | Report::ListFollowed { .. }
                 | Report::Adopted { .. }
-                | Report::FuseTripped(_)
-                | Report::FuseReset(_)
                 | Report::ManyBans { .. }
-                | Report::AccountUnderAttack { .. }
                 | Report::Shared { .. }
                 | Report::TrapLogsIn { .. }
                 | Report::OutageBegan(_)

@@ -8,12 +8,12 @@
 //! As on the control socket, fields are added and never renamed or removed, times are RFC 3339 in UTC, lengths of time are
 //! seconds, and what does not apply is `null`.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Serialize;
 
 use super::{ban, comparison, totals};
-use crate::control::protocol::{Failures, Prefix, Text, Time};
+use crate::control::protocol::{Failures, Prefix, Reason, Text, Time};
 
 /// A ban that would have been.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,10 @@ pub struct Ban {
     pub observe: bool,
     /// What was counted: 1 for a wrong password.
     pub failures: Failures,
+    /// What bans.
+    pub limit: Failures,
+    /// What else was taken into account.
+    pub reasons: Vec<Reason>,
     /// The time within which that was.
     pub findtime: u64,
     /// Users that were tried, at most five.
@@ -114,6 +118,16 @@ pub struct Totals {
     pub sources: u64,
     /// Times that a protected source was over a limit.
     pub ignored: u64,
+    /// Bans by what was taken into account beside failures, in the words of [`Reason::reason`]; one ban may be in several.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// Prefixes that were not banned for their sources, since something in them is protected, or somebody logged in from there.
+    pub spared_prefixes: u64,
+    /// Times that the fuse was tripped.
+    pub fuse_tripped: u64,
+    /// Failures that it spared until it was reset.
+    pub spared: u64,
+    /// Accounts under attack that were told of.
+    pub attacks: u64,
     /// Sources whose failures were forgotten because more than `limits.sources` failed at the same time.
     pub evicted: u64,
 }
@@ -206,6 +220,8 @@ impl From<&ban::Ban> for Ban {
             jail: Text::from(&*ban.jail),
             observe: ban.observe,
             failures: Failures::of_quarters(ban.failures.into()),
+            limit: Failures::of_quarters(ban.limit.into()),
+            reasons: ban.reasons.iter().map(Reason::from).collect(),
             findtime: ban.findtime.as_secs(),
             users: ban.users.iter().map(Text::from).collect(),
             prevented: ban.prevented,
@@ -252,6 +268,11 @@ impl Totals {
             cut_short: totals.cut_short,
             sources: totals.sources,
             ignored: totals.ignored,
+            reasons: totals.reasons.clone(),
+            spared_prefixes: totals.spared_prefixes,
+            fuse_tripped: totals.fuse_tripped,
+            spared: totals.spared,
+            attacks: totals.attacks,
             evicted: totals.evicted,
         }
     }
@@ -313,6 +334,8 @@ mod tests {
             jail: "mail".into(),
             observe: false,
             failures: 13,
+            limit: 12,
+            reasons: vec![crate::judge::reason::Reason::BannedBefore { times: 2 }],
             findtime: Duration::from_secs(600),
             users: vec![User::new(b"a\x1b[31m"), User::new(b"bob")],
             prevented: 7,
@@ -327,7 +350,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&Ban::from(&ban)).unwrap(),
-            r#"{"at":"2026-11-22T13:15:00Z","until":"2026-11-22T13:25:00Z","source":"2001:db8::/64","jail":"mail","observe":false,"failures":3.25,"findtime":600,"users":["a\\u{1b}[31m","bob"],"prevented":7,"yielded":false,"false_positive":{"at":"2026-11-22T13:15:10Z","when":"during","address":"2001:db8::1","user":null,"filter":"cyrus"}}"#
+            r#"{"at":"2026-11-22T13:15:00Z","until":"2026-11-22T13:25:00Z","source":"2001:db8::/64","jail":"mail","observe":false,"failures":3.25,"limit":3,"reasons":[{"reason":"banned_before","text":"banned 2 times before"}],"findtime":600,"users":["a\\u{1b}[31m","bob"],"prevented":7,"yielded":false,"false_positive":{"at":"2026-11-22T13:15:10Z","when":"during","address":"2001:db8::1","user":null,"filter":"cyrus"}}"#
         );
         let plain = ban::Ban { until: None, failures: 12, login: None, source: "192.0.2.1/32".parse().unwrap(), ..ban };
         let json = serde_json::to_value(Ban::from(&plain)).unwrap();

@@ -1,6 +1,6 @@
 //! What a replay has counted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -30,6 +30,16 @@ pub struct Totals {
     pub permanent: u64,
     /// Sources that were banned at least once; those after the first million are not told apart, and not counted.
     pub sources: u64,
+    /// Bans by what was taken into account beside failures ([`Reason::name`](crate::judge::reason::Reason::name)).
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// Prefixes that were not banned for their sources, since something in them is protected, or somebody logged in from there.
+    pub spared_prefixes: u64,
+    /// Times that the fuse was tripped.
+    pub fuse_tripped: u64,
+    /// Failures that it spared, as far as it was reset.
+    pub spared: u64,
+    /// Accounts under attack that were told of.
+    pub attacks: u64,
     /// Times that a source was over the limit and was not banned, since it is protected.
     pub ignored: u64,
     /// Bans that are likely false positives.
@@ -56,6 +66,10 @@ impl Totals {
         self.bans = self.bans.saturating_add(1);
         self.observed = self.observed.saturating_add(ban.observe.into());
         self.permanent = self.permanent.saturating_add(ban.until.is_none().into());
+        for reason in &ban.reasons {
+            let bans = self.reasons.entry(reason.name()).or_default();
+            *bans = bans.saturating_add(1);
+        }
     }
 }
 

@@ -170,7 +170,7 @@ fn facts(totals: &Totals, style: &Style) -> Vec<Fact> {
     let odd = |label, number: u64| Fact { label, value: number.to_string(), shown: number > 0 };
     let number = |label, number: u64| always(label, number.to_string());
     let time = |label, time: Option<_>| always(label, time.map_or_else(|| "-".to_owned(), |time| style.time(time)));
-    vec![
+    let mut facts = vec![
         number("lines", totals.lines),
         odd("overlong lines, left out", totals.overlong),
         time("first event", totals.first),
@@ -188,7 +188,31 @@ fn facts(totals: &Totals, style: &Style) -> Vec<Fact> {
         odd("ended by a full map", totals.yielded),
         odd("sources forgotten (limits.sources)", totals.evicted),
         odd("not watched to the end", totals.cut_short),
-    ]
+        odd("accounts under attack", totals.attacks),
+        odd("times that the fuse was tripped", totals.fuse_tripped),
+        odd("failures that it spared", totals.spared),
+        odd("networks spared, since somebody logged in", totals.spared_prefixes),
+    ];
+    facts.extend(totals.reasons.iter().map(|(reason, bans)| always(effect(reason), bans.to_string())));
+    facts
+}
+
+/// What the bans are of which that was a reason.
+fn effect(reason: &str) -> &'static str {
+    match reason {
+        "known_accounts" => "bans late, for failures on known accounts",
+        "customer" => "bans short, a customer's first",
+        "shared_source" => "bans short, of sources that many share",
+        "trap" => "bans for traps",
+        "spraying" => "bans for spraying",
+        "many_accounts" => "bans early, for many accounts",
+        "under_attack" => "bans for accounts under attack",
+        "banned_before" => "bans long, for former ones",
+        "recidivist" => "bans of recidivists",
+        "members" => "bans of networks",
+        "member_of" => "bans instead of a network's",
+        _ => "bans for other reasons",
+    }
 }
 
 fn moment(moment: Moment) -> &'static str {
@@ -234,6 +258,8 @@ mod tests {
             jail: "mail".into(),
             observe: true,
             failures: Failures::of_quarters(13),
+            limit: Failures::of_quarters(12),
+            reasons: Vec::new(),
             findtime: 600,
             users: Vec::new(),
             prevented: 2,

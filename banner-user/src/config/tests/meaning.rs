@@ -279,6 +279,30 @@ fn while_the_whole_only_observes_every_jail_does() {
 }
 
 #[test]
+fn filters_that_only_observe_are_a_jail_of_their_own() {
+    let jails = |text: &str| {
+        let jails = parse(&[text]).unwrap().policy.jails;
+        let shown = |jail: &Jail| format!("{} {} {}", jail.name, jail.filters.join("+"), jail.observe);
+        jails.iter().map(shown).collect::<Vec<_>>()
+    };
+    let x =
+        "[jail.mail]\nenabled = false\n[jail.x]\nfilter = [\"cyrus\", \"postfix-sasl\"]\nsource = \"/x\"\nobserve = ";
+    assert_eq!(jails(&format!("{x}false")), ["x cyrus+postfix-sasl false"]);
+    assert_eq!(jails(&format!("{x}true")), ["x cyrus+postfix-sasl true"]);
+    assert_eq!(jails(&format!("{x}[\"cyrus\"]")), ["x postfix-sasl false", "x-observed cyrus true"]);
+    assert_eq!(jails(&format!("{x}\"cyrus\"")), ["x postfix-sasl false", "x-observed cyrus true"]);
+    assert_eq!(jails(&format!("{x}[\"postfix-sasl\", \"cyrus\"]")), ["x cyrus+postfix-sasl true"]);
+    let error = |text: &str| parse(&[text]).unwrap_err().to_string();
+    assert!(
+        error(&format!("{x}\"dovecot\"")).contains("unknown filter of this jail `dovecot`"),
+        "{}",
+        error(&format!("{x}\"dovecot\""))
+    );
+    let twice = format!("{x}\"cyrus\"\n[jail.x-observed]\nfilter = \"cyrus\"\nsource = \"/x\"");
+    assert!(error(&twice).contains("there are two jails"), "{}", error(&twice));
+}
+
+#[test]
 fn bounds_are_allowed() {
     let socket = |length: usize| format!("socket = \"/{}\"", "s".repeat(length - 1));
     for (fits, exceeds) in [

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Ban, BanTime, Failures, Origin, Prefix, Text, Time};
+use crate::judge;
 
 /// The answer to `GET /v1/why/{address}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,12 @@ pub struct Reason {
     pub reason: Text,
     /// For people.
     pub text: Text,
+}
+
+impl From<&judge::reason::Reason> for Reason {
+    fn from(reason: &judge::reason::Reason) -> Self {
+        Self { reason: reason.name().into(), text: Text::from(reason.to_string()) }
+    }
 }
 
 /// What is known of a source beside its failures.
