@@ -1,5 +1,6 @@
 //! banner's development tasks, as `cargo xtask TASK`.
 
+mod bench;
 mod demo;
 mod ebpf;
 mod lab;
@@ -24,6 +25,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure banner beside what an admin could pick instead, as root
+    Bench(bench::Args),
     /// Rebuild the kernel object from source, or check the committed one
     Ebpf(ebpf::Args),
     /// Boot a mail server with Postfix, Cyrus or Dovecot in namespaces, to attack it by hand
@@ -37,6 +40,7 @@ enum Task {
 fn main() -> ExitCode {
     let terminal = Terminal::stdout();
     let done = match CommandLine::parse().task {
+        Task::Bench(args) => bench::run(&args, &terminal),
         Task::Ebpf(args) => ebpf::run(&args, &terminal),
         Task::Lab(args) => lab::run(&args, &terminal),
         Task::Run(args) => run::run(&args, &terminal),

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use executables::Executables;
 use summary::{Counts, Summary};
 
-use crate::{ebpf, process, terminal::Terminal, workspace};
+use crate::{bench::BENCHES, ebpf, process, terminal::Terminal, workspace};
 
 /// What `cargo xtask test` does.
 #[derive(clap::Args)]
@@ -35,6 +35,8 @@ enum Part {
     Docs,
     Object,
     Unit,
+    /// The benchmarks, once and small, so that they keep working.
+    Benches,
     /// A test of the crate banner-tests, which needs root: packets through the kernel, namespaces, the binary.
     System(String),
 }
@@ -47,6 +49,7 @@ impl Part {
             Self::Docs => "doc",
             Self::Object => "ebpf",
             Self::Unit => "unit",
+            Self::Benches => "bench",
             Self::System(name) => name,
         }
     }
@@ -58,6 +61,7 @@ impl Part {
             Self::Docs => "the documentation, warnings are errors",
             Self::Object => "the committed kernel object against its sources",
             Self::Unit => "unit, property and documentation tests of every crate but banner-tests",
+            Self::Benches => "tests/benches: every benchmark, once and small, as root",
             Self::System(_) => "tests/tests: from outside, as root",
         }
     }
@@ -100,6 +104,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<()> {
 /// Every part, in the order in which they run: what answers soonest first.
 fn parts(root: &Path) -> Result<Vec<Part>> {
     let mut parts = vec![Part::Format, Part::Clippy, Part::Docs, Part::Object, Part::Unit];
+    parts.push(Part::Benches);
     parts.extend(system_tests(&root.join("tests/tests"))?.into_iter().map(Part::System));
     Ok(parts)
 }
@@ -139,7 +144,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Runs a part; its failure is recorded, and the next part runs all the same.
     fn part(&mut self, part: &Part) {
-        if matches!(part, Part::Unit | Part::System(_)) {
+        if matches!(part, Part::Unit | Part::Benches | Part::System(_)) {
             self.build();
         }
         self.terminal.heading(format_args!("{}: {}", part.name(), part.what()));
@@ -156,6 +161,7 @@ impl Run<'_> {
             }
             Part::Object => self.object(),
             Part::Unit => self.unit(),
+            Part::Benches => self.benches(),
             Part::System(name) => self.system(name),
         };
         let counts = counts.unwrap_or_else(|error| {
@@ -218,6 +224,15 @@ impl Run<'_> {
                 "tests that make network namespaces leave themselves out without root: \
                  sudo --preserve-env=PATH,HOME cargo xtask test unit",
             );
+        }
+        Ok(counts)
+    }
+
+    fn benches(&self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for (name, _) in BENCHES {
+            let done = self.system(name)?;
+            counts += if done.failed == 0 { Counts::PASSED } else { done };
         }
         Ok(counts)
     }
