@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// How often everybody is measured
     #[arg(long, value_name = "N")]
     pub(super) rounds: Option<usize>,
+    /// As the tests' own executables take it; nothing is coloured here
+    #[arg(long, hide = true)]
+    color: Option<String>,
 }
 
 impl Arguments {
