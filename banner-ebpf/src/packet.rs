@@ -4,7 +4,10 @@
 //! without extension headers, without VLAN tags. [`Odd`] reads every other shape that Linux hands to TCP, by copying a few
 //! bytes at a time; it costs more, and only a banned source pays for most of it.
 
-use aya_ebpf::{helpers::generated::bpf_xdp_load_bytes, programs::XdpContext};
+use aya_ebpf::{
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
 use banner_common::{KeyV4, KeyV6};
 
 /// IP protocol numbers (IANA, "Assigned Internet Protocol Numbers").
@@ -175,6 +178,36 @@ impl Common {
             Self::Tcp { source: Source::v6(&raw const (*header).source), port: u16::from_be((*ports).destination) }
         }
     }
+}
+
+/// The length of any frame, from the Ethernet header on. The kernel tells it by a call.
+#[inline(always)]
+pub fn length(ctx: &XdpContext) -> u64 {
+    // SAFETY: the helper reads the packet's own description (Linux 5.18, `net/core/filter.c`, bpf_xdp_get_buff_len).
+    unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+}
+
+/// The same of a frame that [`Common`] has read, mostly without that call, which costs as much as both counters of a ban.
+///
+/// Where all that the IP header claims lies in the first buffer, so does the frame; only a trailer, which no protocol looks at, could
+/// lie in a second one, and is not counted then.
+#[inline(always)]
+pub fn common_length(ctx: &XdpContext) -> u64 {
+    let (start, end) = (ctx.data(), ctx.data_end());
+    let network = start + ETHERNET_LEN;
+    if network + size_of::<Ipv4>() > end {
+        return length(ctx);
+    }
+    // SAFETY: the Ethernet header and 20 bytes behind it, checked above; both lengths are among them.
+    let claimed = unsafe {
+        if *((start + 12) as *const u16) == ethertype::IPV4 {
+            usize::from(u16::from_be((*(network as *const Ipv4)).total_length))
+        } else {
+            size_of::<Ipv6>() + usize::from(u16::from_be((*(network as *const Ipv6)).payload_length))
+        }
+    };
+    let first = end - start;
+    if ETHERNET_LEN + claimed <= first { first as u64 } else { length(ctx) }
 }
 
 /// What a walk to the transport header found.

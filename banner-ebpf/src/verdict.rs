@@ -4,15 +4,12 @@
 //! shape asks for the source first, and only a banned one has its headers walked; what may carry TCP to an unknown port is
 //! then dropped for it, and passed for everyone else. The clock is read once a ban is found, never before.
 
-use aya_ebpf::{
-    helpers::generated::{bpf_jiffies64, bpf_xdp_get_buff_len},
-    programs::XdpContext,
-};
+use aya_ebpf::{helpers::generated::bpf_jiffies64, programs::XdpContext};
 use banner_common::{Ban, FLAG_OBSERVE, Reason};
 
 use crate::{
     maps,
-    packet::{Common, Odd, Source, Transport},
+    packet::{self, Common, Odd, Source, Transport},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +36,7 @@ fn common(ctx: &XdpContext, source: Source, port: u16) -> Verdict {
     if services == 0 {
         return Verdict::Pass;
     }
-    carry_out(ctx, &find(source, services), Reason::DroppedBan, Reason::PassedClean)
+    carry_out(&find(source, services), Reason::DroppedBan, Reason::PassedClean, || packet::common_length(ctx))
 }
 
 #[inline(always)]
@@ -62,7 +59,7 @@ fn odd(ctx: &XdpContext) -> Verdict {
         maps::count(Reason::PassedUnguarded);
         return Verdict::Pass;
     }
-    carry_out(ctx, &find(source, services), reason, Reason::PassedUnguarded)
+    carry_out(&find(source, services), reason, Reason::PassedUnguarded, || packet::length(ctx))
 }
 
 /// What the maps say about a source.
@@ -117,7 +114,7 @@ fn applies(ban: Option<*mut Ban>, services: u16) -> Found {
 
 /// Counts the packet, on the ban and by reason.
 #[inline(always)]
-fn carry_out(ctx: &XdpContext, found: &Found, dropped: Reason, clean: Reason) -> Verdict {
+fn carry_out(found: &Found, dropped: Reason, clean: Reason, length: impl FnOnce() -> u64) -> Verdict {
     match *found {
         Found::Nothing => {
             maps::count(clean);
@@ -131,7 +128,7 @@ fn carry_out(ctx: &XdpContext, found: &Found, dropped: Reason, clean: Reason) ->
             // SAFETY: as in `applies`; atomic, because this source's packets arrive on several CPUs.
             unsafe {
                 add(&raw mut (*ban).packets, 1);
-                add(&raw mut (*ban).bytes, bpf_xdp_get_buff_len(ctx.ctx));
+                add(&raw mut (*ban).bytes, length());
                 (&raw mut (*ban).last_seen).write_volatile(now);
             }
             if observe {
