@@ -78,8 +78,10 @@ impl Source {
 
 /// What the quick reader found.
 pub enum Common {
-    /// A TCP packet: from whom, and to which port.
-    Tcp { source: Source, port: u16 },
+    /// A TCP packet: from whom, and to which port. One variant a family, so that neither is told apart again later.
+    TcpV4 { source: *const KeyV4, port: u16 },
+    /// The same.
+    TcpV6 { source: *const [u8; 16], port: u16 },
     /// Nothing that TCP could take.
     NotTcp,
     /// A shape for the thorough reader.
@@ -155,7 +157,7 @@ impl Common {
                 return Self::Odd;
             }
             let ports = transport as *const Ports;
-            Self::Tcp { source: Source::V4(&raw const (*header).source), port: u16::from_be((*ports).destination) }
+            Self::TcpV4 { source: &raw const (*header).source, port: u16::from_be((*ports).destination) }
         }
     }
 
@@ -175,7 +177,11 @@ impl Common {
                 return Self::NotTcp;
             }
             let ports = transport as *const Ports;
-            Self::Tcp { source: Source::v6(&raw const (*header).source), port: u16::from_be((*ports).destination) }
+            let port = u16::from_be((*ports).destination);
+            match Source::v6(&raw const (*header).source) {
+                Source::V4(source) => Self::TcpV4 { source, port },
+                Source::V6(source) => Self::TcpV6 { source, port },
+            }
         }
     }
 }
