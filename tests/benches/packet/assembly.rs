@@ -82,7 +82,7 @@ impl Assembly {
     }
 
     /// The lower 32 bits in network order.
-    pub(super) fn to_network_order(self, register: Register) -> Self {
+    pub(super) fn in_network_order(self, register: Register) -> Self {
         self.instruction(0xdc, register, Register(0), 0, 32)
     }
 
@@ -105,11 +105,6 @@ impl Assembly {
     pub(super) fn end_if_greater(self, left: Register, right: Register, verdict: u32) -> Self {
         // Over the two instructions where it is not.
         self.instruction(0xbd, left, right, 2, 0).end(verdict)
-    }
-
-    /// Ends with this verdict where the lower 32 bits of `left` are greater than this.
-    pub(super) fn end_if_greater_than(self, left: Register, right: u32, verdict: u32) -> Self {
-        self.instruction(0xb6, left, Register(0), 2, right).end(verdict)
     }
 
     /// Calls a helper: r1 to r5 are its arguments and lost, r0 is its answer.

@@ -39,7 +39,7 @@ pub(super) enum Filter {
     /// The one in plain C.
     Reference,
     /// xdp-filter, with these features.
-    XdpFilter(&'static str),
+    XdpTools(&'static str),
     /// nftables, by a set at a hook.
     Nft(Hook),
     /// A set of ipset, asked by iptables in INPUT.
@@ -87,17 +87,17 @@ impl Filter {
                 drop(inside);
                 Kept::Banner(Box::new(program))
             }
-            Self::XdpFilter(features) => {
+            Self::XdpTools(features) => {
                 run(
                     cable,
-                    &mut Command::new("unshare").args(["--mount", "sh", "-e"]),
-                    xdp_filter(interface, features, bans),
+                    Command::new("unshare").args(["--mount", "sh", "-e"]),
+                    &xdp_filter(interface, features, bans),
                 )?;
                 Kept::Nothing
             }
             Self::Nft(hook) => {
                 for script in nft(interface, hook, bans) {
-                    run(cable, Command::new("nft").args(["--file", "-"]), script)?;
+                    run(cable, Command::new("nft").args(["--file", "-"]), &script)?;
                 }
                 Kept::Nothing
             }
@@ -106,11 +106,11 @@ impl Filter {
                 for address in bans.all() {
                     let _: std::fmt::Result = writeln!(set, "add banned {address}");
                 }
-                run(cable, Command::new("ipset").arg("restore"), set)?;
+                run(cable, Command::new("ipset").arg("restore"), &set)?;
                 let ports = ports();
                 let rule =
                     format!("-A INPUT -p tcp -m multiport --dports {ports} -m set --match-set banned src -j DROP");
-                run(cable, &mut Command::new("iptables-restore"), format!("*filter\n{rule}\nCOMMIT\n"))?;
+                run(cable, &mut Command::new("iptables-restore"), &format!("*filter\n{rule}\nCOMMIT\n"))?;
                 Kept::Nothing
             }
             Self::Iptables => {
@@ -121,7 +121,7 @@ impl Filter {
                     let _: std::fmt::Result = writeln!(rules, "-A banned -s {address} -j DROP");
                 }
                 rules += "-A banned -j RETURN\nCOMMIT\n";
-                run(cable, &mut Command::new("iptables-restore"), rules)?;
+                run(cable, &mut Command::new("iptables-restore"), &rules)?;
                 Kept::Nothing
             }
         })
@@ -180,7 +180,7 @@ fn ports() -> String {
 }
 
 /// Runs a command at the receiver's end, with this as its input.
-fn run(cable: &Cable, command: &mut Command, input: String) -> anyhow::Result<()> {
+fn run(cable: &Cable, command: &mut Command, input: &str) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let inside = cable.server.enter()?;
     let mut child = command

@@ -51,10 +51,9 @@ pub(super) struct Generator {
 }
 
 impl Generator {
-    /// Sends a part of what it could, in 2^32nds.
-    pub(super) fn new(cable: &Cable, sources: Sources, part: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(cable: &Cable, sources: Sources) -> anyhow::Result<Self> {
         let frame = Ipv4::new([0; 4], SERVER.octets()).tcp(PORT);
-        let program = assemble(&frame, sources, part, cable.far_end)?.load_program()?;
+        let program = assemble(&frame, sources, cable.far_end)?.load_program()?;
         Ok(Self { program, frame })
     }
 
@@ -78,16 +77,15 @@ impl Generator {
 }
 
 /// Writes a source into the frame, and both checksums.
-fn assemble(frame: &Frame, sources: Sources, part: u32, far_end: u32) -> anyhow::Result<Assembly> {
-    let [verdict, context, packet, end, sum, high, source] = [0, 6, 2, 3, 4, 5, 7].map(Register);
+fn assemble(frame: &Frame, sources: Sources, far_end: u32) -> anyhow::Result<Assembly> {
+    let [random, context, packet, end, sum, high, source] = [0, 6, 2, 3, 4, 5, 7].map(Register);
     let program = Assembly::default()
         .copy(context, Register(1))
         .call(Helper::Random)
-        .end_if_greater_than(verdict, part, DROP)
-        .copy(source, verdict)
+        .copy(source, random)
         .modulo(source, sources.count)
         .add(source, sources.first.to_bits())
-        .to_network_order(source)
+        .in_network_order(source)
         .load(packet, context, 0)
         .load(end, context, 4)
         .copy(sum, packet)
