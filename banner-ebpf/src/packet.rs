@@ -4,7 +4,10 @@
 //! without extension headers, without VLAN tags. [`Odd`] reads every other shape that Linux hands to TCP, by copying a few
 //! bytes at a time; it costs more, and only a banned source pays for most of it.
 
-use aya_ebpf::{helpers::generated::bpf_xdp_load_bytes, programs::XdpContext};
+use aya_ebpf::{
+    helpers::generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    programs::XdpContext,
+};
 use banner_common::{KeyV4, KeyV6};
 
 /// IP protocol numbers (IANA, "Assigned Internet Protocol Numbers").
@@ -75,8 +78,10 @@ impl Source {
 
 /// What the quick reader found.
 pub enum Common {
-    /// A TCP packet: from whom, and to which port.
-    Tcp { source: Source, port: u16 },
+    /// A TCP packet: from whom, and to which port. One variant a family, so that neither is told apart again later.
+    TcpV4 { source: *const KeyV4, port: u16 },
+    /// The same.
+    TcpV6 { source: *const [u8; 16], port: u16 },
     /// Nothing that TCP could take.
     NotTcp,
     /// A shape for the thorough reader.
@@ -152,7 +157,7 @@ impl Common {
                 return Self::Odd;
             }
             let ports = transport as *const Ports;
-            Self::Tcp { source: Source::V4(&raw const (*header).source), port: u16::from_be((*ports).destination) }
+            Self::TcpV4 { source: &raw const (*header).source, port: u16::from_be((*ports).destination) }
         }
     }
 
@@ -172,9 +177,43 @@ impl Common {
                 return Self::NotTcp;
             }
             let ports = transport as *const Ports;
-            Self::Tcp { source: Source::v6(&raw const (*header).source), port: u16::from_be((*ports).destination) }
+            let port = u16::from_be((*ports).destination);
+            match Source::v6(&raw const (*header).source) {
+                Source::V4(source) => Self::TcpV4 { source, port },
+                Source::V6(source) => Self::TcpV6 { source, port },
+            }
         }
     }
+}
+
+/// The length of any frame, from the Ethernet header on. The kernel tells it by a call.
+#[inline(always)]
+pub fn length(ctx: &XdpContext) -> u64 {
+    // SAFETY: the helper reads the packet's own description (Linux 5.18, `net/core/filter.c`, bpf_xdp_get_buff_len).
+    unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+}
+
+/// The same of a frame that [`Common`] has read, mostly without that call, which costs as much as both counters of a ban.
+///
+/// Where all that the IP header claims lies in the first buffer, so does the frame; only a trailer, which no protocol looks at, could
+/// lie in a second one, and is not counted then.
+#[inline(always)]
+pub fn common_length(ctx: &XdpContext) -> u64 {
+    let (start, end) = (ctx.data(), ctx.data_end());
+    let network = start + ETHERNET_LEN;
+    if network + size_of::<Ipv4>() > end {
+        return length(ctx);
+    }
+    // SAFETY: the Ethernet header and 20 bytes behind it, checked above; both lengths are among them.
+    let claimed = unsafe {
+        if *((start + 12) as *const u16) == ethertype::IPV4 {
+            usize::from(u16::from_be((*(network as *const Ipv4)).total_length))
+        } else {
+            size_of::<Ipv6>() + usize::from(u16::from_be((*(network as *const Ipv6)).payload_length))
+        }
+    };
+    let first = end - start;
+    if ETHERNET_LEN + claimed <= first { first as u64 } else { length(ctx) }
 }
 
 /// What a walk to the transport header found.

@@ -4,15 +4,12 @@
 //! shape asks for the source first, and only a banned one has its headers walked; what may carry TCP to an unknown port is
 //! then dropped for it, and passed for everyone else. The clock is read once a ban is found, never before.
 
-use aya_ebpf::{
-    helpers::generated::{bpf_jiffies64, bpf_xdp_get_buff_len},
-    programs::XdpContext,
-};
-use banner_common::{Ban, FLAG_OBSERVE, Reason};
+use aya_ebpf::{helpers::generated::bpf_jiffies64, programs::XdpContext};
+use banner_common::{Ban, FLAG_OBSERVE, KeyV4, NetKeyV6, Reason};
 
 use crate::{
     maps,
-    packet::{Common, Odd, Source, Transport},
+    packet::{self, Common, Odd, Source, Transport},
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,19 +24,20 @@ const ANY_SERVICE: u16 = u16::MAX;
 #[inline(always)]
 pub fn decide(ctx: &XdpContext) -> Verdict {
     match Common::read(ctx) {
-        Common::Tcp { source, port } => common(ctx, source, port),
+        Common::TcpV4 { source, port } => common(ctx, port, |services| find_v4(source, services)),
+        Common::TcpV6 { source, port } => common(ctx, port, |services| find_v6(source, services)),
         Common::NotTcp => Verdict::Pass,
         Common::Odd => odd(ctx),
     }
 }
 
 #[inline(always)]
-fn common(ctx: &XdpContext, source: Source, port: u16) -> Verdict {
+fn common(ctx: &XdpContext, port: u16, find: impl FnOnce(u16) -> Found) -> Verdict {
     let services = maps::services(port);
     if services == 0 {
         return Verdict::Pass;
     }
-    carry_out(ctx, &find(source, services), Reason::DroppedBan, Reason::PassedClean)
+    carry_out(&find(services), Reason::DroppedBan, Reason::PassedClean, || packet::common_length(ctx))
 }
 
 #[inline(always)]
@@ -62,7 +60,7 @@ fn odd(ctx: &XdpContext) -> Verdict {
         maps::count(Reason::PassedUnguarded);
         return Verdict::Pass;
     }
-    carry_out(ctx, &find(source, services), reason, Reason::PassedUnguarded)
+    carry_out(&find(source, services), reason, Reason::PassedUnguarded, || packet::length(ctx))
 }
 
 /// What the maps say about a source.
@@ -75,23 +73,34 @@ enum Found {
     Ban { ban: *mut Ban, now: u64, observe: bool },
 }
 
-/// The ban in force for one of these services. An exact entry that does not apply, or only observes, leaves the word to the
-/// prefixes; a prefix that only observes does not take it from an exact entry.
+/// The ban in force for one of these services.
 #[inline(always)]
 fn find(source: Source, services: u16) -> Found {
-    let exact = match source {
-        Source::V4(address) => maps::ban_v4(address),
-        Source::V6(address) => maps::ban_v6(Source::upper(address)),
-    };
+    match source {
+        Source::V4(address) => find_v4(address, services),
+        Source::V6(address) => find_v6(address, services),
+    }
+}
+
+#[inline(always)]
+fn find_v4(address: *const KeyV4, services: u16) -> Found {
+    decisive(maps::ban_v4(address), || maps::net_v4(address), services)
+}
+
+#[inline(always)]
+fn find_v6(address: *const NetKeyV6, services: u16) -> Found {
+    decisive(maps::ban_v6(Source::upper(address)), || maps::net_v6(address), services)
+}
+
+/// An exact entry that does not apply, or only observes, leaves the word to the prefixes; a prefix that only observes does not take
+/// it from an exact entry.
+#[inline(always)]
+fn decisive(exact: Option<*mut Ban>, prefix: impl FnOnce() -> Option<*mut Ban>, services: u16) -> Found {
     let exact = applies(exact, services);
     if let Found::Ban { observe: false, .. } = exact {
         return exact;
     }
-    let prefix = match source {
-        Source::V4(address) => maps::net_v4(address),
-        Source::V6(address) => maps::net_v6(address),
-    };
-    let prefix = applies(prefix, services);
+    let prefix = applies(prefix(), services);
     match (&exact, &prefix) {
         (Found::Nothing, _) | (_, Found::Ban { observe: false, .. }) => prefix,
         (Found::Inapplicable, Found::Ban { .. }) => prefix,
@@ -117,7 +126,7 @@ fn applies(ban: Option<*mut Ban>, services: u16) -> Found {
 
 /// Counts the packet, on the ban and by reason.
 #[inline(always)]
-fn carry_out(ctx: &XdpContext, found: &Found, dropped: Reason, clean: Reason) -> Verdict {
+fn carry_out(found: &Found, dropped: Reason, clean: Reason, length: impl FnOnce() -> u64) -> Verdict {
     match *found {
         Found::Nothing => {
             maps::count(clean);
@@ -131,7 +140,7 @@ fn carry_out(ctx: &XdpContext, found: &Found, dropped: Reason, clean: Reason) ->
             // SAFETY: as in `applies`; atomic, because this source's packets arrive on several CPUs.
             unsafe {
                 add(&raw mut (*ban).packets, 1);
-                add(&raw mut (*ban).bytes, bpf_xdp_get_buff_len(ctx.ctx));
+                add(&raw mut (*ban).bytes, length());
                 (&raw mut (*ban).last_seen).write_volatile(now);
             }
             if observe {

@@ -51,6 +51,20 @@ pub enum Verdict {
     Pass,
 }
 
+impl Verdict {
+    /// By what an XDP program returned.
+    ///
+    /// # Errors
+    /// It is neither pass nor drop.
+    pub fn of(returned: u32) -> anyhow::Result<Self> {
+        match returned {
+            1 => Ok(Self::Drop),
+            2 => Ok(Self::Pass),
+            other => bail!("the program returned {other}, neither XDP_DROP nor XDP_PASS"),
+        }
+    }
+}
+
 /// Where a ban stands: the map, and the key in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Entry {
@@ -213,19 +227,15 @@ impl Program {
     /// # Errors
     /// The kernel's, and a verdict that is neither pass nor drop.
     pub fn run(&mut self, frame: &[u8]) -> anyhow::Result<Verdict> {
-        match self.test_run("banner", frame, None, 1)?.return_value {
-            1 => Ok(Verdict::Drop),
-            2 => Ok(Verdict::Pass),
-            other => bail!("the program returned {other}, neither XDP_DROP nor XDP_PASS"),
-        }
+        self.repeat(frame, 1)
     }
 
-    /// What one packet costs, on average over so many runs (`repeat`), as the kernel measures it.
+    /// Asks about one packet so many times, for a measurement.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn cost(&mut self, frame: &[u8], repeat: u32) -> anyhow::Result<Duration> {
-        Ok(self.test_run("banner", frame, None, repeat)?.duration)
+    /// As [`Program::run`].
+    pub fn repeat(&mut self, frame: &[u8], times: u32) -> anyhow::Result<Verdict> {
+        Verdict::of(self.test_run("banner", frame, None, times)?.return_value)
     }
 
     /// Reads the clock that deadlines are compared with, by the program that the daemon reads it with.
@@ -253,9 +263,15 @@ impl Program {
     /// # Errors
     /// The kernel's.
     pub fn attach(&mut self, interface: &str) -> anyhow::Result<()> {
-        xdp(&mut self.ebpf, "banner")?
-            .attach(interface, XdpMode::Driver)
-            .with_context(|| format!("attaching to {interface}"))?;
+        self.attach_in(interface, XdpMode::Driver)
+    }
+
+    /// As [`Program::attach`], in a mode.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn attach_in(&mut self, interface: &str, mode: XdpMode) -> anyhow::Result<()> {
+        xdp(&mut self.ebpf, "banner")?.attach(interface, mode).with_context(|| format!("attaching to {interface}"))?;
         Ok(())
     }
 

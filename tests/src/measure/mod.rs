@@ -114,6 +114,21 @@ impl Bench {
         Spread::of(ratios)
     }
 
+    /// The same without what nobody can do without: the floor's value is taken off both.
+    #[must_use]
+    pub fn ratio_above(
+        &self,
+        floor: &str,
+        quantity: &Quantity,
+        size: Option<u64>,
+        who: &str,
+        other: &str,
+    ) -> Option<Spread> {
+        let samples = |who| self.report.samples(quantity, who, size);
+        let rounds = samples(who)?.iter().zip(samples(other)?).zip(samples(floor)?);
+        Spread::of(rounds.map(|((value, other), floor)| (value - floor) / (other - floor)))
+    }
+
     /// The values of somebody; none where there are none.
     #[must_use]
     pub fn values(&self, quantity: &Quantity, size: Option<u64>, who: &str) -> Option<Spread> {
