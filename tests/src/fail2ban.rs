@@ -45,6 +45,9 @@ impl<'n> Fail2ban<'n> {
             format!("[Definition]\nlogtarget = {:?}\ndbfile = {:?}\n", this.path("log"), this.path("bans.sqlite3"))
                 .replace('"', ""),
         )?;
+        // Nobody answers on this network, and fail2ban would ask for its own name and wait.
+        fs::create_dir(configuration.join("jail.d"))?;
+        fs::write(configuration.join("jail.d/network.local"), "[DEFAULT]\nignoreself = false\nusedns = no\n")?;
         this.configure(jails)?;
         Ok(this)
     }

@@ -29,7 +29,7 @@ pub(crate) fn latencies(network: &Network, bans: u32) -> anyhow::Result<Vec<Dura
     let folder = tempfile::tempdir()?;
     let log = MailLog::create(&folder.path().join("mail.log"))?;
     let jail = format!(
-        "[DEFAULT]\nbantime = 10m\nfindtime = 10m\nmaxretry = 3\nbackend = auto\nusedns = no\n\
+        "[DEFAULT]\nbantime = 10m\nfindtime = 10m\nmaxretry = 3\nbackend = auto\n\
          [postfix-sasl]\nenabled = true\nfilter = postfix[mode=auth]\nlogpath = {}\nport = smtp,465,submission,imap,imaps,pop3,pop3s\n\
          banaction = nftables\nblocktype = drop\n",
         log.path().display()

@@ -26,6 +26,9 @@ pub(crate) const SSHG_PARSER: &str = "/usr/libexec/sshguard/sshg-parser";
 const LOOK: Duration = Duration::from_millis(20);
 const LOOK_SLOW: Duration = Duration::from_millis(500);
 
+/// Until fail2ban has looked at its empty log.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
 /// fail2ban-rs's own two filters, with the programs that submission and Cyrus log as; no more than the failures that all others count.
 const FAIL2BAN_RS: &str = r"[global]
 
@@ -49,7 +52,6 @@ bantime = 1d
 findtime = 1d
 maxretry = 3
 backend = auto
-usedns = no
 banaction = noaction
 action =
 [postfix-sasl]
@@ -225,6 +227,8 @@ fn fail2ban_server(log: &Log, network: &Network) -> anyhow::Result<Outcome> {
     let file = MailLog::create(&folder.path().join("mail.log"))?;
     let mut fail2ban = Fail2ban::new(network, &FAIL2BAN.replace("{log}", &file.path().to_string_lossy()))?;
     let running = Running::new(fail2ban.start()?)?;
+    // Its first look at a log seeks what is not too old; only what comes after that is read as lines that have just been written.
+    pause(FIRST_LOOK);
     let (before, begin) = (running.processor_time()?, Instant::now());
     file.append(&log.text)?;
     let (mut failures, mut since) = (0, Instant::now());
