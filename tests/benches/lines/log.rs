@@ -9,6 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 /// Who fails.
 const ATTACKERS: u64 = 2_000;
 
+/// Who logs in.
+const CUSTOMERS: u64 = 5_000;
+
 /// How long the log took to be written, until now: nobody takes its lines for old ones.
 const SPAN_SECONDS: u64 = 30;
 
@@ -78,9 +81,12 @@ fn badlogin(random: &mut Random) -> (&'static str, String) {
 }
 
 fn ordinary(random: &mut Random) -> (&'static str, String) {
-    let customer = format!("host-{0}.example.net[203.0.113.{0}]", random.below(254) + 1);
+    let number = random.below(CUSTOMERS);
+    let customer = format!("host-{number}.example.net[{}]", address_of_customer(number));
+    // Who uses one address has an account or two.
+    let from = format!("user{}@example.net", number * 2 + random.below(2));
     let queue = format!("4{:011X}", random.below(1 << 44));
-    let (from, to) = (address(random), address(random));
+    let to = address(random);
     match random.below(10) {
         0 => ("postfix/smtpd", format!("connect from {customer}")),
         1 => (
@@ -108,7 +114,7 @@ fn ordinary(random: &mut Random) -> (&'static str, String) {
                 "Anonymous TLS connection established from {customer}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)"
             ),
         ),
-        8 => ("cyrus/imaps", format!("login: {customer} {to} plaintext+TLS User logged in SESSIONID=<{queue}>")),
+        8 => ("cyrus/imaps", format!("login: {customer} {from} plaintext+TLS User logged in SESSIONID=<{queue}>")),
         _ => (
             "cyrus/lmtp",
             format!("Delivered: <{:x}@example.org> to mailbox: user.{}", random.below(1 << 60), random.below(9_999)),
@@ -125,6 +131,11 @@ fn attacker(random: &mut Random) -> String {
         // Hardly two of one network.
         format!("198.{}.{}.{}", 18 + number % 2, number / 2 % 256, number / 512 + 1)
     }
+}
+
+/// Home and office networks, of IPv6 where there are not enough others to document with.
+fn address_of_customer(number: u64) -> String {
+    if number < 254 { format!("203.0.113.{}", number + 1) } else { format!("2001:db8:c000:{number:x}::25") }
 }
 
 fn address(random: &mut Random) -> String {
