@@ -4,7 +4,9 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io::{Read as _, Write as _},
     mem,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -23,7 +25,7 @@ use crate::{
     command_line::{Answer, CommandLine},
     mail_log::MailLog,
     network::{INTERFACE, Network},
-    patience::until,
+    patience::{PATIENCE, until},
     privilege::BPFFS,
     process::Killed,
 };
@@ -184,6 +186,20 @@ impl<'n> Installation<'n> {
         let length = self.log.length()?;
         let is_read = |file: &Value| file.get("offset").and_then(Value::as_u64).is_some_and(|offset| offset >= length);
         until("the log is read", || Ok(is_read(&self.file()?).then_some(())))
+    }
+
+    /// What `banner status --json` says, asked without starting a process.
+    ///
+    /// # Errors
+    /// There is no daemon.
+    pub fn status(&self) -> anyhow::Result<Value> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: banner\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").with_context(|| format!("no HTTP: {answer}"))?;
+        Ok(serde_json::from_str(body)?)
     }
 
     /// What `banner status` says of the log.

@@ -14,6 +14,7 @@
 //! - [`privilege`] says what a test needs from the machine, and what to do where it is missing.
 
 pub mod command_line;
+pub mod fail2ban;
 pub mod frame;
 pub mod installation;
 pub mod journal;

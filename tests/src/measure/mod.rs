@@ -8,6 +8,7 @@
 //!   is looked at.
 
 mod arguments;
+mod cost;
 mod machine;
 mod report;
 mod spread;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 
 use self::arguments::Arguments;
 pub use self::{
+    cost::{Finished, Running, pause},
     machine::Machine,
     report::{Better, Bound, Curve, Missing, Point, Report, Series, Target},
     spread::Spread,
