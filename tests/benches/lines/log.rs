@@ -125,7 +125,7 @@ fn ordinary(random: &mut Random) -> (&'static str, String) {
 /// One of many, of IPv6 one in twenty.
 fn attacker(random: &mut Random) -> String {
     let number = random.below(ATTACKERS);
-    if number % 20 == 0 {
+    if number.is_multiple_of(20) {
         format!("2001:db8:{number:x}:{:x}::1", number * 7_919 % 65_536)
     } else {
         // Hardly two of one network.
