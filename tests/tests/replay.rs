@@ -180,19 +180,20 @@ AT                         SOURCE                   JAIL          UNTIL         
 2025-11-02 04:00:00+00:00  2001:db8::/64            mail          2025-11-02 04:10:00+00:00  3 in 10m      0          -          eve
 
 totals
-  lines                        15
-  first event                  2025-11-02 02:00:00+00:00
-  last event                   2025-11-02 04:02:00+00:00
-  failures                     12
-  prevented by bans            1
-  logins                       2
-  outages                      0
-  bans                         2
-  banned sources               2
-  permanent                    0
-  only observed                0
-  over the limit, but ignored  1
-  likely false positives       1
+  lines                          15
+  first event                    2025-11-02 02:00:00+00:00
+  last event                     2025-11-02 04:02:00+00:00
+  failures                       12
+  prevented by bans              1
+  logins                         2
+  outages                        0
+  bans                           2
+  banned sources                 2
+  permanent                      0
+  only observed                  0
+  over the limit, but ignored    1
+  likely false positives         1
+  bans early, for many accounts  1
 
 likely false positives: the source logged in, within a day of its ban or under it
   192.0.2.1  banned 2025-11-02 03:00:02+00:00 by mail  dave logged in 2025-11-02 03:06:00+00:00, during the ban (filter cyrus)
@@ -202,15 +203,16 @@ likely false positives: the source logged in, within a day of its ban or under i
     let answer = folder.replay("--json mail.log")?.expect(0)?;
     let expected = concat!(
         r#"{"at":"2025-11-02T03:00:02Z","until":"2025-11-02T03:10:02Z","source":"192.0.2.1","jail":"mail","observe":false,"failures":4,"#,
+        r#""limit":3,"reasons":[{"reason":"many_accounts","text":"those on a third account and further ones weigh double"}],"#,
         r#""findtime":600,"users":["alice","alice\\u{1b}[31m","bob"],"prevented":1,"yielded":false,"#,
         r#""false_positive":{"at":"2025-11-02T03:06:00Z","when":"during","address":"192.0.2.1","user":"dave","filter":"cyrus"}}"#,
         "\n",
         r#"{"at":"2025-11-02T04:00:00Z","until":"2025-11-02T04:10:00Z","source":"2001:db8::/64","jail":"mail","observe":false,"failures":3,"#,
-        r#""findtime":600,"users":["eve"],"prevented":0,"yielded":false,"false_positive":null}"#,
+        r#""limit":3,"reasons":[],"findtime":600,"users":["eve"],"prevented":0,"yielded":false,"false_positive":null}"#,
         "\n",
         r#"{"totals":{"lines":15,"overlong":0,"first":"2025-11-02T02:00:00Z","last":"2025-11-02T04:02:00Z","failures":12,"prevented":1,"#,
         r#""successes":2,"outages":0,"bans":2,"observed":0,"permanent":0,"yielded":0,"false_positives":1,"cut_short":0,"sources":2,"#,
-        r#""ignored":1,"evicted":0}}"#,
+        r#""ignored":1,"reasons":{"many_accounts":1},"spared_prefixes":0,"fuse_tripped":0,"spared":0,"attacks":0,"evicted":0}}"#,
         "\n",
     );
     ensure!(answer.stdout == expected, "{}", answer.stdout);
@@ -255,9 +257,11 @@ fn standard_input_and_observing_jails_are_shown_as_such() -> anyhow::Result<()> 
     let folder = Folder::new(&format!("{CONFIGURATION}observe = true\nbantime = \"permanent\"\n"))?;
     folder.log("mail.log", &refs(&eventful()), "2025-11-03T00:00:00Z")?;
     let answer = answer(folder.command("-")?.stdin(File::open(folder.path("mail.log"))?))?.expect(0)?;
-    for said in
-        ["mail (observed)  permanent ", "\n  only observed                2\n", "  prevented by bans            0\n"]
-    {
+    for said in [
+        "mail (observed)  permanent ",
+        "\n  only observed                  2\n",
+        "  prevented by bans              0\n",
+    ] {
         ensure!(answer.stdout.contains(said), "no {said:?} in {}", answer.stdout);
     }
     Ok(())
