@@ -34,7 +34,7 @@ pub struct Try {
     pub at: LogSeconds,
 }
 
-/// What is known of one source. 60 bytes; 8 where that is one try (its [`Brief`](Aged::Brief) form), as it nearly always is.
+/// What is known of one source. 60 bytes; 8 where that is one try (its brief form), as it nearly always is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suspect {
     tries: [Option<Try>; TRIES_MAX],
