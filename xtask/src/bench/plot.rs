@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use banner_tests::measure::{Curve, Series};
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 
-const SIZE: (u32, u32) = (760, 420);
+const SIZE: (u32, u32) = (860, 420);
+/// Of it, the names at the right of lines.
+const LEGEND: u32 = 170;
 
-/// banner first; then colours that are told apart in grey too, and by who does not see red and green alike (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
+const BANNER: RGBColor = RGBColor(0, 114, 178);
+/// Of the others: told apart by who does not see red and green alike (Okabe and Ito 2008), and three darker ones.
+const OTHERS: [RGBColor; 10] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
@@ -18,9 +20,12 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(213, 94, 0),
     RGBColor(120, 120, 120),
     RGBColor(0, 0, 0),
+    RGBColor(128, 88, 0),
+    RGBColor(0, 80, 58),
+    RGBColor(110, 50, 90),
 ];
 
-/// Draws it. Both axes grow by factors: those who are measured side by side differ by orders of magnitude.
+/// Draws it. Lines stand on axes that grow by factors: those who are measured side by side differ by orders of magnitude.
 pub(super) fn draw(series: &Series, file: &Path) -> Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE).map_err(drawn)?;
@@ -28,8 +33,13 @@ pub(super) fn draw(series: &Series, file: &Path) -> Result<()> {
     root.present().map_err(drawn)
 }
 
-fn colour(place: usize) -> RGBColor {
-    COLOURS.get(place % COLOURS.len()).copied().unwrap_or(BLACK)
+/// Everybody with a colour.
+fn coloured(series: &Series) -> impl Iterator<Item = (&Curve, RGBColor)> {
+    let mut others = OTHERS.iter().cycle().copied();
+    series.curves.iter().map(move |curve| {
+        let colour = if curve.who == "banner" { BANNER } else { others.next().unwrap_or(BLACK) };
+        (curve, colour)
+    })
 }
 
 /// A library's errors borrow what was drawn.
@@ -49,11 +59,12 @@ fn points(curve: &Curve) -> impl Iterator<Item = (f64, f64)> + Clone {
     curve.points.iter().filter_map(|point| Some((point.size? as f64, point.spread.median)))
 }
 
-fn lines<B: DrawingBackend>(series: &Series, root: &DrawingArea<B, plotters::coord::Shift>) -> Result<()> {
+fn lines<B: DrawingBackend>(series: &Series, root: &DrawingArea<B, Shift>) -> Result<()> {
     let all = || series.curves.iter().flat_map(points);
     let x = range(all().map(|(x, _)| x).collect::<Vec<_>>().into_iter()).context("nothing was measured")?;
     let y = range(all().map(|(_, y)| y).collect::<Vec<_>>().into_iter()).context("nothing was measured")?;
-    let mut chart = ChartBuilder::on(root)
+    let (picture, legend) = root.split_horizontally(SIZE.0.saturating_sub(LEGEND));
+    let mut chart = ChartBuilder::on(&picture)
         .caption(&series.title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
@@ -69,53 +80,59 @@ fn lines<B: DrawingBackend>(series: &Series, root: &DrawingArea<B, plotters::coo
         .light_line_style(WHITE)
         .draw()
         .map_err(drawn)?;
-    for (place, curve) in series.curves.iter().enumerate() {
-        let colour = colour(place);
-        let line = chart.draw_series(LineSeries::new(points(curve), colour.stroke_width(2))).map_err(drawn)?;
-        line.label(&curve.who).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+    // From the top on, as they stand at the greatest size that they were measured at.
+    let mut everybody: Vec<_> = coloured(series).collect();
+    everybody.sort_by(|(one, _), (other, _)| last(other).total_cmp(&last(one)));
+    for ((curve, colour), row) in everybody.into_iter().zip(0_i32..) {
+        chart.draw_series(LineSeries::new(points(curve), colour.stroke_width(2))).map_err(drawn)?;
         chart.draw_series(points(curve).map(|point| Circle::new(point, 3, colour.filled()))).map_err(drawn)?;
+        let y = row * 22 + 60;
+        legend.draw(&PathElement::new([(8, y), (30, y)], colour.stroke_width(3))).map_err(drawn)?;
+        legend.draw(&Text::new(curve.who.clone(), (38, y - 7), ("sans-serif", 14))).map_err(drawn)?;
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.2)).draw().map_err(drawn)
+    Ok(())
 }
 
-fn bars<B: DrawingBackend>(series: &Series, root: &DrawingArea<B, plotters::coord::Shift>) -> Result<()> {
-    let medians: Vec<(&str, f64)> = series
-        .curves
-        .iter()
-        .filter_map(|curve| Some((curve.who.as_str(), curve.points.first()?.spread.median)))
+fn last(curve: &Curve) -> f64 {
+    points(curve).last().map_or(0.0, |(_, median)| median)
+}
+
+/// Side by side from nothing on, since their lengths are compared.
+fn bars<B: DrawingBackend>(series: &Series, root: &DrawingArea<B, Shift>) -> Result<()> {
+    let everybody: Vec<(&str, f64, RGBColor)> = coloured(series)
+        .filter_map(|(curve, colour)| Some((curve.who.as_str(), curve.points.first()?.spread.median, colour)))
         .collect();
-    let y = range(medians.iter().map(|(_, median)| *median).collect::<Vec<_>>().into_iter());
-    let y = y.context("nothing was measured")?;
-    let (least, count) = (y.start, medians.len());
+    let most = everybody.iter().map(|(_, median, _)| *median).max_by(f64::total_cmp).context("nothing was measured")?;
+    let count = everybody.len();
     let mut chart = ChartBuilder::on(root)
         .caption(&series.title, ("sans-serif", 18))
         .margin(12)
+        .margin_right(40)
         .x_label_area_size(40)
-        .y_label_area_size(70)
-        .build_cartesian_2d((0..count).into_segmented(), y.log_scale())
+        .y_label_area_size(150)
+        .build_cartesian_2d(0.0..most * 1.1, (0..count.saturating_sub(1)).into_segmented())
         .map_err(drawn)?;
+    // The first one stands at the top.
+    let place = |row: usize| count.saturating_sub(row.saturating_add(1));
     let name = |segment: &SegmentValue<usize>| match segment {
-        SegmentValue::CenterOf(place) | SegmentValue::Exact(place) => {
-            medians.get(*place).map_or(String::new(), |(who, _)| (*who).to_owned())
-        }
-        SegmentValue::Last => String::new(),
+        SegmentValue::CenterOf(row) => everybody.get(place(*row)).map_or(String::new(), |(who, ..)| (*who).to_owned()),
+        SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
     };
     chart
         .configure_mesh()
-        .disable_x_mesh()
-        .x_labels(count)
-        .x_label_formatter(&name)
-        .y_desc(&series.unit)
-        .y_label_formatter(&|y| short(*y))
+        .disable_y_mesh()
+        .y_labels(count)
+        .y_label_formatter(&name)
+        .x_desc(&series.unit)
+        .x_label_formatter(&|x| short(*x))
         .light_line_style(WHITE)
         .draw()
         .map_err(drawn)?;
-    for (place, (_, median)) in medians.iter().enumerate() {
-        let mut bar = Rectangle::new(
-            [(SegmentValue::Exact(place), least), (SegmentValue::Exact(place + 1), *median)],
-            colour(place).filled(),
-        );
-        bar.set_margin(0, 0, 12, 12);
+    for (row, (_, median, colour)) in everybody.iter().enumerate() {
+        let (row, next) = (place(row), place(row).saturating_add(1));
+        let end = if next == count { SegmentValue::Last } else { SegmentValue::Exact(next) };
+        let mut bar = Rectangle::new([(0.0, SegmentValue::Exact(row)), (*median, end)], colour.filled());
+        bar.set_margin(4, 4, 0, 0);
         chart.draw_series([bar]).map_err(drawn)?;
     }
     Ok(())
