@@ -9,4 +9,5 @@ mod counting;
 mod enforcing;
 mod following;
 mod interface;
+mod judging;
 mod lists;
