@@ -21,6 +21,7 @@ mod late;
 mod lists;
 mod manual;
 mod no_room;
+mod ordering;
 mod outages;
 mod prefixes;
 mod protecting;
