@@ -140,13 +140,17 @@ enum Next {
 /// Where it cannot start: with what is wrong and what to do.
 pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError> {
     keep_privileges(Stage::Starting);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the rest of the start, which takes a moment, and before anybody is answered: a signal would end a process that does
+    // not expect it, and leave its socket behind.
+    let mut signals = {
+        let _runtime = runtime.enter();
+        Signals::new()?
+    };
     // A second daemon of the same configuration gets no further than this. One of another configuration that would share the
     // maps gets as far as the lock on them, in `Kernel::load`.
     let (server, mut requests) = Server::start(&config.socket, || keep_privileges(Stage::Running))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Before the rest of the start, which takes a moment: SIGHUP would end a process that does not expect it.
-        let mut signals = Signals::new()?;
         let mut watch = Watch::open()?;
         let mut daemon = tokio::select! {
             // Looked for wherever the start waits. What the kernel has is enforced without it.
