@@ -22,7 +22,9 @@
 //! messages of the kernel and of the audit system.
 //!
 //! What nobody can know: whether something was removed from the journal while reading was that far behind. A reader that is
-//! asleep is told of it when it wakes; in one that is awake, journalctl goes on with what is left.
+//! asleep is told of it when it wakes; in one that is awake, journalctl goes on with what is left. journald tells readers of new
+//! entries every 250 ms (`POST_CHANGE_TIMER_INTERVAL_USEC`), so `journalctl --rotate --vacuum-files=1` may remove the entries of
+//! such a moment unread.
 
 mod accounts;
 mod backlog;
