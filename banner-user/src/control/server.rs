@@ -46,7 +46,7 @@ pub const EXCHANGE_MAX: Duration = RELOADED_WITHIN.saturating_add(Duration::from
 /// How long open connections may take once the server is told to stop.
 const STOP_MAX: Duration = Duration::from_secs(1);
 /// How often it looks whether clients still find the socket.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The pause after accept(2) failed, which it does while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -81,7 +81,7 @@ pub use self::{
     notice::Notice,
     paths::PatternError,
     status::{Counters, FileState, FileStatus},
-    wake::{POLL_INTERVAL, Wakeup},
+    wake::{POLL_INTERVAL, WATCHED_INTERVAL, Wakeup},
 };
 use crate::{
     clock::BootTime,

@@ -1,7 +1,7 @@
 //! Makes polls come at once when a file changes.
 //!
-//! linemux tells that something changed; what changed is found out by polling, and a poll every [`POLL_INTERVAL`] finds what
-//! linemux does not tell.
+//! linemux tells that something changed; what changed is found out by polling, and a poll every [`WATCHED_INTERVAL`] finds what
+//! linemux does not tell. Where the kernel does not help, every [`POLL_INTERVAL`].
 //!
 //! What it watches is renewed whenever the follower opens or closes a file: [`MuxedEvents`] cannot forget a path, and keeps
 //! watching the renamed file when a new one takes its place. An open file is watched through `/proc/self/fd`, where the kernel
@@ -23,8 +23,11 @@ use tokio::{
 
 use super::{Follower, Notice, Progress};
 
-/// How often the follower is polled when nothing wakes it.
+/// How often the follower is polled when nothing can wake it.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How often it is polled when nothing wakes it, though all of its files are watched: an idle daemon should sleep.
+pub const WATCHED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A busy log wakes at most this often, so that lines are read by the handful. The first line after a pause wakes at once.
 const SPACING: Duration = Duration::from_millis(1);
@@ -46,7 +49,7 @@ pub struct Wakeup {
     /// Something has happened since the last wait returned.
     is_due: bool,
     last: Instant,
-    interval: Duration,
+    watched_interval: Duration,
     is_degraded: bool,
 }
 
@@ -59,7 +62,7 @@ impl Wakeup {
             generation: None,
             is_due: true,
             last: Instant::now(),
-            interval: POLL_INTERVAL,
+            watched_interval: WATCHED_INTERVAL,
             is_degraded: false,
         }
     }
@@ -67,7 +70,7 @@ impl Wakeup {
     /// Polls so seldom that only a wake-up can have found what is found.
     #[cfg(test)]
     pub(super) fn without_polling() -> Self {
-        Self { interval: Duration::from_secs(3600), ..Self::new() }
+        Self { watched_interval: Duration::from_secs(3600), ..Self::new() }
     }
 
     /// Watches what the follower follows now; cheap while that has not changed. To be called after each poll. Tells once that
@@ -93,10 +96,10 @@ impl Wakeup {
     }
 
     /// Returns at once after a poll that left something to read; otherwise when a file has changed, and after
-    /// [`POLL_INTERVAL`] at the latest. It may be dropped before it returns, and loses nothing by that.
+    /// [`WATCHED_INTERVAL`] or [`POLL_INTERVAL`] at the latest. It may be dropped before it returns, and loses nothing by that.
     pub async fn wait(&mut self, progress: Progress) -> Option<Notice> {
         let mut notice = None;
-        let deadline = self.last + self.interval;
+        let deadline = self.last + self.interval();
         if progress == Progress::More {
             self.is_due = true;
         }
@@ -124,6 +127,11 @@ impl Wakeup {
         self.is_due = false;
         self.last = Instant::now();
         notice
+    }
+
+    fn interval(&self) -> Duration {
+        let is_healthy = self.events.is_some() && !self.is_degraded;
+        if is_healthy { self.watched_interval } else { POLL_INTERVAL }
     }
 
     /// The watch broke: it is set anew after the next poll.

@@ -207,7 +207,7 @@ pub enum FileState {
 }
 
 /// The longest that a line has waited between being written and being judged, in milliseconds: never less than it was, and
-/// up to the 250 ms between two looks more.
+/// up to the second between two looks more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
     /// Of the lines that are judged now, or were last.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::source::{POLL_INTERVAL, Wakeup};
+use crate::source::{WATCHED_INTERVAL, Wakeup};
 
 /// Far above what a wake-up takes on a busy machine, far below the poll.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -110,7 +110,7 @@ async fn without_a_change_the_poll_comes_on_time_even_where_the_wait_is_dropped_
     let start = Instant::now();
     while tokio::time::timeout(Duration::from_millis(20), wakeup.wait(Progress::Idle)).await.is_err() {}
     let taken = start.elapsed();
-    assert!((POLL_INTERVAL - A_WHILE..PATIENCE).contains(&taken), "{taken:?}");
+    assert!((WATCHED_INTERVAL - A_WHILE..PATIENCE).contains(&taken), "{taken:?}");
 }
 
 #[tokio::test]
