@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::source::{WATCHED_INTERVAL, Wakeup};
+use crate::source::{POLL_INTERVAL, WATCHED_INTERVAL, Wakeup};
 
 /// Far above what a wake-up takes on a busy machine, far below the poll.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -111,6 +111,22 @@ async fn without_a_change_the_poll_comes_on_time_even_where_the_wait_is_dropped_
     while tokio::time::timeout(Duration::from_millis(20), wakeup.wait(Progress::Idle)).await.is_err() {}
     let taken = start.elapsed();
     assert!((WATCHED_INTERVAL - A_WHILE..PATIENCE).contains(&taken), "{taken:?}");
+}
+
+#[tokio::test]
+async fn polls_come_sooner_where_nothing_can_be_watched() {
+    let mut bench = Bench::new(&["no/such/directory/log"]);
+    let mut wakeup = Wakeup::new();
+    settle(&mut bench, &mut wakeup).await;
+    wakeup.wait(Progress::Idle).await;
+    // The shortest of some: each may take longer on a busy machine.
+    let mut shortest = PATIENCE;
+    for _ in 0..5 {
+        let start = Instant::now();
+        wakeup.wait(Progress::Idle).await;
+        shortest = shortest.min(start.elapsed());
+    }
+    assert!((POLL_INTERVAL - A_WHILE..WATCHED_INTERVAL).contains(&shortest), "{shortest:?}");
 }
 
 #[tokio::test]
