@@ -213,9 +213,11 @@ impl Daemon {
         kernel.guard(&config.services)?;
         let (saving, loaded) = Saving::open(&config, started);
         // A source that the run before did not read may have the lines that it read elsewhere, and that were counted then.
-        let floor = loaded.saved_at;
+        let floor = loaded.saved_at.unwrap_or_default();
         follower.set_memory(started.wall, reading::findtime(&config), floor, reading::time_of_line(&config));
-        follower.resume(loaded.positions, loaded.saved_at);
+        if let Some(saved_at) = loaded.saved_at {
+            follower.resume(loaded.positions, saved_at);
+        }
         let journal = reading::journal(&config, loaded.journal, floor, started);
         let mut judge = Judge::new(config.policy.clone()).saved();
         let mut enforcer = Enforcer::new(kernel, Connections::start(&pins, &config.services));

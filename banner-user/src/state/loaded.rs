@@ -14,8 +14,8 @@ use crate::{
 pub struct Loaded {
     /// Bans and tallies.
     pub saved: Saved,
-    /// When the last batch was written; the epoch where none was.
-    pub saved_at: WallTime,
+    /// When the last batch was written, if one was.
+    pub saved_at: Option<WallTime>,
     /// How far files were read.
     pub positions: Vec<Bookmark>,
     /// How far the journal was read.

@@ -49,8 +49,7 @@ pub(super) fn read(connection: &Connection, loaded: &mut Loaded) -> Result<(), F
     loaded.saved_at = connection
         .query_row("SELECT value FROM meta WHERE name = 'saved_at'", [], |row| row.get(0))
         .optional()?
-        .map(offset::from_disk)
-        .unwrap_or_default();
+        .map(offset::from_disk);
     let cursor: Option<String> = connection.query_row("SELECT cursor FROM journal", [], |row| row.get(0)).optional()?;
     match cursor.map(|cursor| cursor.parse()).transpose() {
         Ok(position) => loaded.journal = position,

@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::clock::WallTime;
 
 /// A daemon's parts that the state is about, below a directory.
 struct Run {
@@ -19,7 +18,9 @@ impl Run {
         let (saving, loaded) = Saving::open(&config, Now::read());
         let logs = logs.iter().map(|log| directory.join(log).to_str().unwrap().to_owned());
         let mut follower = Follower::new(logs.collect()).unwrap();
-        follower.resume(loaded.positions, WallTime::default());
+        if let Some(saved_at) = loaded.saved_at {
+            follower.resume(loaded.positions, saved_at);
+        }
         let mut run = Self { saving, judge: Judge::new(config.policy).saved(), follower };
         run.read();
         run

@@ -101,7 +101,7 @@ fn what_was_committed_is_loaded() {
     loaded_logins.sort_by_key(|(login, _)| *login);
     assert_eq!(loaded_logins, logins);
     assert_eq!(loaded.positions, [position]);
-    assert_eq!(loaded.saved_at, at(3).wall);
+    assert_eq!(loaded.saved_at, Some(at(3).wall));
     assert_eq!((loaded.journal, loaded.interfaces), (journal, interfaces));
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
 

@@ -40,7 +40,7 @@ fn a_database_of_the_first_version_is_loaded() {
     assert_eq!(loaded.positions, [position]);
     let cursor = format!("s={0:032x};i=2;b={0:032x};m=3;t=4;x=5", 1);
     assert_eq!(loaded.journal, Some(cursor.parse().unwrap()));
-    assert_eq!(loaded.saved_at, at(6).wall);
+    assert_eq!(loaded.saved_at, Some(at(6).wall));
     assert_eq!(loaded.interfaces, ["eth0"]);
     assert_eq!((loaded.is_new, loaded.notices), (false, vec![]));
     let past = block_on(world.store().history(vec!["192.0.2.3/32".parse().unwrap()], 1)).unwrap().unwrap();
