@@ -301,6 +301,7 @@ impl Daemon {
                 _ = second.tick() => {
                     self.keep_house().await;
                     self.save();
+                    wakeup.bring_forward();
                     Next::Continue
                 }
                 () = reading::wait(self.journal.as_mut()) => {

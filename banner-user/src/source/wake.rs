@@ -129,6 +129,11 @@ impl Wakeup {
         notice
     }
 
+    /// Lets the next wait return at once, where none has lately: who is awake anyway spares a wake-up of its own.
+    pub fn bring_forward(&mut self) {
+        self.is_due |= self.last.elapsed() >= POLL_INTERVAL;
+    }
+
     fn interval(&self) -> Duration {
         let is_healthy = self.events.is_some() && !self.is_degraded;
         if is_healthy { self.watched_interval } else { POLL_INTERVAL }

@@ -175,3 +175,16 @@ async fn a_poll_that_left_something_is_followed_by_another_at_once() {
     };
     tokio::time::timeout(PATIENCE, waits).await.expect("no wait");
 }
+
+#[tokio::test]
+async fn a_poll_that_is_brought_forward_comes_at_once_but_not_twice() {
+    let mut bench = Bench::with_log();
+    let mut wakeup = Wakeup::without_polling();
+    settle(&mut bench, &mut wakeup).await;
+    tokio::time::sleep(POLL_INTERVAL).await;
+    wakeup.bring_forward();
+    tokio::time::timeout(PATIENCE, turn(&mut bench, &mut wakeup)).await.expect("brought forward");
+    wakeup.bring_forward();
+    let again = tokio::time::timeout(A_WHILE, wakeup.wait(Progress::Idle)).await;
+    assert!(again.is_err(), "polled twice within {A_WHILE:?}");
+}
