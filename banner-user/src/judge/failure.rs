@@ -1,6 +1,6 @@
 //! One line is judged.
 
-use std::{net::IpAddr, time::Duration};
+use std::{cmp::Reverse, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use smallvec::SmallVec;
@@ -159,7 +159,9 @@ impl Judge {
         let mut tracked: usize = self.jails.iter().map(|jail| jail.tracked.len()).sum();
         while tracked > limit {
             let tracking = self.jails.iter_mut().filter(|jail| jail.tracked.len() > 0);
-            let Some(jail) = tracking.min_by_key(|jail| jail.tracked.oldest()) else { break };
+            // Of jails whose oldest are as old, the one with the most: or one with a single newcomer would lose that.
+            let age = |jail: &&mut JailState| (jail.tracked.oldest(), Reverse(jail.tracked.len()));
+            let Some(jail) = tracking.min_by_key(age) else { break };
             jail.tracked.forget_oldest();
             tracked = tracked.saturating_sub(1);
             self.evicted = self.evicted.saturating_add(1);

@@ -1,8 +1,8 @@
 //! Lists in force: bans by lists follow their files, a slice at a time.
 //!
 //! A list that bans has one ban for each of its prefixes, which lasts until the list has it no more. When its file has
-//! changed, the former content and the new one are gone through side by side, [`BATCH`](super::BATCH) changes at a time; what
-//! is in both is not touched. Nothing of it is saved: the file is the truth, and is read again at the start.
+//! changed, the former content and the new one are gone through side by side, [`BATCH`](super::BATCH) changes at a time: first
+//! for what is new, then for what is gone, so that no address passes meanwhile that both cover. What is in both is not touched. Nothing of it is saved: the file is the truth, and is read again at the start.
 //!
 //! Nothing here grows with an attack: the number of lists and of their entries is bounded where the files are read, and
 //! only the operator writes them. Where a map is full, bans by lists are the first to yield, and wait.
@@ -39,7 +39,8 @@ pub(super) struct BanList {
 #[derive(Debug)]
 struct Change {
     former: Prefixes,
-    /// Places in `former` and in what it is to be: everything before them is done.
+    pass: Pass,
+    /// Places in `former` and in what it is to be: everything before them is done in this pass.
     done: (usize, usize),
     /// What is in both is written anew too: it means something else now.
     rewrite: bool,
@@ -47,6 +48,12 @@ struct Change {
     removed: usize,
     /// What has come in meanwhile.
     next: Option<Next>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Put,
+    Lift,
 }
 
 /// What a list is to be once its change is done.
@@ -247,6 +254,12 @@ enum Step {
     Done { added: usize, removed: usize, is_gone: bool },
 }
 
+impl Change {
+    fn new(former: Prefixes, rewrite: bool, next: Option<Next>) -> Self {
+        Self { former, pass: Pass::Put, done: (0, 0), rewrite, added: 0, removed: 0, next }
+    }
+}
+
 impl BanList {
     fn record(&self, now: Now) -> Record {
         Record::new(now.boot, Until::Permanent, self.services, self.observe)
@@ -271,7 +284,7 @@ impl BanList {
         (self.services, self.observe) = (services, observe);
         let former = std::mem::replace(&mut self.prefixes, prefixes);
         if rewrite || !former.is_same(&self.prefixes) {
-            self.change = Some(Change { former, done: (0, 0), rewrite, added: 0, removed: 0, next: None });
+            self.change = Some(Change::new(former, rewrite, None));
         }
     }
 
@@ -281,8 +294,7 @@ impl BanList {
             return;
         }
         let former = std::mem::take(&mut self.prefixes);
-        self.change =
-            Some(Change { former, done: (0, 0), rewrite: false, added: 0, removed: 0, next: Some(Next::Gone) });
+        self.change = Some(Change::new(former, false, Some(Next::Gone)));
     }
 
     /// The next difference between what it was and what it is to be.
@@ -290,21 +302,28 @@ impl BanList {
         let Some(change) = &mut self.change else { return Step::Done { added: 0, removed: 0, is_gone: false } };
         let (was, is) = &mut change.done;
         let (former, current) = (change.former.at(*was), self.prefixes.at(*is));
-        let Some(next) = former.into_iter().chain(current).min() else { return self.arrive() };
+        let Some(next) = former.into_iter().chain(current).min() else {
+            if change.pass == Pass::Put && change.removed > 0 {
+                (change.pass, change.done) = (Pass::Lift, (0, 0));
+                return Step::Same;
+            }
+            return self.arrive();
+        };
         let (was_listed, is_listed) = (former == Some(next), current == Some(next));
         *was = was.saturating_add(usize::from(was_listed));
         *is = is.saturating_add(usize::from(is_listed));
-        match (was_listed, is_listed) {
-            (true, true) if change.rewrite => Step::Put(next),
-            (true, true) => Step::Same,
-            (true, false) => {
+        match (change.pass, was_listed, is_listed) {
+            (Pass::Put, true, true) if change.rewrite => Step::Put(next),
+            (Pass::Put, true, false) => {
                 change.removed = change.removed.saturating_add(1);
-                Step::Lift(next)
+                Step::Same
             }
-            (false, _) => {
+            (Pass::Put, false, _) => {
                 change.added = change.added.saturating_add(1);
                 Step::Put(next)
             }
+            (Pass::Lift, true, false) => Step::Lift(next),
+            (Pass::Put, true, true) | (Pass::Lift, ..) => Step::Same,
         }
     }
 

@@ -17,7 +17,7 @@ fn bans_follow_their_list_and_what_stays_is_not_touched() {
              write hash 2001:db8::/64 mail for ever listed; followed drop 3 +3 -0
          1 tick
          2 list drop ban 192.0.2.0/24 203.0.113.0/25 2001:db8::/64
-         2 tick -> remove hash 198.51.100.7/32; write trie 203.0.113.0/25 mail for ever listed; followed drop 3 +1 -1
+         2 tick -> write trie 203.0.113.0/25 mail for ever listed; remove hash 198.51.100.7/32; followed drop 3 +1 -1
          # It means something else now.
          3 list drop observe 192.0.2.0/24
          3 tick -> write trie 192.0.2.0/24 mail for ever observing listed; remove trie 203.0.113.0/25; \
@@ -29,6 +29,32 @@ fn bans_follow_their_list_and_what_stays_is_not_touched() {
 }
 
 #[test]
+fn no_address_passes_for_a_moment_that_a_list_has_before_and_after() {
+    let mut world = World::new(policy([mail()]));
+    let mut kernel = FakeKernel::with_room_for(usize::MAX);
+    let probes: [IpAddr; 3] = ["192.0.2.1", "198.51.100.7", "2001:db8::1"].map(|probe| probe.parse().unwrap());
+    let contents: [&[&str]; 4] = [
+        &["192.0.2.1/32", "198.51.100.0/24", "2001:db8::/64"],
+        &["192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32"],
+        &["192.0.0.0/16", "198.51.100.0/25", "2001:db8::/64"],
+        &["192.0.2.0/31", "198.51.100.6/31", "2001:db8::/48"],
+    ];
+    for content in contents {
+        let action = ListAction::Ban { services: MAIL, observe: false };
+        let prefixes = Some(nets(content).into_iter().collect());
+        let list = List { name: ListName::new("drop"), action, prefixes };
+        let now = world.now(0);
+        for input in [Input::List(list), Input::Tick] {
+            let effects = world.judge.handle(input, now);
+            kernel.carry_out(&effects, &probes, now.boot);
+        }
+        for probe in probes {
+            assert!(kernel.drops(probe, SMTP, now.boot), "{probe} is in {content:?}");
+        }
+    }
+}
+
+#[test]
 fn what_changes_while_a_change_is_under_way_comes_after_it() {
     check(
         "0 list drop ban 192.0.2.1/32
@@ -36,7 +62,7 @@ fn what_changes_while_a_change_is_under_way_comes_after_it() {
          0 unlist drop
          0 list drop ban 192.0.2.3/32
          0 tick -> write hash 192.0.2.1/32 mail for ever listed; followed drop 1 +1 -0
-         0 tick -> remove hash 192.0.2.1/32; write hash 192.0.2.3/32 mail for ever listed; followed drop 1 +1 -1
+         0 tick -> write hash 192.0.2.3/32 mail for ever listed; remove hash 192.0.2.1/32; followed drop 1 +1 -1
          0 unlist drop
          0 list drop ignore 192.0.2.3/32 -> remove hash 192.0.2.3/32
          0 tick -> followed drop 0 +0 -1
@@ -105,7 +131,7 @@ fn a_list_that_cannot_be_read_at_a_start_keeps_what_the_kernel_has_until_it_can(
         "0 lists drop ban unreadable
          0 adopt trie 192.0.2.0/24 mail listed, hash 198.51.100.8/32 mail listed
          1 list drop ban 192.0.2.0/24 198.51.100.9/32
-         1 tick -> remove hash 198.51.100.8/32; write hash 198.51.100.9/32 mail for ever listed; followed drop 2 +1 -1",
+         1 tick -> write hash 198.51.100.9/32 mail for ever listed; remove hash 198.51.100.8/32; followed drop 2 +1 -1",
     );
 }
 

@@ -13,6 +13,7 @@ mod adopting;
 mod capacity;
 mod counting;
 mod customers;
+mod disk;
 mod escalating;
 mod foreign;
 mod fuse;
@@ -28,6 +29,7 @@ mod protecting;
 mod queries;
 mod reload;
 mod saving;
+mod whole;
 mod world;
 
 use std::{sync::Arc, time::Duration};

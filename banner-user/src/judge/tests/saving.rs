@@ -1,96 +1,22 @@
 //! What is saved, and a judge that goes on from it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::{kernel::FakeKernel, *};
+use super::{disk::Disk, kernel::FakeKernel, *};
 use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
-        Counted, Effect, Input, Judge, Line, Login, Origin, Report, Seen,
+        Counted, Effect, Input, Judge, Line, Origin, Report,
         account::AccountId,
         effect::{Entry, Slot, Until},
         manual::Target,
         policy::{Accounts, Customers, Increment, Recidive, Spraying},
-        saved::{
-            BanChange, Changes, OffencesChange, RaidChange, Saved, SavedBan, SavedOffences, SavedRaid, SavedSuspect,
-            SavedTally, SuspectChange, TallyChange,
-        },
+        saved::{BanChange, Changes, Saved, SavedBan, SavedTally, TallyChange},
     },
 };
-
-/// What the store does, in memory.
-#[derive(Clone, Debug, Default)]
-struct Disk {
-    bans: BTreeMap<(ipnet::IpNet, Origin), SavedBan>,
-    tallies: BTreeMap<(Arc<str>, ipnet::IpNet), SavedTally>,
-    logins: BTreeMap<Login, Seen>,
-    offences: BTreeMap<(ipnet::IpNet, bool), SavedOffences>,
-    raids: BTreeMap<(ipnet::IpNet, Origin), SavedRaid>,
-    suspects: BTreeMap<ipnet::IpNet, SavedSuspect>,
-    /// How many lines had been judged.
-    position: usize,
-}
-
-impl Disk {
-    fn commit(&mut self, changes: Changes, position: usize) {
-        if changes.complete {
-            *self = Self::default();
-        }
-        for change in changes.bans {
-            match change {
-                BanChange::Began { ban, .. } => drop(self.bans.insert((ban.prefix, ban.origin.clone()), ban)),
-                BanChange::Ended { prefix, origin, .. } => {
-                    assert!(self.bans.remove(&(prefix, origin)).is_some(), "only what has begun ends: {prefix}");
-                }
-            }
-        }
-        for change in changes.tallies {
-            match change {
-                TallyChange::Counted(tally) => drop(self.tallies.insert((tally.jail.clone(), tally.source), tally)),
-                TallyChange::Gone { jail, source } => drop(self.tallies.remove(&(jail, source))),
-            }
-        }
-        for (login, seen) in changes.logins {
-            match seen {
-                Some(seen) => drop(self.logins.insert(login, seen)),
-                None => drop(self.logins.remove(&login)),
-            }
-        }
-        for change in changes.offences {
-            match change {
-                OffencesChange::Banned(saved) => drop(self.offences.insert((saved.prefix, saved.observe), saved)),
-                OffencesChange::Gone { prefix, observe } => drop(self.offences.remove(&(prefix, observe))),
-            }
-        }
-        for change in changes.raids {
-            match change {
-                RaidChange::Began(raid) => drop(self.raids.insert((raid.prefix, raid.origin.clone()), raid)),
-                RaidChange::Ended { prefix, origin } => drop(self.raids.remove(&(prefix, origin))),
-            }
-        }
-        for change in changes.suspects {
-            match change {
-                SuspectChange::Tried(saved) => drop(self.suspects.insert(saved.source, saved)),
-                SuspectChange::Gone { source } => drop(self.suspects.remove(&source)),
-            }
-        }
-        self.position = position;
-    }
-
-    fn saved(&self) -> Saved {
-        Saved {
-            bans: self.bans.values().cloned().collect(),
-            tallies: self.tallies.values().cloned().collect(),
-            logins: self.logins.iter().map(|(login, seen)| (*login, *seen)).collect(),
-            offences: self.offences.values().copied().collect(),
-            raids: self.raids.values().cloned().collect(),
-            suspects: self.suspects.values().copied().collect(),
-        }
-    }
-}
 
 fn at(seconds: u64) -> Now {
     let wall = WallTime(1_700_000_000_000_000_i64.saturating_add_unsigned(seconds * 1_000_000));
