@@ -266,6 +266,12 @@ impl Daemon {
         self.own.contains(&address) || listed || self.policy.ignoreip.iter().any(|net| net.contains(&address))
     }
 
+    fn is_listed(&self, address: IpAddr) -> bool {
+        let bad = self.lists.iter().filter(|list| list.action != ListAction::Ignore);
+        bad.flat_map(|list| list.prefixes.as_ref())
+            .any(|prefixes| prefixes.iter().any(|prefix| prefix.contains(&address)))
+    }
+
     fn bans(&self) -> Vec<Ban> {
         let lists = [None].into_iter().chain(self.lists.iter().map(|list| Some(list.name)));
         lists.flat_map(|list| self.judge.bans_of(list, None, 10_000).bans).collect()
@@ -389,6 +395,8 @@ impl Daemon {
                 });
                 let expected = banned && !self.is_protected(address);
                 let drops = self.kernel.drops(address, service, now);
+                let is_listed = self.is_listed(address) && !self.judge.lists_lag();
+                prop_assert!(drops || self.is_protected(address) || !is_listed, "{address} is listed");
                 prop_assert_eq!(drops, expected, "{} for {:?}, by {:#?}", address, service, &bans);
             }
         }
