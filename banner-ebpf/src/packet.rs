@@ -1,7 +1,7 @@
 //! Reads a frame: where the source address stands, and whether and where a TCP packet says its destination port.
 //!
 //! Two readers. [`Common`] reads what nearly every packet is, straight from packet memory: IPv4 without options and IPv6
-//! without extension headers, without VLAN tags. [`Odd`] reads every other shape that Linux hands to TCP, by copying a few
+//! without extension headers, behind one VLAN tag at most. [`Odd`] reads every other shape that Linux hands to TCP, by copying a few
 //! bytes at a time; it costs more, and only a banned source pays for most of it.
 
 use aya_ebpf::{
@@ -40,6 +40,9 @@ const TAGS_MAX: u32 = 9216 / 4;
 const EXTENSIONS_MAX: u32 = 16;
 
 const ETHERNET_LEN: usize = 14;
+
+/// What a tag puts in between: its own number and the ethertype of what follows.
+const TAG_LEN: usize = 4;
 
 /// A source address that stands in the frame.
 #[derive(Clone, Copy)]
@@ -136,6 +139,23 @@ impl Common {
         match unsafe { *((start + 12) as *const u16) } {
             ethertype::IPV4 => Self::ipv4(network, end),
             ethertype::IPV6 => Self::ipv6(network, end),
+            ethertype::VLAN | ethertype::SERVICE_VLAN => Self::tagged(network, end),
+            _ => Self::NotTcp,
+        }
+    }
+
+    /// A network card that does not strip tags hands on all frames of a trunk like this. The rest of the tag keeps what follows
+    /// aligned.
+    #[inline(always)]
+    fn tagged(rest: usize, end: usize) -> Self {
+        let network = rest + TAG_LEN;
+        if network > end {
+            return Self::NotTcp;
+        }
+        // SAFETY: the ethertype behind the tag, checked above.
+        match unsafe { *((rest + 2) as *const u16) } {
+            ethertype::IPV4 => Self::ipv4(network, end),
+            ethertype::IPV6 => Self::ipv6(network, end),
             ethertype::VLAN | ethertype::SERVICE_VLAN => Self::Odd,
             _ => Self::NotTcp,
         }
@@ -193,7 +213,8 @@ pub fn length(ctx: &XdpContext) -> u64 {
     unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
 }
 
-/// The same of a frame that [`Common`] has read, mostly without that call, which costs as much as both counters of a ban.
+/// The same of a frame that [`Common`] has read, without that call, which costs as much as both counters of a ban, where there is no
+/// tag.
 ///
 /// Where all that the IP header claims lies in the first buffer, so does the frame; only a trailer, which no protocol looks at, could
 /// lie in a second one, and is not counted then.
@@ -206,10 +227,12 @@ pub fn common_length(ctx: &XdpContext) -> u64 {
     }
     // SAFETY: the Ethernet header and 20 bytes behind it, checked above; both lengths are among them.
     let claimed = unsafe {
-        if *((start + 12) as *const u16) == ethertype::IPV4 {
-            usize::from(u16::from_be((*(network as *const Ipv4)).total_length))
-        } else {
-            size_of::<Ipv6>() + usize::from(u16::from_be((*(network as *const Ipv6)).payload_length))
+        match *((start + 12) as *const u16) {
+            ethertype::IPV4 => usize::from(u16::from_be((*(network as *const Ipv4)).total_length)),
+            ethertype::IPV6 => {
+                size_of::<Ipv6>() + usize::from(u16::from_be((*(network as *const Ipv6)).payload_length))
+            }
+            _ => return length(ctx),
         }
     };
     let first = end - start;

@@ -151,12 +151,12 @@ const IPV6: &[Row<Ipv6>] = &[
 /// What can be around a packet of either family.
 #[rustfmt::skip]
 const AROUND: &[Around] = &[
-    ("802.1Q, priority only",                     ODD,        |frame| frame.tagged(ethertype::VLAN, 0)),
-    ("802.1Q, priority 7",                        ODD,        |frame| frame.tagged(ethertype::VLAN, 0xe000)),
-    ("802.1Q, VLAN 100",                          ODD,        |frame| frame.tagged(ethertype::VLAN, 100)),
-    ("802.1Q, VLAN 4095",                         ODD,        |frame| frame.tagged(ethertype::VLAN, 0xffff)),
-    ("802.1ad, priority only",                    ODD,        |frame| frame.tagged(ethertype::SERVICE_VLAN, 0)),
-    ("802.1ad, VLAN 100",                         ODD,        |frame| frame.tagged(ethertype::SERVICE_VLAN, 100)),
+    ("802.1Q, priority only",                     COMMON,     |frame| frame.tagged(ethertype::VLAN, 0)),
+    ("802.1Q, priority 7",                        COMMON,     |frame| frame.tagged(ethertype::VLAN, 0xe000)),
+    ("802.1Q, VLAN 100",                          COMMON,     |frame| frame.tagged(ethertype::VLAN, 100)),
+    ("802.1Q, VLAN 4095",                         COMMON,     |frame| frame.tagged(ethertype::VLAN, 0xffff)),
+    ("802.1ad, priority only",                    COMMON,     |frame| frame.tagged(ethertype::SERVICE_VLAN, 0)),
+    ("802.1ad, VLAN 100",                         COMMON,     |frame| frame.tagged(ethertype::SERVICE_VLAN, 100)),
     ("802.1Q × 2",                                ODD,        |frame| frame.tagged_times(2, ethertype::VLAN, 0)),
     ("802.1Q in 802.1ad",                         ODD,        |frame| frame.tagged(ethertype::VLAN, 0).tagged(ethertype::SERVICE_VLAN, 100)),
     ("802.1ad in 802.1Q",                         ODD,        |frame| frame.tagged(ethertype::SERVICE_VLAN, 0).tagged(ethertype::VLAN, 0)),
