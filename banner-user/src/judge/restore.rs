@@ -61,7 +61,8 @@ impl Judge {
         }
         self.restore_suspects(saved.suspects, now);
         self.bound_sources(now, effects);
-        effects.push(Effect::Report(Report::Restored { bans: number, ended, tallies }));
+        let is_any = number > 0 || ended > 0 || tallies > 0;
+        effects.extend(is_any.then_some(Effect::Report(Report::Restored { bans: number, ended, tallies })));
     }
 
     /// What was found in the kernel and lifted since the start, where the state could not be opened then: no ban that it still

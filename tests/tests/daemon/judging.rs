@@ -6,10 +6,11 @@ use anyhow::ensure;
 use banner_tests::{
     command_line::CommandLine as _,
     installation::{Configuration, Installation},
-    mail_log::{line, postfix},
+    mail_log::{line, line_at, postfix, postfix_at},
     network::Network,
     patience::until,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 66));
@@ -17,7 +18,15 @@ const INNOCENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 68));
 
 /// A right password (`src/smtpd/smtpd.c`, `mail_open_stream`).
 fn login(source: IpAddr, user: &str) -> String {
-    line("postfix/smtpd", &format!("4F2Kq1: client=unknown[{source}], sasl_method=PLAIN, sasl_username={user}"))
+    line("postfix/smtpd", &login_message(source, user))
+}
+
+fn login_message(source: IpAddr, user: &str) -> String {
+    format!("4F2Kq1: client=unknown[{source}], sasl_method=PLAIN, sasl_username={user}")
+}
+
+fn ago(seconds: i64) -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::now().checked_sub(SignedDuration::from_secs(seconds))?)
 }
 
 fn why(installation: &Installation<'_>, address: &str) -> anyhow::Result<Value> {
@@ -52,6 +61,65 @@ fn the_first_try_on_a_trap_bans_and_why_says_so() -> anyhow::Result<()> {
 }
 
 #[test]
+fn who_tries_one_account_after_the_other_is_banned_however_slowly() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    // The jail alone would forget each of them before the next.
+    let findtime = "1s".to_owned();
+    let installation = Installation::new(&network, &Configuration { findtime, ..Configuration::default() })?;
+    let _daemon = installation.start()?;
+    for (number, seconds) in [(1, 40), (2, 30), (3, 20), (4, 10), (5, 0)] {
+        ensure!(installation.bans()?.is_empty(), "banned for {} accounts", number - 1);
+        let at = ago(seconds)?;
+        let guess = postfix_at(ATTACKER, &format!("user{number}"), at) + &postfix_at(INNOCENT, "alice", at);
+        installation.log.append(&guess)?;
+        installation.await_log_read()?;
+    }
+    installation.await_ban("198.51.100.66")?;
+    ensure!(network.reached(ATTACKER, &[25, 143], INNOCENT)?.is_empty(), "a packet of it came through");
+    ensure!(installation.bans()?.len() == 1, "{:?}", installation.bans()?);
+    let text = installation.banner("why 198.51.100.66")?.expect(0)?.stdout;
+    ensure!(text.contains("5 accounts"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_network_whose_hosts_fail_in_turn_is_banned_but_not_where_somebody_logged_in() -> anyhow::Result<()> {
+    let Some(network) = Network::new()? else { return Ok(()) };
+    let configuration = Configuration {
+        // Read back that far, so that logins have been heard of for long enough to know who belongs where.
+        findtime: "3d".to_owned(),
+        more: "[prefixes]\nmembers = 3".to_owned(),
+        ..Configuration::default()
+    };
+    let installation = Installation::new(&network, &configuration)?;
+    let customer = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+    let login = line_at("postfix/smtpd", &login_message(customer, "alice"), ago(2 * 86_400)?);
+    installation.log.append(&login)?;
+    let daemon = installation.start()?;
+    installation.await_log_read()?;
+    for host in 1..=3 {
+        for source in [Ipv4Addr::new(203, 0, 113, host), Ipv4Addr::new(198, 51, 100, host)] {
+            installation.log.append(&postfix(source.into(), &format!("user{host}")))?;
+        }
+    }
+    installation.await_ban("198.51.100.0/24")?;
+    ensure!(installation.bans()?.len() == 1, "{:?}", installation.bans()?);
+    let beside = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2));
+    ensure!(network.reached(ATTACKER, &[25, 143], beside)?.is_empty(), "a packet of the banned network came through");
+
+    until("the disk knows why", || Ok((!why(&installation, "198.51.100.2")?["causes"][0].is_null()).then_some(())))?;
+    // It outlives the daemon, with its members, and who is let out of it passes.
+    daemon.kill()?;
+    let _daemon = installation.start()?;
+    ensure!(network.reached(ATTACKER, &[25, 143], beside)?.is_empty(), "it came through after a restart");
+    installation.banner("unban 198.51.100.2")?.expect(0)?;
+    let bans = installation.bans()?;
+    let left: Vec<_> = bans.iter().map(|ban| ban["prefix"].as_str().unwrap_or_default()).collect();
+    ensure!(left == ["198.51.100.1", "198.51.100.3"], "{left:?}");
+    Ok(())
+}
+
+#[test]
 fn who_was_banned_before_a_restart_is_banned_for_twice_as_long_after_it() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     // With logins to wait for, no ban grows on the first day.
@@ -67,7 +135,7 @@ fn who_was_banned_before_a_restart_is_banned_for_twice_as_long_after_it() -> any
     let _daemon = installation.start()?;
     installation.log.append(&postfix(ATTACKER, "alice").repeat(3))?;
     let ban = installation.await_ban("198.51.100.66")?;
-    let time = |key: &str| -> anyhow::Result<jiff::Timestamp> { Ok(ban[key].as_str().unwrap_or_default().parse()?) };
+    let time = |key: &str| -> anyhow::Result<Timestamp> { Ok(ban[key].as_str().unwrap_or_default().parse()?) };
     let lasts = time("until")?.duration_since(time("since")?).as_millis();
     ensure!((3_900..=4_100).contains(&lasts), "it lasts {lasts} ms: {ban}");
     Ok(())
