@@ -64,7 +64,10 @@ mod window;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 pub use self::{
     accounts::Attack,
@@ -156,6 +159,8 @@ pub struct Judge {
     neighbourhoods: Neighbourhoods,
     /// Bans of prefixes that were made for many of their sources, as long as they are in force.
     raids: BTreeMap<Key, Raid>,
+    /// Bans of customers who have guessed, as long as they are in force: no outage is to blame for these.
+    guessed: BTreeSet<Key>,
     capacity: Capacity,
     /// Lists that ban.
     lists: Vec<BanList>,
@@ -198,6 +203,7 @@ impl Judge {
             trap_told: Hourly::default(),
             neighbourhoods: Neighbourhoods::new(),
             raids: BTreeMap::new(),
+            guessed: BTreeSet::new(),
             capacity: Capacity::default(),
             lists: Vec::new(),
             ignored: Vec::new(),
@@ -358,6 +364,7 @@ impl Judge {
         }
         self.ledger.put(key, record, effects);
         self.note_began(key, because);
+        self.note_guessed(key, because);
     }
 
     fn lift(&mut self, key: Key, why: Ended, effects: &mut Vec<Effect>) {
@@ -368,6 +375,7 @@ impl Judge {
 
     fn ended(&mut self, key: Key, record: &Record, why: Ended, effects: &mut Vec<Effect>) {
         self.off_the_record(key);
+        self.guessed.remove(&key);
         self.note_ended(key, record.deadline(), why);
         let origin = self.origins.origin(key.origin);
         self.origins.ended(key.origin);

@@ -8,7 +8,8 @@ use super::{
     failure::Found,
     fuse::{Customer, Moved, Person, Tripped},
     ledger::Key,
-    report::{Ended, Report},
+    reason::Reason,
+    report::{Because, Ended, Report},
 };
 use crate::{
     clock::{LogTime, Now},
@@ -76,6 +77,16 @@ impl Judge {
         self.fuses.tripped().find(|tripped| tripped.filter.as_ref() == Some(filter)).cloned()
     }
 
+    /// Who tries names that nobody has, or one after the other, is no victim of an outage, customer or not. Not kept over a restart:
+    /// an outage is known within minutes.
+    pub(super) fn note_guessed(&mut self, key: Key, because: Option<&Because>) {
+        let is_guess = |reason: &Reason| matches!(reason, Reason::Trap(_) | Reason::Spraying { .. });
+        if because.is_some_and(|because| because.reasons.iter().any(is_guess)) && self.customers.is_customer(key.prefix)
+        {
+            self.guessed.insert(key);
+        }
+    }
+
     /// Takes back what failures since the first one of the outage have led to.
     fn undo(
         &mut self,
@@ -93,7 +104,9 @@ impl Judge {
                 });
                 let key = Key { prefix: customer.source, origin: jail.id };
                 let began = |since_boot| now.wall_at(since_boot).as_log_time();
-                if self.ledger.get(key).is_some_and(|record| began(record.since) >= since) {
+                if self.ledger.get(key).is_some_and(|record| began(record.since) >= since)
+                    && !self.guessed.contains(&key)
+                {
                     lifted.push(key);
                 }
             }

@@ -1,7 +1,7 @@
 //! When failures are taken for an outage, and whom that spares.
 
 use super::*;
-use crate::judge::policy::{Customers, Fuse};
+use crate::judge::policy::{Accounts, Customers, Fuse};
 
 fn fused() -> Policy {
     Policy { customers: Some(Customers::default()), fuse: Some(Fuse::default()), ..policy([mail()]) }
@@ -104,6 +104,19 @@ fn what_the_outage_has_led_to_before_it_was_known_is_taken_back() {
         banned[1],
         "banned 192.0.2.1/32 by jail mail until 255 for 3, those on accounts known there weigh half, a customer's first ban"
     );
+}
+
+#[test]
+fn who_guessed_meanwhile_stays_banned() {
+    let accounts = Some(Accounts { traps: vec!["ghost".into()], ..Accounts::default() });
+    let mut world = World::new(Policy { accounts, ..fused() });
+    (1..=6).for_each(|customer| drop(world.run(customer, &format!("succeed 192.0.2.{customer} user=u{customer}"))));
+    assert_eq!(fails(&mut world, 100, 1), [""; 0]);
+    let banned = world.run(101, "fail 192.0.2.1 user=ghost");
+    assert!(banned[1].contains("banned 192.0.2.1/32") && banned[1].contains("a trap"), "{banned:?}");
+    (2..=5).for_each(|customer| drop(fails(&mut world, 100 + customer, customer)));
+    assert_eq!(tripped(&world), 1);
+    assert_eq!(world.judge.bans_in_force(), 1);
 }
 
 #[test]
