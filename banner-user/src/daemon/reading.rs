@@ -40,7 +40,7 @@ impl Daemon {
                 let events = detector.handle(line.bytes, now.wall);
                 if !events.is_empty() {
                     // It may be younger than the slice that it is read in, and its ban lasts from when it is judged.
-                    let now = Now::read();
+                    let now = now.moved_on();
                     let (bytes, position, sources, live) = (line.bytes, line.position, line.patterns, line.live);
                     enforcer.carry_out(judge, Input::Line(Line { events, bytes, position, sources, live }), now);
                 }
@@ -78,7 +78,7 @@ impl Daemon {
                 let events = detector.handle_entry(entry.bytes, now.wall, &entry.writer);
                 if !events.is_empty() {
                     // It may be younger than the slice that it is read in, and its ban lasts from when it is judged.
-                    let now = Now::read();
+                    let now = now.moved_on();
                     let (bytes, position, live) = (entry.bytes, entry.position, entry.live);
                     let line = Line { events, bytes, position, sources: &[place], live };
                     enforcer.carry_out(judge, Input::Line(line), now);

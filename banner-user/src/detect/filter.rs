@@ -167,6 +167,15 @@ impl Filter {
         }
     }
 
+    /// Texts, of which a message that tells something has one at least.
+    pub(super) fn starts(&self) -> impl Iterator<Item = &str> {
+        let rules = match &self.form {
+            Form::Rules(rules) => Some(rules),
+            Form::Imported(_) => None,
+        };
+        rules.into_iter().flat_map(Rules::starts)
+    }
+
     /// Regular expressions, of which a message that tells something matches one at least.
     pub(super) fn expressions(&self) -> Vec<String> {
         match &self.form {

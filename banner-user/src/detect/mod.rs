@@ -1,7 +1,7 @@
 //! What a log line says. No clock, no I/O: lines and the time they were read near come in, events go out.
 //!
 //! ```text
-//! line ──prefix──> stamp, ident, message ──readers──> filters ──automaton──> rules ──filter──> finding ──stamp──> Event
+//! line ──markers──> maybe ──prefix──> stamp, ident, message ──readers──> filters ──automaton──> rules ──filter──> finding ──stamp──> Event
 //! ```
 //!
 //! A line is attacker input. What the logger wrote (stamp, host, ident) is parsed by code, at the very start of the line; what
@@ -17,6 +17,7 @@ mod ident;
 mod imported;
 mod landmarks;
 mod logfmt;
+mod markers;
 mod missed;
 mod pattern;
 mod prefix;
@@ -41,6 +42,7 @@ pub use self::{
 use self::{
     automaton::RuleId,
     imported::Outcome,
+    markers::Markers,
     prefix::Line,
     readers::Readers,
     rule::Finding,
@@ -56,6 +58,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Detector {
     filters: Vec<Filter>,
+    /// What a line must have for any of them to know its message.
+    markers: Markers,
     /// Which of them read a message.
     readers: Readers,
     /// The filters, by their places, that read whole lines.
@@ -83,8 +87,9 @@ impl Detector {
     pub fn new(filters: Vec<Filter>, zone: TimeZone) -> Self {
         let line_readers = filters.iter().enumerate().filter(|(_, filter)| filter.reads_lines());
         let line_readers = line_readers.map(|(place, _)| place).collect();
+        let markers = Markers::of(filters.iter().flat_map(Filter::starts));
         let (readers, stamps, told) = (Readers::default(), Stamps::new(zone), Told::default());
-        Self { filters, readers, line_readers, stamps, told, gave_up: 0, refused: Refused::default() }
+        Self { filters, markers, readers, line_readers, stamps, told, gave_up: 0, refused: Refused::default() }
     }
 
     /// The filters that tell of no logins.
@@ -122,9 +127,11 @@ impl Detector {
     fn read(&mut self, line: &[u8], near: WallTime, writer: Option<&Writer<'_>>) -> &[Event] {
         self.told.events.clear();
         self.told.ignored = None;
-        let line = first_physical_line(line);
-        self.read_message(line, near, writer);
-        self.read_line(line, near, writer);
+        if !self.line_readers.is_empty() || self.markers.may_be_known(line) {
+            let line = first_physical_line(line);
+            self.read_message(line, near, writer);
+            self.read_line(line, near, writer);
+        }
         &self.told.events
     }
 

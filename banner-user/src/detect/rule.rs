@@ -148,6 +148,13 @@ impl Rule {
         matches!(self.verdict, Verdict::Success)
     }
 
+    /// What every message of this rule has at its start, but for a word before it.
+    pub(super) fn start(&self) -> &str {
+        let (Form::Text { start, .. } | Form::Logfmt { start, .. }) = &self.form;
+        let (Start::Literal(text) | Start::Word(text)) = start;
+        text
+    }
+
     /// A regular expression that every message of this rule matches; of a text rule, no other.
     pub(super) fn expression(&self) -> String {
         match &self.form {

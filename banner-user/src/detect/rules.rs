@@ -149,6 +149,11 @@ impl Rules {
         }
     }
 
+    /// What messages of the rules start with, of each rule.
+    pub(super) fn starts(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(Rule::start)
+    }
+
     /// The regular expressions of the rules, in their order.
     pub(super) fn expressions(&self) -> impl Iterator<Item = String> {
         self.rules.iter().map(Rule::expression)
