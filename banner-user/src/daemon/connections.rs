@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use tracing::{info, warn};
 
 use crate::{
@@ -69,8 +70,7 @@ impl Connections {
     /// Takes notice of an entry that was written to the kernel.
     pub(super) fn written(&self, entry: &Entry) {
         if !entry.observe && !entry.protected && !entry.services.is_empty() {
-            self.shared.lock().banned.add(entry.slot.prefix());
-            self.shared.changed.notify_one();
+            self.shared.add(entry.slot.prefix());
         }
     }
 
@@ -95,6 +95,17 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No invariant spans two fields.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the thread for the first one alone: it waits for others anyway, and a wake-up costs as much as the ban.
+    fn add(&self, prefix: IpNet) {
+        let mut state = self.lock();
+        let is_first = state.banned.is_empty();
+        state.banned.add(prefix);
+        drop(state);
+        if is_first {
+            self.changed.notify_one();
+        }
     }
 
     fn work(&self, pins: &Pins, services: &Services) {
@@ -179,8 +190,7 @@ mod tests {
     use super::*;
 
     fn add(shared: &Shared, prefix: &str) {
-        shared.lock().banned.add(prefix.parse().unwrap());
-        shared.changed.notify_one();
+        shared.add(prefix.parse().unwrap());
     }
 
     fn banned(prefixes: &[&str]) -> Option<Banned> {

@@ -191,6 +191,10 @@ impl<V: Aged> Recent<V> {
 
     /// Whether a source has changed since [`Self::take_changed`] was last called, as far as that is known.
     pub(super) fn has_changed(&self, source: IpNet) -> bool {
+        // As at every start, when a million are asked about.
+        if self.changed.is_nothing() {
+            return false;
+        }
         match self.find(source).and_then(|place| self.at(place)) {
             Some(entry) if entry.has_changed || self.changed.are_too_many => true,
             Some(_) | None => self.changed.gone.contains(&source),
@@ -373,6 +377,10 @@ struct Changed {
 }
 
 impl Changed {
+    fn is_nothing(&self) -> bool {
+        self.places.is_empty() && self.gone.is_empty() && !self.are_too_many
+    }
+
     fn note<B>(&mut self, place: u32, entries: &mut Pieces<Entry<B>>) {
         if let Some(entry) = entries.get_mut(place)
             && self.is_asked
