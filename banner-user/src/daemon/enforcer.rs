@@ -1,6 +1,6 @@
 //! Carries the judge's effects out in the kernel, and hands back to it what the kernel says.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tracing::{error, info, warn};
 
@@ -25,6 +25,8 @@ pub(super) struct Enforcer {
     refusals: Refusals,
     comparison: Comparison,
     foreign: Foreign,
+    /// What was written to empty hashes before its turn, in the order of the turns.
+    filled: [VecDeque<Slot>; 2],
     /// Files whose stamps are not believed, to be told with their paths, which only the follower knows. At most one a file.
     stale: Vec<StaleStamps>,
 }
@@ -35,7 +37,8 @@ const SUSPEND_MIN: Duration = Duration::from_millis(100);
 impl Enforcer {
     pub(super) fn new(kernel: Kernel, connections: Connections) -> Self {
         let (refusals, comparison, foreign) = (Refusals::default(), Comparison::default(), Foreign::default());
-        Self { kernel, connections, refusals, comparison, foreign, stale: Vec::new() }
+        let filled = [VecDeque::new(), VecDeque::new()];
+        Self { kernel, connections, refusals, comparison, foreign, filled, stale: Vec::new() }
     }
 
     pub(super) fn kernel(&mut self) -> &mut Kernel {
@@ -71,6 +74,29 @@ impl Enforcer {
     pub(super) fn entries(&self) -> Result<Vec<Entry>, KernelError> {
         let entries = self.kernel.bans.entries(&self.kernel.ticks)?;
         Ok(entries.into_iter().map(|(entry, _)| entry).collect())
+    }
+
+    /// Has the judge take over what is in the kernel's maps, and brings these in line with it. After a reboot that is to write every
+    /// entry, and what the hashes are to have is written thousands at a time.
+    pub(super) fn adopt(&mut self, judge: &mut Judge, now: Now) -> Result<(), KernelError> {
+        let found = self.entries()?;
+        let empty = [Map::BansV4, Map::BansV6].map(|map| !found.iter().any(|entry| entry.slot.map() == map));
+        let effects = judge.handle(Input::Adopt(found), now);
+        for ((map, filled), is_empty) in [Map::BansV4, Map::BansV6].into_iter().zip(&mut self.filled).zip(empty) {
+            let written = |effect: &'_ Effect| match effect {
+                Effect::Write(entry) if entry.slot.map() == map => Some(*entry),
+                Effect::Write(_) | Effect::Remove(_) | Effect::Report(_) => None,
+            };
+            let taken = if is_empty {
+                self.kernel.bans.fill(map, effects.iter().filter_map(written), &self.kernel.ticks)
+            } else {
+                0
+            };
+            *filled = effects.iter().filter_map(written).take(taken).map(|entry| entry.slot).collect();
+        }
+        self.carry_out_all(judge, effects, now);
+        self.filled = [VecDeque::new(), VecDeque::new()];
+        Ok(())
     }
 
     /// Has the judge decide, and does what it wants.
@@ -198,7 +224,13 @@ impl Enforcer {
 
 impl judge::Kernel for Enforcer {
     fn write(&mut self, entry: &Entry) -> Result<(), NoRoom> {
-        let written = self.kernel.bans.write(entry, &self.kernel.ticks);
+        let [v4, v6] = &mut self.filled;
+        let filled = if let Slot::V4(_) = entry.slot { v4 } else { v6 };
+        let is_written = filled.front() == Some(&entry.slot);
+        let written = if is_written { Ok(()) } else { self.kernel.bans.write(entry, &self.kernel.ticks) };
+        if is_written {
+            filled.pop_front();
+        }
         self.foreign.settle(entry.slot);
         if let Err(BanMapError::Full) = written {
             // From here on the judge sees to it.

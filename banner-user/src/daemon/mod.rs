@@ -228,8 +228,7 @@ impl Daemon {
         enforcer.carry_out(&mut judge, Input::RestoreLists(lists.all()), started);
         lists.watch();
         enforcer.carry_out(&mut judge, Input::Restore(loaded.saved), started);
-        let found = enforcer.entries()?;
-        enforcer.carry_out(&mut judge, Input::Adopt(found), started);
+        enforcer.adopt(&mut judge, started)?;
         enforcer.connections().look_at_all();
         let last_known = loaded.interfaces.as_slice();
         let guard = Guard::start(config.interface.clone(), config.attach, enforcer.kernel(), &network, last_known)?;
@@ -346,9 +345,8 @@ impl Daemon {
             // What an earlier run had banned is better known now than by what the kernel has.
             let now = Now::read();
             self.enforcer.carry_out(&mut self.judge, Input::Restore(loaded.saved), now);
-            match self.enforcer.entries() {
-                Ok(found) => self.enforcer.carry_out(&mut self.judge, Input::Adopt(found), now),
-                Err(error) => warn!("the maps could not be compared with the state: {error}"),
+            if let Err(error) = self.enforcer.adopt(&mut self.judge, now) {
+                warn!("the maps could not be compared with the state: {error}");
             }
         }
         if self.saving.is_waited_for() {

@@ -1,5 +1,6 @@
 //! The four maps that hold bans, read and written entry by entry. They are the truth about what is dropped and how much.
 
+mod batch;
 mod page;
 mod verdicts;
 
@@ -136,6 +137,26 @@ impl BanMaps {
             self.count_hashed(entry.slot, 1);
         }
         Ok(())
+    }
+
+    /// Writes entries of one hash that has none of them, as long as the kernel takes them; returns how many it has taken.
+    pub fn fill(&mut self, map: effect::Map, entries: impl Iterator<Item = Entry>, ticks: &TickClock) -> usize {
+        let new = |entry: Entry| encode(&entry, ticks, Ban::default());
+        let [used_v4, used_v6] = &mut self.hashed;
+        let (used, taken) = match map {
+            effect::Map::BansV4 => {
+                let key = |entry: Entry| if let Slot::V4(key) = entry.slot { Some((key, new(entry))) } else { None };
+                (used_v4, batch::fill(&self.paged.v4, entries.map_while(key)))
+            }
+            effect::Map::BansV6 => {
+                let key = |entry: Entry| if let Slot::V6(key) = entry.slot { Some((key, new(entry))) } else { None };
+                (used_v6, batch::fill(&self.paged.v6, entries.map_while(key)))
+            }
+            // A trie takes them one by one all the same.
+            effect::Map::NetsV4 | effect::Map::NetsV6 => return 0,
+        };
+        *used = used.saturating_add(taken as u64);
+        taken
     }
 
     fn put(&mut self, entry: &Entry, former: Ban, ticks: &TickClock) -> Result<(), BanMapError> {

@@ -6,18 +6,16 @@
 //! For a trie it is the last key (`generic_map_lookup_batch`, kernel/bpf/syscall.c): where that has gone, the trie begins
 //! anew.
 
-#![expect(unsafe_code, reason = "aya has no batch operations")]
-
-use std::{
-    io,
-    os::fd::{AsFd as _, AsRawFd as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
 use aya::maps::{MapData, lpm_trie::Key};
 use banner_common::{Ban, NetKeyV4, NetKeyV6};
 
-use super::{BanMapError, BanMaps, decode, net_v4, net_v6, open, refused};
+use super::{
+    BanMapError, BanMaps,
+    batch::{self, CURSOR},
+    decode, net_v4, net_v6, open, refused,
+};
 use crate::{
     clock::TickClock,
     judge::effect::{Entry, Map, Slot},
@@ -27,8 +25,6 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor([u8; CURSOR]);
 
-/// The kernel writes a u32 or a key.
-const CURSOR: usize = 24;
 const _: () = {
     assert!(size_of::<u32>() + size_of::<NetKeyV4>() <= CURSOR);
     assert!(size_of::<u32>() + size_of::<NetKeyV6>() <= CURSOR);
@@ -37,8 +33,8 @@ const _: () = {
 /// The four maps, and for how many entries each has room.
 pub(super) struct Paged {
     capacities: [u32; 4],
-    v4: MapData,
-    v6: MapData,
+    pub(super) v4: MapData,
+    pub(super) v6: MapData,
     nets_v4: MapData,
     nets_v6: MapData,
 }
@@ -131,21 +127,6 @@ fn page<const KEY: usize>(
 /// Keys as the kernel has them, their values, and where the next page begins.
 type Raw<const KEY: usize> = (Vec<([u8; KEY], Ban)>, Option<Cursor>);
 
-/// `struct { .. } batch` of `union bpf_attr` (include/uapi/linux/bpf.h).
-#[repr(C)]
-struct Batch {
-    from: u64,
-    next: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map: u32,
-    elem_flags: u64,
-    flags: u64,
-}
-
-const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
-
 /// Reads up to `count` entries of a map whose keys have `KEY` bytes and whose values are bans, which the caller knows.
 ///
 /// # Errors
@@ -155,30 +136,6 @@ fn read<const KEY: usize>(map: &MapData, from: Option<Cursor>, count: u32) -> io
     let mut keys = vec![[0_u8; KEY]; room];
     let mut values = vec![Ban::default(); room];
     let mut next = Cursor([0; CURSOR]);
-    let mut batch = Batch {
-        from: from.as_ref().map_or(0, |from| from.0.as_ptr().expose_provenance() as u64),
-        next: next.0.as_mut_ptr().expose_provenance() as u64,
-        keys: keys.as_mut_ptr().expose_provenance() as u64,
-        values: values.as_mut_ptr().expose_provenance() as u64,
-        count,
-        map: map.fd().as_fd().as_raw_fd().unsigned_abs(),
-        elem_flags: 0,
-        flags: 0,
-    };
-    // SAFETY: for this command the kernel reads `batch` and the cursor that it points to, and writes `batch.count`, the next
-    // cursor, and at most `count` keys and values of the map's sizes, for which there is room. All of them outlive the call,
-    // and any bytes are a value of their types.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, std::ptr::from_mut(&mut batch), size_of::<Batch>())
-    };
-    // At the end it answers ENOENT, with what it has found until there.
-    let is_last = match answer {
-        0 => false,
-        _ => match io::Error::last_os_error() {
-            end if end.raw_os_error() == Some(libc::ENOENT) => true,
-            error => return Err(error),
-        },
-    };
-    let found = usize::try_from(batch.count).unwrap_or(0);
+    let (found, is_last) = batch::read(map, from.as_ref().map(|from| &from.0), &mut next.0, &mut keys, &mut values)?;
     Ok((keys.into_iter().zip(values).take(found).collect(), (!is_last).then_some(next)))
 }

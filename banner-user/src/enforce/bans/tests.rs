@@ -130,3 +130,31 @@ fn what_others_change_or_take_out_is_noticed() {
         assert_eq!(kernel.bans.used(ban.slot.map()), 1, "{prefix}");
     }
 }
+
+#[test]
+fn a_hash_is_filled_as_far_as_it_has_room_and_no_trie_is() {
+    let Some(scratch) = Scratch::new() else { return };
+    const ROOM: u32 = 5_000;
+    let ticks = scratch.load(MapSizes { bans_v4: ROOM, bans_v6: ROOM, prefixes: 2 }).unwrap().0.ticks;
+    let v4 = |number: u32| format!("10.0.{}.{}/32", number >> 8, number & 255);
+    let v6 = |number: u32| format!("2001:db8:0:{number:x}::/64");
+    let families: [(&dyn Fn(u32) -> String, effect::Map); 2] = [(&v4, effect::Map::BansV4), (&v6, effect::Map::BansV6)];
+    for (of, map) in families {
+        for (wanted, taken) in [(0, 0), (3, 3), (4_096, 4_096), (4_100, 4_100), (6_000, ROOM as usize)] {
+            let mut kernel = scratch.load(MapSizes { bans_v4: ROOM, bans_v6: ROOM, prefixes: 2 }).unwrap().0;
+            let entries: Vec<Entry> = (0..wanted).map(|number| entry(&of(number))).collect();
+            assert_eq!(kernel.bans.fill(map, entries.iter().copied(), &ticks), taken, "{wanted} of {map}");
+            assert_eq!(kernel.bans.used(map), taken as u64);
+            let mut found = kernel.bans.entries(&ticks).unwrap();
+            assert_eq!(found.len(), taken);
+            for (entry, number) in entries.iter().zip(0..taken) {
+                assert!(kernel.bans.still_holds(entry, &ticks).unwrap(), "{number} of {wanted}");
+            }
+            for (entry, _) in found.drain(..) {
+                kernel.bans.remove(entry.slot).unwrap();
+            }
+        }
+    }
+    let mut kernel = scratch.load(MapSizes { bans_v4: ROOM, bans_v6: ROOM, prefixes: 2 }).unwrap().0;
+    assert_eq!(kernel.bans.fill(effect::Map::NetsV4, [entry("203.0.113.0/24")].into_iter(), &ticks), 0);
+}
