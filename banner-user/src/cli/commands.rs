@@ -1,6 +1,9 @@
 //! What each command does.
 
-use serde::Serialize;
+use std::{sync::mpsc::sync_channel, thread};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tokio::runtime::{self, Runtime};
 
 use super::{
@@ -17,7 +20,7 @@ use crate::{
     config::{Config, Errors, Severity},
     control::{
         client::{Client, ClientError},
-        protocol::{Ban, BanRequest, BansQuery, FuseRequest, Status, Text, UnbanRequest},
+        protocol::{Ban, BanRequest, BansPage, BansQuery, FuseRequest, Status, Text, UnbanRequest},
     },
     nearest::nearest,
 };
@@ -39,7 +42,7 @@ pub(super) fn execute(arguments: &Arguments, platform: &dyn Platform, output: &m
                 list: list.as_deref().map(Text::from),
                 ..BansQuery::default()
             };
-            bans(&config()?, platform, query, Format { json: *json }, output)
+            bans(&config()?, platform, &query, Format { json: *json }, output)
         }
         Command::Ban(arguments) => {
             let request = request(arguments);
@@ -154,41 +157,72 @@ fn unknown_jail(typed: &str, status: &Status) -> Failure {
 fn bans(
     config: &Config,
     platform: &dyn Platform,
-    mut query: BansQuery,
+    query: &BansQuery,
     format: Format,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let daemon = Daemon::of(config)?;
     let mut listing = render::Listing::default();
-    let mut write = |ban: &Ban, output: &mut Output| {
-        if format.json {
-            output.json(ban)
-        } else {
-            let row = listing.row(ban, output.style());
-            output.text(&row)
-        }
+    let mut row = |ban: &Ban, output: &mut Output| {
+        let row = listing.row(ban, output.style());
+        output.text(&row)
     };
-    loop {
-        match daemon.ask(async |client| client.bans(&query).await) {
-            Ok(page) => {
-                page.bans.iter().try_for_each(|ban| write(ban, output))?;
-                query.after = page.next;
-            }
-            // The kernel knows no jails. And a daemon that ends in the middle of a listing leaves it unfinished.
-            Err(error) if query == BansQuery::default() => {
-                let mut bans = offline(error, || platform.offline_bans(config), output)?;
-                bans.try_for_each(|ban| write(&ban, output))?;
-            }
-            Err(error) => return Err(error.into()),
+    let listed = if format.json {
+        // As the daemon wrote them: to take a million apart and put them together again would take as long as all else.
+        pages(daemon, query.clone(), |ban: Box<RawValue>| output.json(&ban))
+    } else {
+        pages(daemon, query.clone(), |ban: Ban| row(&ban, output))
+    };
+    match listed {
+        Ok(written) => written?,
+        // The kernel knows no jails. And a daemon that ends in the middle of a listing leaves it unfinished.
+        Err(Unlisted { error, is_begun: false }) if *query == BansQuery::default() => {
+            let mut bans = offline(error, || platform.offline_bans(config), output)?;
+            bans.try_for_each(|ban| if format.json { output.json(&ban) } else { row(&ban, output) })?;
         }
-        if query.after.is_none() {
-            break;
-        }
+        Err(Unlisted { error, .. }) => return Err(error.into()),
     }
     if !format.json {
         output.text(listing.end())?;
     }
     Ok(Exit::Done)
+}
+
+/// Why a listing has no end.
+struct Unlisted {
+    error: ClientError,
+    is_begun: bool,
+}
+
+/// Writes all bans, page by page. The next one is asked for while one is written; no more than two are here at a time.
+fn pages<B: DeserializeOwned + Send>(
+    daemon: Daemon,
+    mut query: BansQuery,
+    mut write: impl FnMut(B) -> Result<(), Failure>,
+) -> Result<Result<(), Failure>, Unlisted> {
+    thread::scope(|scope| {
+        let (asked, pages) = sync_channel(0);
+        let asking = thread::Builder::new().spawn_scoped(scope, move || {
+            loop {
+                let page = daemon.ask(async |client| client.bans::<B>(&query).await);
+                query.after = page.as_ref().ok().and_then(|page| page.next);
+                // Nobody listens any more where writing has failed.
+                if asked.send(page).is_err() || query.after.is_none() {
+                    return;
+                }
+            }
+        });
+        if let Err(error) = asking {
+            return Ok(Err(Failure::new(Exit::Unreachable, &format_args!("cannot talk to the daemon: {error}"))));
+        }
+        for (page, place) in pages.into_iter().zip(0_u64..) {
+            let BansPage { bans, .. } = page.map_err(|error| Unlisted { error, is_begun: place > 0 })?;
+            if let Err(failure) = bans.into_iter().try_for_each(&mut write) {
+                return Ok(Err(failure));
+            }
+        }
+        Ok(Ok(()))
+    })
 }
 
 /// A reload, and what is amiss under the new configuration: a mistyped interface beside one that exists is valid, since it may

@@ -96,11 +96,11 @@ impl Client {
         self.get("/v1/status").await
     }
 
-    /// One page of the bans.
+    /// One page of the bans, read or as the daemon wrote them.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn bans(&self, query: &BansQuery) -> Result<BansPage, ClientError> {
+    pub async fn bans<B: DeserializeOwned>(&self, query: &BansQuery) -> Result<BansPage<B>, ClientError> {
         self.get(&format!("/v1/bans?{}", query_string(query))).await
     }
 

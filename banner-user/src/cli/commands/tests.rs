@@ -180,7 +180,7 @@ impl Installation {
         let mut installation = Self::without_daemon();
         let (server, mut requests) = Server::start(&installation.directory.path().join("banner.sock"), || {}).unwrap();
         server.running();
-        let answering = std::thread::spawn(move || {
+        let answering = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().build().unwrap();
             while let Some(request) = runtime.block_on(requests.recv()) {
                 replies(request);
@@ -343,7 +343,7 @@ fn a_daemon_that_is_there_and_broken_is_not_taken_for_a_dead_one() {
     let installation = Installation::without_daemon();
     let listener = UnixListener::bind(installation.directory.path().join("banner.sock")).unwrap();
     let lines = ["status", "bans", "detach"];
-    let hanging_up = std::thread::spawn(move || lines.map(|_| drop(listener.accept().unwrap())));
+    let hanging_up = thread::spawn(move || lines.map(|_| drop(listener.accept().unwrap())));
     for line in lines {
         let (exit, stdout, stderr) = installation.run(line, true);
         assert_eq!((exit, stdout.as_str()), (Exit::Unreachable, ""), "{line}");

@@ -32,7 +32,7 @@ async fn calls(client: &Client) -> [(&'static str, Result<(), ClientError>, Dura
     let ban = BanRequest { prefix, bantime: None, services: Vec::new(), jail: None, force: false };
     [
         timed("status", client.status()).await,
-        timed("bans", client.bans(&BansQuery::default())).await,
+        timed("bans", client.bans::<crate::control::protocol::Ban>(&BansQuery::default())).await,
         timed("why", client.why([192, 0, 2, 1].into())).await,
         timed("ban", client.ban(&ban)).await,
         timed("unban", client.unban(&UnbanRequest { prefix })).await,

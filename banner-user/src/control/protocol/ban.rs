@@ -70,9 +70,9 @@ pub struct BansQuery {
 
 /// The answer to `GET /v1/bans`: bans in the order of their prefixes, IPv4 first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BansPage {
-    /// The bans of this page.
-    pub bans: Vec<Ban>,
+pub struct BansPage<B = Ban> {
+    /// The bans of this page: read, or as they were written.
+    pub bans: Vec<B>,
     /// What to ask for next (`after`); `null` on the last page.
     pub next: Option<Prefix>,
 }

@@ -208,7 +208,7 @@ async fn the_pages_of_a_listing_join_up() {
     let mut query = BansQuery { limit: Some(1), ..BansQuery::default() };
     let mut listed = Vec::new();
     loop {
-        let page = client.bans(&query).await.unwrap();
+        let page = client.bans::<Ban>(&query).await.unwrap();
         listed.extend(page.bans.iter().map(|ban| ban.prefix.to_string()));
         query.after = page.next;
         if query.after.is_none() {
@@ -229,7 +229,7 @@ async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
         limit: Some(PAGE_MAX),
     };
     let asked = query.clone();
-    let asking = tokio::spawn(async move { Client::new(&socket).bans(&asked).await });
+    let asking = tokio::spawn(async move { Client::new(&socket).bans::<Ban>(&asked).await });
     let request = tokio::select! {
         request = served.requests.recv() => request,
         refused = asking => panic!("{refused:?}"),
