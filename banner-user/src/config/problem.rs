@@ -99,8 +99,6 @@ pub enum Problem {
     WidePrefix { key: Quoted, wide: u8 },
     #[error("prefixes of IPv6 are never banned: a source is a /{ipv6_prefix}, and no narrower than a /{ipv6}")]
     NoNeighbours { ipv6: u8, ipv6_prefix: u8 },
-    #[error("without `[customers]`, {rules} cannot know who belongs here")]
-    NobodyKnown { rules: String },
     #[error("a ban is shorter than the time in which failures are counted")]
     ShortBan,
     #[error("no enabled jail uses the filter {0}")]
@@ -181,11 +179,6 @@ impl Problem {
             }
             Self::NoNeighbours { ipv6_prefix, .. } => {
                 format!("write `ipv6` below {ipv6_prefix} in `[prefixes]`, or raise `ipv6_prefix`")
-            }
-            Self::NobodyKnown { .. } => {
-                "leave `[customers]` enabled: an office looks like an attacker otherwise, no prefix is banned, and the fuse never \
-                 trips"
-                    .to_owned()
             }
             Self::ShortBan => "who was banned is free to go on: make `bantime` at least as long as `findtime`".to_owned(),
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),

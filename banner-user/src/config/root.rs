@@ -48,27 +48,13 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     let services = services(table(root.take("services"), findings), findings);
     let known = Known { filters: known_filters, services: &services };
     let fuse = customers::fuse(table(root.take("fuse"), findings), findings);
-    let customers_item = root.take("customers");
-    let customers_at = customers_item.as_ref().map(|item| item.key_at());
-    let customers = customers::read(table(customers_item, findings), findings);
+    let customers = customers::read(table(root.take("customers"), findings), findings);
     let increment = escalation::increment(table(root.take("increment"), findings), findings);
     let recidive = escalation::recidive(table(root.take("recidive"), findings), &services, findings);
     let source_length = ipv6_prefix.unwrap_or(default.policy.ipv6_prefix);
     let prefixes = prefixes::read(table(root.take("prefixes"), findings), source_length, findings);
     let accounts = accounts::accounts(table(root.take("accounts"), findings), findings);
     let spraying = accounts::spraying(table(root.take("spraying"), findings), findings);
-    if customers.is_none() {
-        let rules = [
-            ("`[accounts]`", accounts.is_some()),
-            ("`[spraying]`", spraying.is_some()),
-            ("`[prefixes]`", prefixes.is_some()),
-            ("`[fuse]`", fuse.is_some()),
-        ];
-        let rules: Vec<&str> = rules.into_iter().filter(|(_, is_on)| *is_on).map(|(rule, _)| rule).collect();
-        if !rules.is_empty() {
-            findings.warn(customers_at, Problem::NobodyKnown { rules: rules.join(", ") });
-        }
-    }
     let observe = root.take("observe").and_then(|item| item.flag(findings)).unwrap_or(false);
     let mut jails = jails(table(root.take("jail"), findings), &known, findings);
     // No jail drops anything while the whole only observes.
