@@ -16,6 +16,7 @@ mod comparison;
 mod connections;
 mod enforcer;
 mod foreign;
+mod heap;
 mod lag;
 mod lists;
 mod log;
@@ -162,6 +163,7 @@ pub fn run(config: Config, config_path: Option<&Path>) -> Result<(), DaemonError
         daemon.catch_up();
         server.running();
         daemon.service_manager.ready();
+        heap::give_back();
         let result = daemon.serve(&mut requests, &mut watch, signals).await;
         server.stopping();
         daemon.service_manager.stopping();

@@ -4,7 +4,7 @@ use std::mem;
 
 use tracing::warn;
 
-use super::{Daemon, addresses, reading};
+use super::{Daemon, addresses, heap, reading};
 use crate::{
     catalogue::Catalogue,
     clock::Now,
@@ -66,6 +66,7 @@ impl Daemon {
         self.warnings.clone_from(&warnings);
         // At once: `status` would call a log that is new to the configuration missing until it is looked at.
         self.read();
+        heap::give_back();
         Ok(Reloaded { lifted: lifted as u64, warnings: warnings.into_iter().map(Text::from).collect() })
     }
 
