@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<()> {
     if let Some(folder) = &args.plots {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for report in &reports {
-            for series in &report.series {
+            for series in report.series.iter().filter(|series| plot::is_drawn(series)) {
                 let file = folder.join(format!("{}-{}.svg", report.bench, series.name));
                 plot::draw(series, &file).with_context(|| format!("cannot draw {}", file.display()))?;
                 terminal.good(file.display());

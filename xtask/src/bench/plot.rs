@@ -25,6 +25,11 @@ const OTHERS: [RGBColor; 10] = [
     RGBColor(110, 50, 90),
 ];
 
+/// Whether there is anything to draw: an axis that grows by factors has no nought.
+pub(super) fn is_drawn(series: &Series) -> bool {
+    series.curves.iter().flat_map(|curve| &curve.points).any(|point| point.spread.median > 0.0)
+}
+
 /// Draws it. Lines stand on axes that grow by factors: those who are measured side by side differ by orders of magnitude.
 pub(super) fn draw(series: &Series, file: &Path) -> Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
@@ -177,9 +182,12 @@ mod tests {
         {
             let series: Series = serde_json::from_str(&json).unwrap();
             let file = folder.path().join(file);
+            assert!(is_drawn(&series));
             draw(&series, &file).unwrap();
             let svg = std::fs::read_to_string(&file).unwrap();
             assert!(["<svg", "banner", "nft", "Dropping"].iter().all(|text| svg.contains(text)), "{svg}");
         }
+        let noughts = json.replace("9.0", "0.0").replace("12.0", "0.0").replace("40.0", "0.0");
+        assert!(!is_drawn(&serde_json::from_str(&noughts).unwrap()));
     }
 }
