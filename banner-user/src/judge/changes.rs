@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{clock::BootTime, judge::jail::Tracked};
 
-/// The most beginnings and ends of bans that wait to be saved: a state that cannot be written for hours. Beyond, it is only
-/// known which bans there are.
-const BANS_MAX: usize = 200_000;
+/// So many beginnings and ends of bans may wait to be saved, or as many as there are bans: where the state cannot be written for
+/// hours. Beyond, it is only known which bans there are, and to write all of them is less than to write what has changed.
+const BANS_MIN: usize = 200_000;
 
 /// Beginnings and ends of bans that are not saved yet.
 #[derive(Debug, Default)]
@@ -40,12 +40,13 @@ impl Unsaved {
         &self.bans
     }
 
-    pub(super) fn note(&mut self, change: BanChange) {
+    /// `in_force` is how many bans there are.
+    pub(super) fn note(&mut self, change: BanChange, in_force: usize) {
         if self.is_everything {
             return;
         }
         self.bans.push(change);
-        if self.bans.len() > BANS_MAX {
+        if self.bans.len() > in_force.max(BANS_MIN) {
             self.everything();
         }
     }
@@ -54,7 +55,7 @@ impl Unsaved {
         if !self.is_everything {
             self.raids.insert((prefix, origin));
         }
-        if self.raids.len() > BANS_MAX {
+        if self.raids.len() > BANS_MIN {
             self.everything();
         }
     }
@@ -84,53 +85,46 @@ impl Judge {
     #[must_use]
     pub fn changes(&mut self) -> Changes {
         let Some(unsaved) = &mut self.unsaved else { return Changes::default() };
-        let mut changes = Changes { bans: std::mem::take(&mut unsaved.bans), ..Changes::default() };
-        let raids = std::mem::take(&mut unsaved.raids);
-        let mut is_everything = std::mem::take(&mut unsaved.is_everything);
-        for jail in &mut self.jails {
-            match jail.tracked.take_changed() {
-                None => is_everything = true,
-                Some(sources) => changes.tallies.extend(sources.into_iter().map(|source| {
-                    let name = || jail.jail.name.clone();
-                    match jail.tracked.get(source) {
-                        Some(tracked) => TallyChange::Counted(tally(name(), source, &tracked)),
-                        None => TallyChange::Gone { jail: name(), source },
-                    }
-                })),
-            }
+        let (bans, raids) = (std::mem::take(&mut unsaved.bans), std::mem::take(&mut unsaved.raids));
+        let is_everything = std::mem::take(&mut unsaved.is_everything);
+        // Asked of all before anything is gathered: each is asked once a batch, and everything makes the rest needless.
+        let tallies: Vec<_> = self.jails.iter_mut().map(|jail| jail.tracked.take_changed()).collect();
+        let tallies: Option<Vec<_>> = tallies.into_iter().collect();
+        let logins = self.customers.take_changed();
+        let offences = [false, true].map(|observe| self.history.of_mut(observe).take_changed());
+        let suspects = self.suspects.sources_mut().take_changed();
+        let (false, Some(tallies), Some(logins), [Some(offences), Some(observed)], Some(suspects)) =
+            (is_everything, tallies, logins, offences, suspects)
+        else {
+            return self.everything();
+        };
+        let mut changes = Changes { bans, ..Changes::default() };
+        for (jail, sources) in self.jails.iter().zip(tallies) {
+            changes.tallies.extend(sources.into_iter().map(|source| {
+                let name = || jail.jail.name.clone();
+                match jail.tracked.get(source) {
+                    Some(tracked) => TallyChange::Counted(tally(name(), source, &tracked)),
+                    None => TallyChange::Gone { jail: name(), source },
+                }
+            }));
         }
-        match self.customers.take_changed() {
-            None => is_everything = true,
-            Some(logins) => {
-                changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
-            }
-        }
+        changes.logins = logins.into_iter().map(|login| (login, self.customers.get(login))).collect();
         changes.raids.extend(raids.into_iter().map(|(prefix, origin)| match self.raid(prefix, &origin) {
             Some(raid) => RaidChange::Began(saved_raid(prefix, origin, raid)),
             None => RaidChange::Ended { prefix, origin },
         }));
-        for observe in [false, true] {
-            let history = self.history.of_mut(observe);
-            match history.take_changed() {
-                None => is_everything = true,
-                Some(prefixes) => changes.offences.extend(prefixes.into_iter().map(|prefix| {
-                    let offences = history.get(prefix).as_deref().copied();
-                    let banned = |offences| OffencesChange::Banned(SavedOffences { prefix, observe, offences });
-                    offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
-                })),
-            }
+        for (observe, prefixes) in [(false, offences), (true, observed)] {
+            let history = self.history.of(observe);
+            changes.offences.extend(prefixes.into_iter().map(|prefix| {
+                let offences = history.get(prefix).as_deref().copied();
+                let banned = |offences| OffencesChange::Banned(SavedOffences { prefix, observe, offences });
+                offences.map_or(OffencesChange::Gone { prefix, observe }, banned)
+            }));
         }
-        match self.suspects.sources_mut().take_changed() {
-            None => is_everything = true,
-            Some(sources) => changes.suspects.extend(sources.into_iter().map(|source| {
-                let tried =
-                    |suspect: Cow<'_, Suspect>| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
-                self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
-            })),
-        }
-        if is_everything {
-            return self.everything();
-        }
+        changes.suspects.extend(suspects.into_iter().map(|source| {
+            let tried = |suspect: Cow<'_, Suspect>| SuspectChange::Tried(SavedSuspect { source, suspect: *suspect });
+            self.suspects.get(source).map_or(SuspectChange::Gone { source }, tried)
+        }));
         for change in &mut changes.bans {
             if let BanChange::Began { ban, cause: Some(cause) } = change {
                 cause.line = self.archive.get(ban.prefix).map(|evidence| evidence.line.clone()).unwrap_or_default();
@@ -149,7 +143,7 @@ impl Judge {
         let later = std::mem::take(&mut unsaved.bans);
         if !unsaved.is_everything {
             unsaved.bans = changes.bans;
-            later.into_iter().for_each(|change| unsaved.note(change));
+            later.into_iter().for_each(|change| unsaved.note(change, self.ledger.len()));
         }
         for tally in &changes.tallies {
             let (TallyChange::Counted(SavedTally { jail: name, source, .. })
@@ -223,7 +217,7 @@ impl Judge {
             line: Box::default(),
         });
         if let Some(unsaved) = &mut self.unsaved {
-            unsaved.note(BanChange::Began { ban, cause });
+            unsaved.note(BanChange::Began { ban, cause }, self.ledger.len());
         }
     }
 
@@ -233,7 +227,8 @@ impl Judge {
         }
         let origin = self.origins.origin(key.origin);
         if let Some(unsaved) = &mut self.unsaved {
-            unsaved.note(BanChange::Ended { prefix: key.prefix, origin, at: at.min(unsaved.now), why });
+            let at = at.min(unsaved.now);
+            unsaved.note(BanChange::Ended { prefix: key.prefix, origin, at, why }, self.ledger.len());
         }
     }
 
@@ -270,4 +265,26 @@ fn tally(jail: std::sync::Arc<str>, source: IpNet, tracked: &Tracked) -> SavedTa
 
 fn saved_raid(prefix: IpNet, origin: Origin, raid: &Raid) -> SavedRaid {
     SavedRaid { prefix, origin, members: raid.members.to_vec(), filter: raid.filter.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_changes_wait_as_there_are_bans_but_no_more() {
+        let origin = Origin::Hand;
+        for (in_force, number, is_everything) in
+            [(3, BANS_MIN, false), (3, BANS_MIN + 1, true), (BANS_MIN + 5, BANS_MIN + 5, false)]
+        {
+            let mut unsaved = Unsaved::default();
+            for _ in 0..number {
+                let prefix = IpNet::from(std::net::IpAddr::from([192, 0, 2, 1]));
+                let (at, why) = (BootTime::default(), Ended::Expired);
+                unsaved.note(BanChange::Ended { prefix, origin: origin.clone(), at, why }, in_force);
+            }
+            assert_eq!(unsaved.is_everything, is_everything, "{number} changes, {in_force} bans");
+            assert_eq!(unsaved.bans.len(), if is_everything { 0 } else { number });
+        }
+    }
 }

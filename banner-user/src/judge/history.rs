@@ -232,9 +232,8 @@ impl History {
         });
     }
 
-    /// Forgets, in each history at most so many, those whose bans have been over for long enough, and the oldest where all together
-    /// are more than `limit`.
-    pub(super) fn tidy(&mut self, now: LogTime, limit: usize, at_most: usize) {
+    /// Forgets, in each history at most so many, those whose bans have been over for long enough.
+    pub(super) fn tidy(&mut self, now: LogTime, at_most: usize) {
         let start = earlier(now, self.forget);
         for history in [&mut self.enforced, &mut self.observed] {
             for _ in 0..at_most {
@@ -244,6 +243,10 @@ impl History {
                 history.forget_oldest();
             }
         }
+    }
+
+    /// Forgets the oldest where all together are more than `limit`.
+    pub(super) fn bound(&mut self, limit: usize) {
         while self.len() > limit {
             let histories = [&mut self.observed, &mut self.enforced].into_iter().filter(|history| history.len() > 0);
             let Some(oldest) = histories.min_by_key(|history| history.oldest()) else { break };

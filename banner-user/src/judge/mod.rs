@@ -127,6 +127,9 @@ use crate::clock::{BootTime, Now};
 /// together do not hold up the loop.
 const BATCH: usize = 1_000;
 
+/// How often what is over for the tables is forgotten at most, in batches: nobody is judged by what is over, forgotten or not.
+const FORGET_EVERY: Duration = Duration::from_millis(5);
+
 /// How often sources that have gone quiet are looked for while nothing else happens.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -169,6 +172,7 @@ pub struct Judge {
     /// Sources that were forgotten for want of room.
     evicted: u64,
     evicted_told: Hourly,
+    forget_at: BootTime,
     tidy_at: Option<BootTime>,
     /// When this was last called.
     now: BootTime,
@@ -209,6 +213,7 @@ impl Judge {
             ignored: Vec::new(),
             evicted: 0,
             evicted_told: Hourly::default(),
+            forget_at: BootTime::default(),
             tidy_at: None,
             now: BootTime::default(),
             offset: None,
@@ -272,11 +277,21 @@ impl Judge {
         while let Some(outage) = self.outages.over(now.boot) {
             effects.push(Effect::Report(Report::OutageEnded(outage)));
         }
-        for jail in &mut self.jails {
-            jail.forget_quiet(now.wall.as_log_time(), BATCH);
-        }
         while let Some(tripped) = self.fuses.over(now.boot) {
             effects.push(Effect::Report(Report::FuseReset(tripped)));
+        }
+        self.history.bound(self.policy.limits.sources);
+        self.neighbourhoods.bound(self.policy.limits.sources);
+        if self.forget_at <= now.boot {
+            self.forget_at = now.boot + FORGET_EVERY;
+            self.forget_what_is_over(now);
+        }
+    }
+
+    /// Keeps the tables small.
+    fn forget_what_is_over(&mut self, now: Now) {
+        for jail in &mut self.jails {
+            jail.forget_quiet(now.wall.as_log_time(), BATCH);
         }
         let remember = self.policy.customers.as_ref().map_or(Duration::ZERO, |customers| customers.remember);
         let start = Customers::start(now.wall.as_log_time(), remember);
@@ -284,11 +299,11 @@ impl Judge {
         if self.tidy_at.is_some_and(|at| at <= now.boot) {
             self.fuses.forget_before(start);
         }
-        self.history.tidy(now.wall.as_log_time(), self.policy.limits.sources, BATCH);
+        self.history.tidy(now.wall.as_log_time(), BATCH);
         self.tidy_accounts(now);
         let findtime = self.policy.prefixes.map_or(Duration::ZERO, |prefixes| prefixes.findtime);
         let start = earlier(now.wall.as_log_time(), findtime);
-        self.neighbourhoods.tidy(start, self.policy.limits.sources, BATCH);
+        self.neighbourhoods.tidy(start, BATCH);
     }
 
     fn plan_tidying(&mut self, now: Now) {

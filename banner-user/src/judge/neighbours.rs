@@ -212,14 +212,18 @@ impl Neighbourhoods {
         }
     }
 
-    /// Forgets at most so many that failed before `start`, and the oldest where they are more than `limit`.
-    pub(super) fn tidy(&mut self, start: LogTime, limit: usize, at_most: usize) {
+    /// Forgets at most so many that failed before `start`.
+    pub(super) fn tidy(&mut self, start: LogTime, at_most: usize) {
         for _ in 0..at_most {
             if self.prefixes.oldest().is_none_or(|oldest| oldest >= start) {
                 break;
             }
             self.prefixes.forget_oldest();
         }
+    }
+
+    /// Forgets the oldest where they are more than `limit`.
+    pub(super) fn bound(&mut self, limit: usize) {
         while self.prefixes.len() > limit {
             self.prefixes.forget_oldest();
         }

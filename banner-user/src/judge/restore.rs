@@ -149,7 +149,7 @@ impl Judge {
                 Until::Boot(at) => at.min(unsaved.now),
                 Until::Permanent => unsaved.now,
             };
-            unsaved.note(BanChange::Ended { prefix, origin, at, why });
+            unsaved.note(BanChange::Ended { prefix, origin, at, why }, self.ledger.len());
         }
     }
 }

@@ -164,20 +164,22 @@ impl<V: Aged> Recent<V> {
         places.into_iter().filter_map(|(source, place)| Some((source, self.value(place)?)))
     }
 
-    /// The sources that have changed, or are gone, since this was last asked; none where that is not known any more, because
+    /// The sources that have changed, or are gone, since this was last asked, in their order; none where that is not known any more, because
     /// they were too many.
-    pub(super) fn take_changed(&mut self) -> Option<BTreeSet<IpNet>> {
+    pub(super) fn take_changed(&mut self) -> Option<Vec<IpNet>> {
         let Changed { places, gone, are_too_many, .. } =
             mem::replace(&mut self.changed, Changed { is_asked: true, ..Changed::default() });
-        let mut changed = gone;
+        let mut changed = Vec::from_iter(gone);
         for place in places {
             // A place may have become another one's since.
             if let Some(entry) = self.entries.get_mut(place)
                 && mem::take(&mut entry.has_changed)
             {
-                changed.insert(entry.key(&self.long).source());
+                changed.push(entry.key(&self.long).source());
             }
         }
+        changed.sort_unstable();
+        changed.dedup();
         (!are_too_many).then_some(changed)
     }
 
