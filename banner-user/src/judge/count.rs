@@ -32,7 +32,7 @@ impl Judge {
             // One that only observes is no reason not to ban where the jail enforces by now.
             let heeded = |record: &Record| record.in_force(now.boot) && (jail.jail.observe || !record.observe);
             let banned = |(key, record): (Key, &Record)| key.origin == jail.id && heeded(record);
-            if self.ledger.covering(found.address.into()).any(banned) {
+            if found.is_covered && self.ledger.covering(found.address.into()).any(banned) {
                 return false;
             }
             found.live

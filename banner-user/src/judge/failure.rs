@@ -33,6 +33,8 @@ pub(super) struct Found<'a> {
     /// When it counts.
     pub(super) at: LogTime,
     pub(super) live: bool,
+    /// There are bans that cover its source, over or not.
+    pub(super) is_covered: bool,
     /// What follows from its account.
     pub(super) sentence: Option<Sentence>,
 }
@@ -70,9 +72,13 @@ impl Judge {
         }
         let account = attempt.user.as_ref().map(AccountId::of);
         let source = self.source(address);
-        let mut found = Found { attempt: &attempt, address, source, account, at, live: line.live, sentence: None };
+        let is_covered = self.ledger.covering(address.into()).next().is_some();
+        let mut found =
+            Found { attempt: &attempt, address, source, account, at, live: line.live, is_covered, sentence: None };
         if attempt.weight > Weight::ZERO {
-            self.note_late(&found, &jails, now, effects);
+            if is_covered {
+                self.note_late(&found, &jails, now, effects);
+            }
             let counting = self.counting(jails, &found, now);
             if !self.is_spared(&found, now, effects) && !counting.is_empty() {
                 found.sentence = self.sentence(&found, now, effects);
