@@ -7,7 +7,7 @@
 //!
 //! `protocol` is what is said, and all that a client has to know. A handler holds no state: it puts one [`Request`] into the
 //! daemon's bounded queue and waits for its [`Reply`]. No request makes the daemon walk a whole table: long listings go in
-//! pages, and between two pages the loop does its other work.
+//! pages, these are made of slices (`listing`), and between two slices the loop does its other work.
 //!
 //! The server has a thread of its own, so that there is an answer whatever the loop does: while the daemon starts or stops, and
 //! where the loop hangs (`queue`).
@@ -16,6 +16,7 @@
 //! asked of the kernel besides.
 
 pub mod client;
+mod listing;
 pub mod protocol;
 mod queue;
 mod routes;
@@ -26,6 +27,7 @@ use std::net::IpAddr;
 
 use tokio::sync::oneshot;
 
+pub use listing::SLICE_MAX;
 use protocol::{
     BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, FuseAnswer, FuseRequest, Reloaded, Status,
     UnbanRequest, Unbanned, Why,
@@ -40,7 +42,7 @@ pub type Reply<T> = oneshot::Sender<Result<T, ErrorBody>>;
 pub enum Request {
     /// How everything is.
     Status(Reply<Status>),
-    /// One page of the bans.
+    /// A slice of a page of the bans: at most [`SLICE_MAX`].
     Bans(BansQuery, Reply<BansPage>),
     /// What is known of an address.
     Why(IpAddr, Reply<Why>),

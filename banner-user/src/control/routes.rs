@@ -7,7 +7,7 @@ use axum::{
         DefaultBodyLimit, FromRequest, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{StatusCode, Uri},
+    http::{StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{
-    Reply, Request,
+    Reply, Request, listing,
     protocol::{
         BanRequest, BansQuery, ErrorBody, ErrorKind, FuseRequest, PAGE_MAX, TRIPPED_MAX, UnbanRequest, parse_address,
     },
@@ -56,13 +56,14 @@ pub(super) fn forbidden() -> Router {
     })
 }
 
-async fn bans(daemon: Daemon, query: Result<Query<BansQuery>, QueryRejection>) -> Result<Response, ErrorBody> {
+async fn bans(State(daemon): Daemon, query: Result<Query<BansQuery>, QueryRejection>) -> Result<Response, ErrorBody> {
     let Query(query) = query.map_err(|rejection| invalid(&rejection.body_text()))?;
     if query.limit.is_some_and(|limit| !(1..=PAGE_MAX).contains(&limit)) {
         return Err(ErrorBody::new(ErrorKind::Invalid, format!("a page holds 1 to {PAGE_MAX} bans"))
             .remedy("ask for the next page with `after`, the `next` of this one"));
     }
-    ask(daemon, |reply| Request::Bans(query, reply)).await
+    let page = listing::page(&daemon, &query).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], page).into_response())
 }
 
 async fn why(daemon: Daemon, address: Result<Path<String>, PathRejection>) -> Result<Response, ErrorBody> {

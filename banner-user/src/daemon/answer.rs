@@ -8,10 +8,10 @@ use super::{Daemon, Next, lag, saving::Answer, view};
 use crate::{
     clock::{Now, WallTime},
     control::{
-        Request,
+        Request, SLICE_MAX,
         protocol::{
             self, BanRequest, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, Fill, FuseAnswer,
-            FuseRequest, PAGE_MAX, Packets, Prefix, Status, Text, TrippedFuse, UnbanRequest, Unbanned,
+            FuseRequest, Packets, Prefix, Status, Text, TrippedFuse, UnbanRequest, Unbanned,
         },
     },
     enforce::{bans::BanMapError, guard::State},
@@ -165,7 +165,7 @@ impl Daemon {
             return Err(ErrorBody::new(ErrorKind::Invalid, format!("there is no jail `{jail}`"))
                 .remedy("`banner status` shows the jails"));
         }
-        let limit = query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let limit = query.limit.unwrap_or(SLICE_MAX).clamp(1, SLICE_MAX);
         let list = query.list.as_ref().map(|name| ListName::new(name.as_str()));
         if let Some(name) = query.list.as_ref().filter(|_| !self.lists.bans(list)) {
             return Err(ErrorBody::new(ErrorKind::Invalid, format!("there is no list `{name}` that bans"))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{BanTime, Prefix, Text, Time};
 
 /// The most bans of one page, and how many a page has if nothing is said.
-pub const PAGE_MAX: u16 = 1000;
+pub const PAGE_MAX: u16 = 10_000;
 
 /// One ban. Bans overlap: an address may be held by several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +64,8 @@ pub struct BansQuery {
     pub list: Option<Text>,
     /// Only prefixes after this one: `next` of the page before.
     pub after: Option<Prefix>,
-    /// So many at most, from 1 to [`PAGE_MAX`]. A page is never cut between two bans of one prefix, and may be longer by those.
+    /// So many at most, from 1 to [`PAGE_MAX`]. A page is never cut between two bans of one prefix, and may be longer by those; it
+    /// may be shorter though more follow.
     pub limit: Option<u16>,
 }
 

@@ -36,6 +36,10 @@ fn is_printable(character: char) -> bool {
 
 impl From<&str> for Text {
     fn from(sentence: &str) -> Self {
+        // Names of jails and services, by the million in a listing.
+        if sentence.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self(sentence.to_owned());
+        }
         let mut text = String::with_capacity(sentence.len());
         for character in sentence.chars() {
             if is_printable(character) {

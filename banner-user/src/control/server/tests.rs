@@ -12,7 +12,7 @@ use tokio::{
 
 use super::*;
 use crate::control::{
-    Request,
+    Request, SLICE_MAX,
     client::{Client, ClientError},
     protocol::{
         Ban, BanRequest, BanTime, Banned, BansPage, BansQuery, Detached, ErrorBody, ErrorKind, FuseAnswer, Origin,
@@ -219,6 +219,37 @@ async fn the_pages_of_a_listing_join_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_has_as_many_slices_as_it_takes() {
+    let (socket, _directory) = Served::answering();
+    let client = Client::new(&socket);
+    for (limit, bans, next) in [(Some(2), 2, Some("192.0.2.2")), (Some(3), 3, None), (None, 3, None)] {
+        let page = client.bans::<Ban>(&BansQuery { limit, ..BansQuery::default() }).await.unwrap();
+        assert_eq!(page.bans.len(), bans, "{limit:?}");
+        assert_eq!(page.next.map(|next| next.to_string()).as_deref(), next, "{limit:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_ends_where_the_loop_is_slow_or_gives_no_more() {
+    for (delay, is_refused) in [(Duration::from_millis(1100), false), (Duration::ZERO, true)] {
+        let mut served = Served::start();
+        let socket = served.socket();
+        let asking = tokio::spawn(async move { Client::new(&socket).bans::<Ban>(&BansQuery::default()).await });
+        let first: Prefix = "192.0.2.1".parse().unwrap();
+        let Some(Request::Bans(_, reply)) = served.requests.recv().await else { panic!("another request") };
+        sleep(delay).await;
+        reply.send(Ok(BansPage { bans: vec![ban_of(first)], next: Some(first) })).unwrap();
+        if is_refused {
+            let Some(Request::Bans(query, reply)) = served.requests.recv().await else { panic!("another request") };
+            assert_eq!(query.after, Some(first));
+            reply.send(Err(ErrorBody::new(ErrorKind::Kernel, "the map cannot be read"))).unwrap();
+        }
+        let page = asking.await.unwrap().unwrap();
+        assert_eq!((page.bans.len(), page.next), (1, Some(first)), "{delay:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
     let mut served = Served::start();
     let socket = served.socket();
@@ -235,7 +266,7 @@ async fn what_is_asked_reaches_the_loop_as_it_was_meant() {
         refused = asking => panic!("{refused:?}"),
     };
     let Some(Request::Bans(received, _)) = request else { panic!("another request") };
-    assert_eq!(received, query);
+    assert_eq!(received, BansQuery { limit: Some(SLICE_MAX), ..query });
 
     let mut stream = served.connect().await;
     let body = r#"{"prefix": "::ffff:192.0.2.1", "bantime": 600, "services": ["smtp"], "jail": "mail", "force": true}"#;
@@ -266,8 +297,8 @@ async fn every_answer_is_json_with_its_status() {
         (post("/v1/unban", r#"{"prefix":"192.0.2.2"}"#), 404, r#""kind":"not_banned""#),
         (get("/v1/why/mail.example.com"), 400, "is a host name"),
         (get("/v1/why/%ff"), 400, r#""kind":"invalid""#),
-        (get("/v1/bans?limit=0"), 400, "a page holds 1 to 1000 bans"),
-        (get("/v1/bans?limit=1001"), 400, "a page holds 1 to 1000 bans"),
+        (get("/v1/bans?limit=0"), 400, "a page holds 1 to 10000 bans"),
+        (get("/v1/bans?limit=10001"), 400, "a page holds 1 to 10000 bans"),
         (get("/v1/bans?after=example"), 400, "is a host name"),
         (get("/v1/bans?jial=mail"), 400, "unknown field `jial`"),
         (post("/v1/ban", ""), 400, r#""kind":"invalid""#),
