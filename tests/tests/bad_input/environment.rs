@@ -15,6 +15,7 @@ use banner_tests::{
     installation::{Configuration, Installation},
     network::{INTERFACE, Network},
     object::{self, Program},
+    process::install_program,
 };
 
 use crate::expect_error;
@@ -147,7 +148,7 @@ fn without_privileges_every_command_says_what_it_lacks() -> anyhow::Result<()> {
     let daemon = installation.start()?;
     // Where anybody can run it, whatever the folder of the checkout.
     let binary = installation.path("banner");
-    fs::copy(installation.binary(), &binary)?;
+    install_program(installation.binary(), &binary)?;
     fs::set_permissions(installation.path(""), Permissions::from_mode(0o755))?;
     let nobody = |arguments: &[&str]| {
         let mut command = Command::new(&binary);

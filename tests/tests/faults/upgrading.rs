@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use banner_tests::network::INTERFACE;
+use banner_tests::{network::INTERFACE, process::install_program};
 
 use crate::scene::{Conditions, Scene, at_work};
 
@@ -54,9 +54,9 @@ fn other_build(scene: &Scene<'_>) -> anyhow::Result<PathBuf> {
     let loads = |instruction: &&mut [u8]| matches!(**instruction, [HALF, 0..=9, 0, 0, _, _, _, 0..=0x7f]);
     let code = instructions.find(loads).and_then(|load| load.first_mut()).context("no instruction loads a constant")?;
     *code = WHOLE;
-    let path = scene.installation.path("other-banner");
-    fs::copy(scene.installation.binary(), &path)?;
-    fs::write(&path, &bytes)?;
+    let (written, path) = (scene.installation.path("other-bytes"), scene.installation.path("other-banner"));
+    fs::write(&written, &bytes)?;
+    install_program(&written, &path)?;
     Ok(path)
 }
 

@@ -17,6 +17,12 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Copies a program to where anybody may run it. Another process writes it: what a thread of this one has open for writing, a
+/// child that another thread forks meanwhile holds open too, and Linux runs nothing that is (ETXTBSY, execve(2)).
+fn install_program(from: &Path, to: &Path) {
+    assert!(Command::new("install").arg("--mode=755").args([from, to]).status().unwrap().success());
+}
+
 /// What a journal handed on.
 #[derive(Debug, Default)]
 struct Heard {

@@ -166,7 +166,7 @@ async fn a_local_user_cannot_forge_an_entry() {
     std::os::unix::fs::chown(directory.path(), Some(0), Some(0)).unwrap();
     fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let smtpd = directory.path().join("smtpd");
-    fs::copy("/usr/bin/logger", &smtpd).unwrap();
+    install_program(Path::new("/usr/bin/logger"), &smtpd);
     let failure = |number: u32| format!("failed 192.0.2.{number}");
     // A person's, under the server's name, and with a program of its name; then an account of the system that is not the
     // server's; then the server.

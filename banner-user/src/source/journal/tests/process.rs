@@ -1,14 +1,12 @@
 //! journalctl fails, and is started again.
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 
 /// A program that does what journalctl does: its own arguments are in `$*`.
 fn script(directory: &Path, text: &str) -> Journalctl {
-    let path = directory.join("journalctl");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let (written, path) = (directory.join("text"), directory.join("journalctl"));
+    std::fs::write(&written, format!("#!/bin/sh\n{text}\n")).unwrap();
+    install_program(&written, &path);
     Journalctl::system().with_program(&path)
 }
 
