@@ -27,10 +27,22 @@ pub(super) struct Sight {
     state: Mutex<State>,
 }
 
+/// When a ban came into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Not before: then a look began that did not show it. On a machine that is busy with something else, that is long before
+    /// `by`, and who looks was kept waiting as the daemon was.
+    pub(super) after: Timestamp,
+    /// No later: then a look ended that showed it.
+    pub(super) by: Timestamp,
+}
+
 #[derive(Default)]
 struct State {
-    /// Every source that was banned, and when it was so at the latest.
-    bans: BTreeMap<IpAddr, Timestamp>,
+    /// Every source that was banned.
+    bans: BTreeMap<IpAddr, Seen>,
+    /// When the last look began.
+    last: Timestamp,
     looks: u64,
     wrong: Option<String>,
 }
@@ -53,16 +65,19 @@ impl Sight {
     }
 
     fn look(&self) -> anyhow::Result<()> {
+        let began = Timestamp::now();
         let entries = PinnedBans::open(&self.bpffs)?.entries()?;
-        let now = Timestamp::now();
+        let by = Timestamp::now();
         let mut state = self.state();
         state.looks += 1;
         if let Some(gone) = state.bans.keys().find(|source| !entries.contains_key(source)) {
             return Err(anyhow!("the ban of {gone} is gone"));
         }
+        let seen = Seen { after: state.last, by };
         for source in entries.into_keys() {
-            state.bans.entry(source).or_insert(now);
+            state.bans.entry(source).or_insert(seen);
         }
+        state.last = began;
         Ok(())
     }
 
@@ -74,7 +89,7 @@ impl Sight {
     ///
     /// # Errors
     /// A ban has gone, or the maps have.
-    pub(super) fn bans(&self) -> anyhow::Result<BTreeMap<IpAddr, Timestamp>> {
+    pub(super) fn bans(&self) -> anyhow::Result<BTreeMap<IpAddr, Seen>> {
         let state = self.state();
         match &state.wrong {
             Some(wrong) => Err(anyhow!("{wrong}")),
@@ -83,7 +98,7 @@ impl Sight {
     }
 
     /// What a look shows that begins now.
-    pub(super) fn next_look(&self) -> anyhow::Result<BTreeMap<IpAddr, Timestamp>> {
+    pub(super) fn next_look(&self) -> anyhow::Result<BTreeMap<IpAddr, Seen>> {
         let before = self.state().looks;
         until("the maps are looked at", || {
             let bans = self.bans()?;
