@@ -23,16 +23,18 @@ use super::{rule::Rule, stream::Try};
 /// The clock at the start of a stream.
 const START: i64 = 1_700_000_000;
 
-/// Which lines say the account.
+/// What the lines of a log tell.
 #[derive(Clone, Copy)]
-pub(crate) enum Names {
-    All,
-    /// Those of Postfix before 3.7.8 and its like.
-    OfLogins,
+pub(crate) enum Told {
+    Everything,
+    /// Failures do not say the account: Postfix before 3.7.8 and its like.
+    NoNames,
+    /// Logins are not told at all: filters imported from fail2ban, and servers that log no logins.
+    NoLogins,
 }
 
 pub(crate) struct Banner {
-    names: Names,
+    told: Told,
     judge: Judge,
     filter: FilterName,
     entries: BTreeMap<IpNet, (Entry, u64)>,
@@ -42,14 +44,14 @@ pub(crate) struct Banner {
 }
 
 impl Banner {
-    pub(crate) fn new(names: Names) -> Self {
+    pub(crate) fn new(told: Told) -> Self {
         let mut policy = Config::default().policy;
         for jail in &mut policy.jails {
-            jail.hears_logins = true; // As the catalogue says of the default jail's filters.
+            jail.hears_logins = !matches!(told, Told::NoLogins); // As the catalogue says of the filters.
         }
         let filter = policy.jails.iter().flat_map(|jail| &jail.filters).next().cloned().unwrap_or_default();
         Self {
-            names,
+            told,
             judge: Judge::new(policy),
             filter,
             entries: BTreeMap::new(),
@@ -110,7 +112,10 @@ impl Rule for Banner {
     fn answered(&mut self, tried: &Try) {
         self.pass(tried.at);
         let now = now(tried.at);
-        let is_named = tried.succeeds || matches!(self.names, Names::All);
+        if tried.succeeds && matches!(self.told, Told::NoLogins) {
+            return;
+        }
+        let is_named = tried.succeeds || !matches!(self.told, Told::NoNames);
         let user = is_named.then(|| User::new(format!("user{}", tried.account).as_bytes()));
         let attempt = Attempt {
             filter: self.filter.clone(),

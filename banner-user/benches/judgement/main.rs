@@ -1,8 +1,8 @@
 //! Whom banner's defaults ban, beside fail2ban's rule, in five populations: `cargo bench -p banner-user --bench judgement`.
 //!
 //! `docs/judgement.md` says what is measured and what came out. Exits with 1 where a target is missed. With `final`, other seeds are
-//! taken; with `nameless`, failures say no account, and there are no targets. Without `--bench`, as `cargo
-//! test` runs it, small populations see that the simulation itself holds.
+//! taken. With `nameless` failures say no account, and with `loginless` no line tells of a login: there are no targets then. Without
+//! `--bench`, as `cargo test` runs it, small populations see that the simulation itself holds.
 
 mod banner;
 mod botnet;
@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use banner::{Banner, Names};
+use banner::{Banner, Told};
 use fail2ban::Fail2ban;
 use rule::{Figures, measure};
 use stream::{Random, Stream};
@@ -66,7 +66,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let asked = |name: &str| env::args().any(|argument| argument == name);
     let seeds = if asked("final") { FINAL } else { TUNING };
-    let names = if asked("nameless") { Names::OfLogins } else { Names::All };
+    let told = match () {
+        () if asked("nameless") => Told::NoNames,
+        () if asked("loginless") => Told::NoLogins,
+        () => Told::Everything,
+    };
     writeln!(
         out,
         "| population | seed | rule | attackers' tries checked | prevented | innocent minutes lost | known-good sources banned | in the outage | target |"
@@ -75,11 +79,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut missed = false;
     for population in &POPULATIONS {
         for seed in seeds {
-            let (banner, fail2ban) = compare(population, seed, 1, names);
-            let verdict = match (names, population.target.is_met(&banner, &fail2ban)) {
-                (Names::OfLogins, _) => "",
-                (Names::All, true) => "met",
-                (Names::All, false) => "MISSED",
+            let (banner, fail2ban) = compare(population, seed, 1, told);
+            let verdict = match (told, population.target.is_met(&banner, &fail2ban)) {
+                (Told::NoNames | Told::NoLogins, _) => "",
+                (Told::Everything, true) => "met",
+                (Told::Everything, false) => "MISSED",
             };
             missed |= verdict == "MISSED";
             row(&mut out, population.name, seed, "fail2ban", &fail2ban, "")?;
@@ -90,9 +94,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn compare(population: &Population, seed: u64, scale: u64, names: Names) -> (Figures, Figures) {
+fn compare(population: &Population, seed: u64, scale: u64, told: Told) -> (Figures, Figures) {
     let stream = (population.stream)(&mut Random(seed), scale);
-    (measure(&stream, &mut Banner::new(names)), measure(&stream, &mut Fail2ban::default()))
+    (measure(&stream, &mut Banner::new(told)), measure(&stream, &mut Fail2ban::default()))
 }
 
 fn row(
@@ -129,12 +133,12 @@ fn smoke() -> Result<(), Box<dyn Error>> {
     stream.present(source, 0, 1000);
     stream.login(700, source, 2);
     let figures = |reached| Figures { reached, prevented: 10 - reached, lost: 600, ..Figures::default() };
-    let measured = (measure(&stream, &mut Banner::new(Names::All)), measure(&stream, &mut Fail2ban::default()));
+    let measured = (measure(&stream, &mut Banner::new(Told::Everything)), measure(&stream, &mut Fail2ban::default()));
     if measured != (figures(3), figures(5)) {
         return Err(format!("ten guesses come to {measured:?}").into());
     }
     for population in &POPULATIONS {
-        if compare(population, 1, SMOKE, Names::All) != compare(population, 1, SMOKE, Names::All) {
+        if compare(population, 1, SMOKE, Told::Everything) != compare(population, 1, SMOKE, Told::Everything) {
             return Err(format!("{}: two runs with one seed differ", population.name).into());
         }
     }

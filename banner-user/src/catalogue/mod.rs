@@ -129,8 +129,9 @@ impl Catalogue {
             }
         }
         let wants_logins = |config: &Config| config.policy.customers.is_some() && !config.policy.jails.is_empty();
-        if !is_unknown && !tells_logins && config.is_some_and(wants_logins) {
-            found.push(Diagnostic { severity: Severity::Warning, problem: Problem::NoLogins, place: None });
+        if let Some(config) = config.filter(|config| !is_unknown && !tells_logins && wants_logins(config)) {
+            let problem = Problem::NoLogins { idle: config.policy.idle_without_logins() };
+            found.push(Diagnostic { severity: Severity::Warning, problem, place: None });
         }
         found
     }

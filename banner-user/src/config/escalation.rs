@@ -40,12 +40,14 @@ pub(super) fn increment(table: Table<'_>, findings: &mut Findings<'_>) -> Option
         if item.is_number(0) { Some(Duration::ZERO) } else { item.duration(", or 0 for none", findings) }
     });
     let forget = table.take("forget").and_then(|item| item.duration("", findings));
+    let without_logins = table.take("without_logins").and_then(|item| item.flag(findings));
     table.finish(findings);
     enabled.unwrap_or(true).then(|| Increment {
         growth: multipliers.map(Growth::Multipliers).or(factor).unwrap_or(default.growth),
         maxtime: maxtime.unwrap_or(default.maxtime),
         rndtime: rndtime.unwrap_or(default.rndtime),
         forget: forget.unwrap_or(default.forget),
+        without_logins: without_logins.unwrap_or(default.without_logins),
     })
 }
 
@@ -63,12 +65,14 @@ pub(super) fn recidive(table: Table<'_>, services: &Services, findings: &mut Fin
     let findtime = table.take("findtime").and_then(|item| item.duration("", findings));
     let bantime = table.take("bantime").and_then(|item| item.duration("", findings));
     let mask = table.take("services").map(|item| jail::services_mask(item, services, findings));
+    let without_logins = table.take("without_logins").and_then(|item| item.flag(findings));
     table.finish(findings);
     enabled.unwrap_or(true).then(|| Recidive {
         maxretry: maxretry.unwrap_or(default.maxretry),
         findtime: findtime.unwrap_or(default.findtime),
         bantime: bantime.unwrap_or(default.bantime),
         services: mask.unwrap_or(default.services),
+        without_logins: without_logins.unwrap_or(default.without_logins),
     })
 }
 

@@ -103,8 +103,10 @@ pub enum Problem {
     ShortBan,
     #[error("no enabled jail uses the filter {0}")]
     UnusedFilter(Quoted),
-    #[error("no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody")]
-    NoLogins,
+    #[error("no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody{}", do_nothing(.idle))]
+    NoLogins { idle: Vec<&'static str> },
+    #[error("`[customers]` is off{}", do_nothing(.idle))]
+    NoCustomers { idle: Vec<&'static str> },
     #[error("no jail is enabled: nothing will be banned")]
     NoJail,
     #[error("jail {0} is off unless it says `enabled`")]
@@ -182,11 +184,13 @@ impl Problem {
             }
             Self::ShortBan => "who was banned is free to go on: make `bantime` at least as long as `findtime`".to_owned(),
             Self::UnusedFilter(_) => "name it under `filter` in a jail, or remove its file".to_owned(),
-            Self::NoLogins => {
-                "name banner's own filter of your server, such as `postfix-sasl` or `dovecot`, or set `enabled = false` in \
-                 `[customers]`"
-                    .to_owned()
-            }
+            Self::NoLogins { .. } => "name banner's own filter of your server, such as `postfix-sasl` or `dovecot`, or set \
+                 `enabled = false` in `[customers]` and these; bans grow all the same by `without_logins = true` in `[increment]` \
+                 and `[recidive]`"
+                .to_owned(),
+            Self::NoCustomers { .. } => "set `enabled = false` in these too, or leave `[customers]` on; bans grow all the same by \
+                 `without_logins = true` in `[increment]` and `[recidive]`"
+                .to_owned(),
             Self::NoJail => "set `enabled = true` in a jail".to_owned(),
             Self::Off(_) => "add `enabled = true`, or `enabled = false`".to_owned(),
             Self::JournalAndFiles(_) => {
@@ -195,6 +199,15 @@ impl Problem {
             Self::IgnoresAll(_) => "remove it".to_owned(),
             Self::HostBits { covers, .. } => format!("write `{covers}`, or the address alone"),
         }
+    }
+}
+
+/// Which tables of the configuration have no effect, as the rest of a sentence.
+fn do_nothing(tables: &[&str]) -> String {
+    match tables {
+        [] => String::new(),
+        [table] => format!(", and `[{table}]` does nothing"),
+        tables => format!(", and `[{}]` do nothing", tables.join("]`, `[")),
     }
 }
 

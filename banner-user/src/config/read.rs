@@ -64,12 +64,16 @@ pub(super) const CUSTOMERS: Keys =
 pub(super) const FUSE: Keys = Keys { home: "in `[fuse]`", names: &["enabled", "customers", "window", "bans"] };
 
 /// The keys of `[increment]`.
-pub(super) const INCREMENT: Keys =
-    Keys { home: "in `[increment]`", names: &["enabled", "factor", "multipliers", "maxtime", "rndtime", "forget"] };
+pub(super) const INCREMENT: Keys = Keys {
+    home: "in `[increment]`",
+    names: &["enabled", "factor", "multipliers", "maxtime", "rndtime", "forget", "without_logins"],
+};
 
 /// The keys of `[recidive]`.
-pub(super) const RECIDIVE: Keys =
-    Keys { home: "in `[recidive]`", names: &["enabled", "maxretry", "findtime", "bantime", "services"] };
+pub(super) const RECIDIVE: Keys = Keys {
+    home: "in `[recidive]`",
+    names: &["enabled", "maxretry", "findtime", "bantime", "services", "without_logins"],
+};
 
 /// The keys of `[prefixes]`.
 pub(super) const PREFIXES: Keys =

@@ -61,6 +61,24 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
     jails.iter_mut().for_each(|jail| jail.observe |= observe);
     let lists = lists(table(root.take("list"), findings), &services, findings);
     root.finish(findings);
+    let policy = Policy {
+        jails,
+        ignoreip: ignoreip.unwrap_or(default.policy.ignoreip),
+        ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
+        ipv6_prefix: source_length,
+        customers,
+        fuse,
+        increment,
+        recidive,
+        prefixes,
+        accounts,
+        spraying,
+        limits,
+    };
+    let idle = policy.idle_without_logins();
+    if policy.customers.is_none() && !idle.is_empty() {
+        findings.warn(None, Problem::NoCustomers { idle });
+    }
     Config {
         interface: interface.unwrap_or(default.interface),
         attach: attach.unwrap_or(default.attach),
@@ -70,20 +88,7 @@ pub(super) fn read(root: Table<'_>, known_filters: &[String], findings: &mut Fin
         time_zone,
         map_sizes,
         history,
-        policy: Policy {
-            jails,
-            ignoreip: ignoreip.unwrap_or(default.policy.ignoreip),
-            ignoreself: ignoreself.unwrap_or(default.policy.ignoreself),
-            ipv6_prefix: ipv6_prefix.unwrap_or(default.policy.ipv6_prefix),
-            customers,
-            fuse,
-            increment,
-            recidive,
-            prefixes,
-            accounts,
-            spraying,
-            limits,
-        },
+        policy,
         services,
         lists,
         warnings: Vec::new(),

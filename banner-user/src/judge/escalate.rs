@@ -22,13 +22,11 @@ impl Judge {
     /// Lets a ban grow by the former bans of what it bans. `first` is how long a first ban lasts, `at` when this one begins.
     /// Never makes it shorter than it is.
     pub(super) fn escalate(&self, first: BanTime, prefix: IpNet, observe: bool, at: LogTime, measure: &mut Measure) {
-        if self.is_learning(at) {
-            return;
-        }
         let former = self.history.former(prefix, observe, at);
         // Who mistypes in an office does not come back for it: the next one does.
         if let Some(increment) = &self.policy.increment
             && former > 0
+            && self.may_grow(increment.without_logins, at)
             && !self.is_shared(prefix)
         {
             let grown = match first {
@@ -42,6 +40,7 @@ impl Judge {
         }
         // Behind a customer's address there may be an office: many who mistype are not one who comes back.
         if let Some(recidive) = &self.policy.recidive
+            && self.may_grow(recidive.without_logins, at)
             && !self.customers.is_customer(prefix)
         {
             let bans = self.history.lately(prefix, observe, at, recidive.findtime).saturating_add(1);
@@ -53,12 +52,16 @@ impl Judge {
         }
     }
 
-    /// Whether nobody can know yet who belongs where: less than a day has been judged. The first telephone with an old password would
-    /// have a whole carrier's gateway banned for a week, before anybody who shares it could log in. Where no log tells of logins,
-    /// there is nothing to wait for.
-    fn is_learning(&self, at: LogTime) -> bool {
+    /// Whether a ban may be longer for those before it: where it is known who logs in, and has been heard for a day. Else the first
+    /// telephone with an old password would have an office or a carrier's whole gateway banned for a week. A configuration can have
+    /// it otherwise, and then there is nothing to wait for where no log tells of logins.
+    fn may_grow(&self, without_logins: bool, at: LogTime) -> bool {
         let tells_logins = self.policy.customers.is_some() && self.jails.iter().any(|jail| jail.jail.hears_logins);
-        tells_logins && self.customers.heard_since().is_none_or(|since| since > earlier(at, LEARNING))
+        let has_learnt = || self.customers.heard_since().is_some_and(|since| since <= earlier(at, LEARNING));
+        match without_logins {
+            true => !tells_logins || has_learnt(),
+            false => tells_logins && self.customers.since().is_some() && has_learnt(),
+        }
     }
 
     /// A ban has ended: what that means for the history of what was banned.

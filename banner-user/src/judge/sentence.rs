@@ -2,8 +2,10 @@
 //!
 //! 1. It is a **trap**: banned at once.
 //! 2. **Spraying**: it is one of many accounts that the source has tried, and none of them has logged in from there.
-//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has logged in from there lately. Only where
-//!    logins have been heard of for an hour: else nobody would have.
+//! 3. It is an **account under attack**, as are all that the source has tried, and nobody has logged in from there lately.
+//!
+//! The last two only where logins have been heard of for an hour: else nobody would have logged in, and an office in which five
+//! people mistype in a day would be spraying.
 //!
 //! A failure on an account that has logged in from its source means none of this: whoever knows a password does not guess it.
 //! Nor does one without a name, of a source that is ignored, or of too little weight to be a wrong password (but for a trap: its
@@ -159,8 +161,16 @@ impl Judge {
             let report = Report::AccountUnderAttack { account: name.clone(), networks: policy.sources, untold };
             effects.push(Effect::Report(report));
         }
+        if !self.knows_who_logs_in(now) {
+            return None;
+        }
         self.spraying(source, &suspect, now)
             .or_else(|| if is_customer { None } else { self.under_attack(&suspect, now) })
+    }
+
+    /// Whether nothing heard of a source's logins means that there were none.
+    fn knows_who_logs_in(&self, now: LogSeconds) -> bool {
+        self.customers.since().is_some_and(|since| LogSeconds::from(since) <= now.earlier(KNOWN_AFTER))
     }
 
     /// Whether a source has tried too many accounts of which none has logged in from there.
@@ -178,13 +188,11 @@ impl Judge {
     /// Whether a source from which nobody logs in has tried accounts under attack too often, and nothing else.
     fn under_attack(&self, suspect: &Suspect, now: LogSeconds) -> Option<Sentence> {
         let Accounts { maxretry, findtime, bantime, .. } = self.policy.accounts.as_ref()?;
-        let known_since = LogSeconds::from(self.customers.since()?);
         let tries =
             suspect.tries_under_attack(now.earlier(*findtime), |account| self.accounts.is_under_attack(account));
         let enough = if suspect.banned_until().is_some() { 1 } else { usize::from(*maxretry).max(2) };
         let failures = u16::try_from(tries).unwrap_or(u16::MAX);
-        (tries >= enough && known_since <= now.earlier(KNOWN_AFTER))
-            .then_some(Sentence { bantime: *bantime, reason: Reason::UnderAttack { failures } })
+        (tries >= enough).then_some(Sentence { bantime: *bantime, reason: Reason::UnderAttack { failures } })
     }
 
     /// Takes over what the policy says about accounts.

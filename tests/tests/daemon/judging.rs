@@ -123,7 +123,7 @@ fn a_network_whose_hosts_fail_in_turn_is_banned_but_not_where_somebody_logged_in
 fn who_was_banned_before_a_restart_is_banned_for_twice_as_long_after_it() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
     // With logins to wait for, no ban grows on the first day.
-    let more = "[customers]\nenabled = false".to_owned();
+    let more = "[customers]\nenabled = false\n[increment]\nwithout_logins = true".to_owned();
     let bantime = "2s".to_owned();
     let installation = Installation::new(&network, &Configuration { more, bantime, ..Configuration::default() })?;
     let daemon = installation.start()?;

@@ -194,8 +194,8 @@ fn bans_grow_by_default_and_as_configured() {
     let recidive = default.recidive.unwrap();
     assert_eq!((recidive.maxretry, recidive.services), (5, default.jails[0].services), "from all mail services");
     let config = parse(&["
-        increment = { factor = 3, maxtime = \"1d\", rndtime = 60, forget = \"7d\" }
-        recidive = { maxretry = 2, findtime = \"1h\", bantime = \"2h\", services = \"http\" }"])
+        increment = { factor = 3, maxtime = \"1d\", rndtime = 60, forget = \"7d\", without_logins = true }
+        recidive = { maxretry = 2, findtime = \"1h\", bantime = \"2h\", services = \"http\", without_logins = true }"])
     .unwrap();
     let seconds = Duration::from_secs;
     assert_eq!(
@@ -204,13 +204,14 @@ fn bans_grow_by_default_and_as_configured() {
             growth: Growth::Factor(3),
             maxtime: seconds(86_400),
             rndtime: seconds(60),
-            forget: seconds(7 * 86_400)
+            forget: seconds(7 * 86_400),
+            without_logins: true,
         })
     );
     let services = config.services.mask(["http"]).unwrap();
     assert_eq!(
         config.policy.recidive,
-        Some(Recidive { maxretry: 2, findtime: seconds(3600), bantime: seconds(7200), services })
+        Some(Recidive { maxretry: 2, findtime: seconds(3600), bantime: seconds(7200), services, without_logins: true })
     );
     let config = parse(&["increment.multipliers = [1, 5, 30]"]).unwrap();
     assert_eq!(config.policy.increment.unwrap().growth, Growth::Multipliers(vec![1, 5, 30]));

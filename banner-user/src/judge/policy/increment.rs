@@ -15,6 +15,8 @@ pub struct Increment {
     pub rndtime: Duration,
     /// A source is a new one again when so much time has passed since its last ban ended (or [`Recidive::findtime`], if longer).
     pub forget: Duration,
+    /// Also where no logins are known: whoever is behind an address then, its bans grow.
+    pub without_logins: bool,
 }
 
 /// What a ban grows by.
@@ -28,13 +30,14 @@ pub enum Growth {
 }
 
 impl Default for Increment {
-    /// 10 minutes, 20, 40, ... to a week.
+    /// 10 minutes, 20, 40, ... to a week, where logins are known.
     fn default() -> Self {
         Self {
             growth: Growth::Factor(2),
             maxtime: Duration::from_secs(7 * 24 * 60 * 60),
             rndtime: Duration::ZERO,
             forget: Duration::from_secs(30 * 24 * 60 * 60),
+            without_logins: false,
         }
     }
 }
@@ -51,12 +54,14 @@ pub struct Recidive {
     pub bantime: Duration,
     /// From these, and those of the jail.
     pub services: ServiceMask,
+    /// Also where no logins are known.
+    pub without_logins: bool,
 }
 
 impl Default for Recidive {
-    /// Five bans in a week, for a week. From no service beside the jail's: the configuration knows which there are.
+    /// Five bans in a week, for a week, where logins are known. From no service beside the jail's: the configuration knows which there are.
     fn default() -> Self {
         let week = Duration::from_secs(7 * 24 * 60 * 60);
-        Self { maxretry: 5, findtime: week, bantime: week, services: ServiceMask::NONE }
+        Self { maxretry: 5, findtime: week, bantime: week, services: ServiceMask::NONE, without_logins: false }
     }
 }

@@ -195,6 +195,17 @@ fn nobody_is_banned_for_never_having_logged_in_where_that_is_not_known() {
 }
 
 #[test]
+fn nobody_sprays_where_it_is_not_known_who_logs_in() {
+    let five: String = (0..5).map(|n| format!("{} fail 192.0.2.1 user=u{n}\n", n * 700)).collect();
+    check_with(by_spraying(), &five);
+    check_with(by_spraying(), &("1 succeed 192.0.2.250\n".to_owned() + &five));
+    check_with(
+        Policy { customers: None, ..by_spraying() },
+        &("0 succeed 192.0.2.250 at=-3600 backlog\n".to_owned() + &five),
+    );
+}
+
+#[test]
 fn no_setting_bans_a_new_source_by_its_first_try() {
     let policy = judging(Some(Accounts { maxretry: 1, ..accounts() }), None);
     check_known(policy, &(attack(0) + "100 fail 192.0.2.1"));

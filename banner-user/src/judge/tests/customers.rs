@@ -8,12 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::LogTime,
-    judge::{
-        Login, SOURCES_MAX,
-        account::AccountId,
-        customers::Customers as Known,
-        policy::{Customers, Increment},
-    },
+    judge::{Login, SOURCES_MAX, account::AccountId, customers::Customers as Known, policy::Customers},
 };
 
 fn known() -> Policy {
@@ -310,7 +305,7 @@ fn nothing_is_granted_where_that_is_switched_off() {
 
 #[test]
 fn bans_of_a_shared_source_stay_short() {
-    let mut world = World::new(Policy { increment: Some(Increment::default()), ..known() });
+    let mut world = World::new(Policy { increment: Some(doubling()), ..known() });
     for (second, user) in (0..).zip(["alice", "bob", "carol", "dave", "erin"]) {
         world.run(second, &format!("succeed 192.0.2.1 user={user}"));
         world.run(second, &format!("succeed 192.0.2.2 user={}", if second < 4 { user } else { "alice" }));

@@ -37,11 +37,11 @@ fn lengths(policy: Policy, bans: usize) -> Vec<u64> {
 #[test]
 fn each_ban_is_longer_than_the_one_before_up_to_maxtime() {
     let week = 7 * 24 * 3600;
-    let factor = |factor| Increment { growth: Growth::Factor(factor), ..Increment::default() };
-    let times = |times: &[u32]| Increment { growth: Growth::Multipliers(times.to_vec()), ..Increment::default() };
-    let capped = |seconds| Increment { maxtime: Duration::from_secs(seconds), ..Increment::default() };
+    let factor = |factor| Increment { growth: Growth::Factor(factor), ..doubling() };
+    let times = |times: &[u32]| Increment { growth: Growth::Multipliers(times.to_vec()), ..doubling() };
+    let capped = |seconds| Increment { maxtime: Duration::from_secs(seconds), ..doubling() };
     let table: [(Increment, &[u64]); 7] = [
-        (Increment::default(), &[600, 1200, 2400, 4800, 9600, 19_200]),
+        (doubling(), &[600, 1200, 2400, 4800, 9600, 19_200]),
         (factor(5), &[600, 3000, 15_000, 75_000, 375_000, week]),
         (times(&[1, 2, 6]), &[600, 1200, 3600, 3600]),
         // The first of fail2ban's numbers is for no former ban.
@@ -56,13 +56,13 @@ fn each_ban_is_longer_than_the_one_before_up_to_maxtime() {
     }
     assert_eq!(lengths(policy([mail()]), 3), [600, 600, 600], "without");
     // Far beyond what a number holds.
-    assert_eq!(lengths(growing(Increment::default()), 40).last(), Some(&week));
+    assert_eq!(lengths(growing(doubling()), 40).last(), Some(&week));
 }
 
 #[test]
 fn a_ban_that_has_grown_is_longer_by_up_to_rndtime() {
     let jittered = |rndtime| {
-        let policy = growing(Increment { rndtime: Duration::from_secs(rndtime), ..Increment::default() });
+        let policy = growing(Increment { rndtime: Duration::from_secs(rndtime), ..doubling() });
         lengths(policy, 8)
     };
     let (none, some) = (jittered(0), jittered(60));
@@ -74,7 +74,7 @@ fn a_ban_that_has_grown_is_longer_by_up_to_rndtime() {
 
 #[test]
 fn a_source_is_a_new_one_when_it_has_been_quiet_for_long_enough() {
-    let forget = Increment { forget: Duration::from_secs(1000), ..Increment::default() };
+    let forget = Increment { forget: Duration::from_secs(1000), ..doubling() };
     check_with(
         growing(forget),
         "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600; \
@@ -93,7 +93,7 @@ fn a_source_is_a_new_one_when_it_has_been_quiet_for_long_enough() {
 fn the_history_is_one_for_all_jails_and_counts_what_is_over() {
     let jails = [jail("smtp", "postfix-sasl", SMTP), Jail { bantime: seconds(60), ..jail("imap", "cyrus", IMAP) }];
     check_with(
-        Policy { increment: Some(Increment::default()), ..policy(jails) },
+        Policy { increment: Some(doubling()), ..policy(jails) },
         "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600; \
              banned 192.0.2.1/32 by jail smtp until 600 for 3
          # The other ban is in force: nobody has come back.
@@ -112,7 +112,7 @@ fn the_history_is_one_for_all_jails_and_counts_what_is_over() {
 #[test]
 fn an_ipv6_source_is_its_prefix() {
     check_with(
-        growing(Increment::default()),
+        growing(doubling()),
         "0 fail 2001:db8::1 weight=12 -> write hash 2001:db8::/64 mail until 600; \
              banned 2001:db8::/64 by jail mail until 600 for 3
          600 fail 2001:db8::2 weight=12 -> remove hash 2001:db8::/64; \
@@ -128,6 +128,7 @@ fn who_is_banned_again_and_again_is_banned_from_everything() {
         findtime: Duration::from_secs(2000),
         bantime: Duration::from_secs(9000),
         services: MAIL,
+        without_logins: true,
     };
     let jails = [jail("smtp", "postfix-sasl", SMTP)];
     check_with(
@@ -149,7 +150,7 @@ fn who_is_banned_again_and_again_is_banned_from_everything() {
 
 #[test]
 fn who_has_logged_in_is_no_recidivist() {
-    let recidive = Some(Recidive { maxretry: 2, services: MAIL, ..Recidive::default() });
+    let recidive = Some(Recidive { maxretry: 2, services: MAIL, ..weekly() });
     let customers = Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() });
     check_with(
         Policy { recidive, customers, ..policy([jail("smtp", "postfix-sasl", SMTP)]) },
@@ -167,7 +168,7 @@ fn a_permanent_ban_stays_permanent() {
     let jails =
         [jail("smtp", "postfix-sasl", SMTP), Jail { bantime: BanTime::Permanent, ..jail("imap", "cyrus", IMAP) }];
     check_with(
-        Policy { recidive: Some(Recidive { maxretry: 2, ..Recidive::default() }), ..policy(jails) },
+        Policy { recidive: Some(Recidive { maxretry: 2, ..weekly() }), ..policy(jails) },
         "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600; \
              banned 192.0.2.1/32 by jail smtp until 600 for 3
          700 fail 192.0.2.1 weight=12 filter=cyrus -> remove hash 192.0.2.1/32; \
@@ -179,7 +180,7 @@ fn a_permanent_ban_stays_permanent() {
 #[test]
 fn a_ban_that_was_lifted_by_hand_or_by_ignoreip_was_no_offence() {
     check_with(
-        growing(Increment::default()),
+        growing(doubling()),
         "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600; \
              banned 192.0.2.1/32 by jail mail until 600 for 3
          1 unban 192.0.2.1 -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by jail mail: lifted by hand
@@ -199,7 +200,7 @@ fn a_ban_that_was_lifted_by_hand_or_by_ignoreip_was_no_offence() {
 #[test]
 fn bans_by_hand_neither_grow_nor_are_offences() {
     check_with(
-        growing(Increment::default()),
+        growing(doubling()),
         "0 ban 192.0.2.1 for=10 -> write hash 192.0.2.1/32 mail until 10 manual; banned 192.0.2.1/32 by hand until 10
          11 fail 192.0.2.1 weight=12 -> remove hash 192.0.2.1/32; unbanned 192.0.2.1/32 by hand: its time is over; \
              write hash 192.0.2.1/32 mail until 611; banned 192.0.2.1/32 by jail mail until 611 for 3
@@ -212,7 +213,7 @@ fn bans_by_hand_neither_grow_nor_are_offences() {
 fn observing_bans_show_what_would_have_happened_and_make_no_other_longer() {
     let jails = [Jail { observe: true, ..jail("smtp", "postfix-sasl", SMTP) }, jail("imap", "cyrus", IMAP)];
     check_with(
-        Policy { increment: Some(Increment::default()), ..policy(jails) },
+        Policy { increment: Some(doubling()), ..policy(jails) },
         "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 smtp until 600 observing; \
              would ban 192.0.2.1/32 by jail smtp until 600 for 3
          600 fail 192.0.2.1 weight=12 filter=cyrus -> remove hash 192.0.2.1/32; \
@@ -228,7 +229,7 @@ fn observing_bans_show_what_would_have_happened_and_make_no_other_longer() {
 fn bans_for_lines_that_were_read_late_grow_by_their_own_times() {
     let short = [Jail { bantime: seconds(60), ..mail() }];
     check_with(
-        Policy { increment: Some(Increment::default()), ..policy(short) },
+        Policy { increment: Some(doubling()), ..policy(short) },
         "2000 fail 192.0.2.1 weight=12 at=1500 backlog
          # That one had ended before anybody read of it, and so had the next, of twice its length.
          2000 fail 192.0.2.1 weight=12 at=1600 backlog
@@ -243,7 +244,7 @@ fn bans_for_lines_that_were_read_late_grow_by_their_own_times() {
 #[test]
 fn a_clock_that_is_set_changes_no_history() {
     for step in [-86_400 * 365, -3600, 3600, 86_400 * 365] {
-        let mut world = World::new(growing(Increment::default()));
+        let mut world = World::new(growing(doubling()));
         world.check(&format!(
             "0 fail 192.0.2.1 weight=12 -> write hash 192.0.2.1/32 mail until 600; \
                  banned 192.0.2.1/32 by jail mail until 600 for 3
@@ -262,7 +263,7 @@ fn a_clock_that_is_set_changes_no_history() {
 
 #[test]
 fn the_history_is_bounded_and_what_was_banned_longest_ago_goes_first() {
-    let mut bounded = growing(Increment::default());
+    let mut bounded = growing(doubling());
     bounded.limits.sources = 5;
     let mut world = World::new(bounded);
     for last in 0..20_u8 {
@@ -319,6 +320,7 @@ fn increment() -> impl Strategy<Value = Increment> {
         maxtime,
         rndtime: Duration::from_secs(rndtime),
         forget,
+        without_logins: true,
     })
 }
 
@@ -328,6 +330,7 @@ fn recidive() -> impl Strategy<Value = Recidive> {
         findtime: Duration::from_secs(findtime),
         bantime: Duration::from_secs(bantime),
         services: MAIL,
+        without_logins: true,
     })
 }
 
@@ -387,23 +390,45 @@ proptest! {
 }
 
 #[test]
-fn no_ban_grows_in_the_first_day_where_logins_are_told() {
+fn bans_grow_where_logins_have_been_heard_of_for_a_day_or_are_not_waited_for() {
     let deaf = Jail { hears_logins: false, ..mail() };
-    let day = 24 * 3600;
+    let (day, login) = (24 * 3600, "succeed 198.51.100.1");
+    let customers = Some(Customers::default());
+    // First what is heard, then the jail, and who grows: by default, and without logins.
     let table = [
-        ("in the first day", mail(), Some(Customers::default()), day - 3000, false),
-        ("after it", mail(), Some(Customers::default()), day + 1, true),
-        ("no log tells of logins", deaf, Some(Customers::default()), 3000, true),
-        ("nobody wants to know of logins", mail(), None, 3000, true),
+        ("in the first day", login, mail(), customers.clone(), day - 3000, (false, false)),
+        ("after it", login, mail(), customers.clone(), day + 1, (true, true)),
+        ("nobody has logged in", "tick", mail(), customers.clone(), day + 1, (false, true)),
+        ("no log tells of logins", login, deaf, customers, 3000, (false, true)),
+        ("nobody wants to know of logins", login, mail(), None, 3000, (false, true)),
     ];
-    for (promise, jail, customers, second, grows) in table {
-        let increment = Some(Increment::default());
-        let mut world = World::new(Policy { increment, customers, ..policy([jail]) });
+    for (promise, heard, jail, customers, second, grow) in table {
+        for (without_logins, grows) in [(false, grow.0), (true, grow.1)] {
+            let increment = Some(Increment { without_logins, ..Increment::default() });
+            let policy = Policy { increment, customers: customers.clone(), ..policy([jail.clone()]) };
+            let mut world = World::new(policy);
+            world.run(0, heard);
+            world.run(0, "fail 192.0.2.1 weight=12");
+            let banned = world.run(second, "fail 192.0.2.1 weight=12");
+            let length = if grows { 1200 } else { 600 };
+            let expected = format!("until {}", second + length);
+            assert!(
+                banned.last().is_some_and(|banned| banned.contains(&expected)),
+                "{promise}, {without_logins}: {banned:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_is_a_recidivist_where_no_logins_are_known() {
+    for (without_logins, length) in [(false, 600), (true, 7 * 24 * 3600)] {
+        let recidive = Some(Recidive { maxretry: 2, without_logins, ..Recidive::default() });
+        let mut world = World::new(Policy { recidive, ..policy([mail()]) });
         world.run(0, "fail 192.0.2.1 weight=12");
-        let banned = world.run(second, "fail 192.0.2.1 weight=12");
-        let length = if grows { 1200 } else { 600 };
-        let expected = format!("until {}", second + length);
-        assert!(banned.last().is_some_and(|banned| banned.contains(&expected)), "{promise}: {banned:?}");
+        let banned = world.run(700, "fail 192.0.2.1 weight=12");
+        let expected = format!("until {}", 700 + length);
+        assert!(banned.last().is_some_and(|banned| banned.contains(&expected)), "{without_logins}: {banned:?}");
     }
 }
 

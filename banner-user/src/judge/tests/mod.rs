@@ -35,7 +35,7 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use self::world::World;
-use super::policy::{BanTime, Jail, Limits, Policy};
+use super::policy::{BanTime, Increment, Jail, Limits, Policy, Recidive};
 use crate::service::ServiceMask;
 
 pub(crate) const SMTP: ServiceMask = ServiceMask(1);
@@ -65,6 +65,16 @@ fn jail(name: &str, filter: &str, services: ServiceMask) -> Jail {
 fn policy(jails: impl Into<Vec<Jail>>) -> Policy {
     let limits = Limits { sources: 1000, evidence: 10, customers: 100 };
     Policy { limits, ..Policy::plain(jails.into()) }
+}
+
+/// Bans that grow, whether or not logins are known.
+fn doubling() -> Increment {
+    Increment { without_logins: true, ..Increment::default() }
+}
+
+/// Who is banned again and again is banned for a week, whether or not logins are known.
+fn weekly() -> Recidive {
+    Recidive { without_logins: true, ..Recidive::default() }
 }
 
 /// Runs a script against the default jail.

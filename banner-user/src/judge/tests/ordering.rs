@@ -4,13 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use proptest::prelude::*;
 
-use super::policy;
+use super::{doubling, policy, weekly};
 use crate::{
     clock::{BootTime, Now, WallTime},
     event::{Attempt, Event, FileId, Position, User, Weight},
     judge::{
         Input, Judge, Line,
-        policy::{Accounts, Customers, Fuse, Increment, Policy, Prefixes, Recidive, Spraying},
+        policy::{Accounts, Customers, Fuse, Policy, Prefixes, Spraying},
         saved::TallyChange,
         tests::mail,
     },
@@ -23,8 +23,8 @@ fn now(second: u64) -> Now {
 
 fn judge() -> Judge {
     let everything = Policy {
-        increment: Some(Increment::default()),
-        recidive: Some(Recidive::default()),
+        increment: Some(doubling()),
+        recidive: Some(weekly()),
         customers: Some(Customers::default()),
         accounts: Some(Accounts::default()),
         spraying: Some(Spraying::default()),

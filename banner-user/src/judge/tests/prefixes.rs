@@ -12,7 +12,7 @@ use crate::{
         effect::Until,
         manual::Target,
         neighbours::{Neighbour, Neighbourhoods},
-        policy::{Customers, Increment, Prefixes},
+        policy::{Customers, Prefixes},
         scope,
         tests::kernel::FakeKernel,
     },
@@ -218,7 +218,7 @@ fn a_jail_that_hears_no_logins_bans_no_prefix() {
 #[test]
 fn bans_of_a_prefix_grow_with_each_one() {
     check_a_day_later(
-        Policy { increment: Some(Increment::default()), ..banning([mail()]) },
+        Policy { increment: Some(doubling()), ..banning([mail()]) },
         &format!(
             "{THREE}
              5002 tick -> remove trie 192.0.2.0/24; unbanned 192.0.2.0/24 by jail mail: its time is over
@@ -415,7 +415,7 @@ proptest! {
         steps in prop::collection::vec((0_u8..3, 0_u8..6, 0_u8..12, 0_u64..400), 1..80),
     ) {
         let ignored: IpAddr = "198.51.100.5".parse().unwrap();
-        let policy = Policy { ignoreip: vec![ignored.into()], increment: Some(Increment::default()), ..banning([mail()]) };
+        let policy = Policy { ignoreip: vec![ignored.into()], increment: Some(doubling()), ..banning([mail()]) };
         let mut world = World::new(policy);
         world.check("0 succeed 203.0.113.1");
         let mut kernel = FakeKernel::with_room_for(usize::MAX);

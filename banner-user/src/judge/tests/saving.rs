@@ -25,8 +25,8 @@ fn at(seconds: u64) -> Now {
 
 fn judge() -> Judge {
     let jails = [Jail { maxretry: 2, ..mail() }, Jail { bantime: seconds(30), ..jail("imap", "cyrus", IMAP) }];
-    let increment = Some(Increment { maxtime: Duration::from_secs(300), ..Increment::default() });
-    let recidive = Some(Recidive { findtime: Duration::from_secs(400), services: MAIL, ..Recidive::default() });
+    let increment = Some(Increment { maxtime: Duration::from_secs(300), ..doubling() });
+    let recidive = Some(Recidive { findtime: Duration::from_secs(400), services: MAIL, ..weekly() });
     let customers = Some(Customers { bantime: Duration::from_secs(600), ..Customers::default() });
     let accounts = Some(Accounts { sources: 2, bantime: Duration::from_secs(200), ..Accounts::default() });
     let spraying = Some(Spraying { accounts: 3, bantime: Duration::from_secs(100), ..Spraying::default() });

@@ -129,12 +129,14 @@ fn judging() -> impl Strategy<Value = Policy> {
         maxtime,
         rndtime: Duration::from_secs(7),
         forget: Duration::from_secs(1000),
+        without_logins: !is_factor,
     });
     let recidive = (2_u16..4, short(), short()).prop_map(|(maxretry, findtime, bantime)| Recidive {
         maxretry,
         findtime,
         bantime,
         services: MAIL,
+        without_logins: true,
     });
     let customers = (any::<bool>(), short(), 2_u16..5, any::<bool>()).prop_map(|(raise, bantime, shared, clear)| {
         Customers { raise, bantime, shared, clear, ..Customers::default() }
