@@ -63,10 +63,15 @@ fn the_first_try_on_a_trap_bans_and_why_says_so() -> anyhow::Result<()> {
 #[test]
 fn who_tries_one_account_after_the_other_is_banned_however_slowly() -> anyhow::Result<()> {
     let Some(network) = Network::new()? else { return Ok(()) };
-    // The jail alone would forget each of them before the next.
-    let findtime = "1s".to_owned();
-    let installation = Installation::new(&network, &Configuration { findtime, ..Configuration::default() })?;
+    // Read back that far, so that logins have been heard of for an hour.
+    let findtime = |findtime: &str| Configuration { findtime: findtime.to_owned(), ..Configuration::default() };
+    let installation = Installation::new(&network, &findtime("2h"))?;
+    installation.log.append(&line_at("postfix/smtpd", &login_message(INNOCENT, "alice"), ago(4000)?))?;
     let _daemon = installation.start()?;
+    installation.await_log_read()?;
+    // The jail alone forgets each failure before the next.
+    installation.configure(&findtime("1s"))?;
+    installation.banner("reload")?.expect(0)?;
     for (number, seconds) in [(1, 40), (2, 30), (3, 20), (4, 10), (5, 0)] {
         ensure!(installation.bans()?.is_empty(), "banned for {} accounts", number - 1);
         let at = ago(seconds)?;
