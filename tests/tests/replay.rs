@@ -23,7 +23,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The zone, and the words of the default jail.
-const CONFIGURATION: &str = "time_zone = \"UTC\"\nignoreip = [\"198.51.100.0/24\"]\n[customers]\nenabled = false\n[jail.mail]\nsource = \"/var/log/mail.log\"\n";
+const CONFIGURATION: &str = "time_zone = \"UTC\"\nignoreip = [\"198.51.100.0/24\"]\ncustomers.enabled = false\n\
+     increment.enabled = false\nrecidive.enabled = false\nprefixes.enabled = false\n\
+     [jail.mail]\nsource = \"/var/log/mail.log\"\n";
 
 /// A directory with a configuration and logs.
 struct Folder(TempDir);

@@ -144,7 +144,7 @@ fn only_the_filters_of_jails_are_loaded_and_all_are_checked() {
 fn which_filters_tell_of_no_logins_is_known_and_told_where_none_does() {
     let directory = directory(&[("mine.toml", SOUND)]);
     let nobody = "warning: no filter of any jail tells of logins: `[customers]` and `[fuse]` spare nobody, and `[increment]`, \
-         `[recidive]`, `[prefixes]`, `[spraying]` do nothing\n  = name banner's own filter of your server, such as `postfix-sasl` \
+         `[recidive]`, `[prefixes]` do nothing\n  = name banner's own filter of your server, such as `postfix-sasl` \
          or `dovecot`, or set `enabled = false` in `[customers]` and these; bans grow all the same by `without_logins = true` in \
          `[increment]` and `[recidive]`\n";
     let mut config = jail(&["mine", "postscreen", "cyrus"]);

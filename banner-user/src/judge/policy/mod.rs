@@ -78,14 +78,14 @@ impl Policy {
         self.recidive.as_ref().map_or(increment, |recidive| increment.max(recidive.findtime))
     }
 
-    /// The tables of the configuration that do nothing where it is not known who logs in, since they would ban whole offices.
+    /// The tables of the configuration that do nothing at all where it is not known who logs in, since they would ban whole offices.
+    /// `[accounts]` still has its traps then, and `[spraying]` its weights.
     #[must_use]
     pub fn idle_without_logins(&self) -> Vec<&'static str> {
         let tables = [
             ("increment", self.increment.as_ref().is_some_and(|increment| !increment.without_logins)),
             ("recidive", self.recidive.as_ref().is_some_and(|recidive| !recidive.without_logins)),
             ("prefixes", self.prefixes.is_some()),
-            ("spraying", self.spraying.is_some()),
         ];
         tables.into_iter().filter_map(|(table, is_idle)| is_idle.then_some(table)).collect()
     }
